@@ -1,0 +1,82 @@
+"""Argument checks: each raises one `ValueError` sentence that names the argument.
+
+Every message has the same shape, so that a user learns to read it once:
+what the argument must be, then what was received.
+"""
+
+import difflib
+import math
+from collections.abc import Collection, Iterable
+from numbers import Integral, Real
+from typing import Any
+
+
+def reject(name: str, value: object, accepted: str) -> ValueError:
+    """The error for a wrong argument: `raise reject("stride", 0, "a positive integer")`."""
+    return ValueError(f"`{name}` must be {accepted}. Received: {name}={value!r}")
+
+
+def one_of(name: str, value: Any, accepted: Collection[Any]) -> Any:
+    """`value`, if it is among `accepted`; the error suggests the nearest name."""
+    if any(value is item or (type(value) is type(item) and value == item) for item in accepted):
+        return value
+    near = difflib.get_close_matches(str(value), [str(item) for item in accepted], n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise reject(name, value, "one of " + ", ".join(repr(item) for item in accepted) + hint)
+
+
+def integer(name: str, value: Any, minimum: int = 1) -> int:
+    """`value` as an int of at least `minimum`; booleans and floats are refused."""
+    if isinstance(value, Integral) and not isinstance(value, bool) and value >= minimum:
+        return int(value)
+    raise reject(name, value, f"an integer of at least {minimum}")
+
+
+def number(
+    name: str,
+    value: Any,
+    minimum: float = 0.0,
+    maximum: float = math.inf,
+    *,
+    above: bool = False,
+    below: bool = False,
+) -> float:
+    """`value` as a finite float in [minimum, maximum]; `above` / `below` make that end open."""
+    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+        low = value > minimum if above else value >= minimum
+        high = value < maximum if below else value <= maximum
+        if low and high:
+            return float(value)
+    lower = f"{'above' if above else 'of at least'} {minimum:g}"
+    upper = "" if maximum == math.inf else f" and {'below' if below else 'at most'} {maximum:g}"
+    raise reject(name, value, f"a number {lower}{upper}")
+
+
+def boolean(name: str, value: Any) -> bool:
+    """`value`, if it is True or False."""
+    if isinstance(value, bool):
+        return value
+    raise reject(name, value, "True or False")
+
+
+def integers(name: str, value: Any, length: int | None = None, minimum: int = 1) -> tuple[int, ...]:
+    """`value` as a tuple of ints of at least `minimum`, `length` of them where that is given."""
+    wanted = f"a sequence of {'' if length is None else f'{length} '}integers of at least {minimum}"
+    if not isinstance(value, Iterable) or isinstance(value, (str, bytes, dict)):
+        raise reject(name, value, wanted)
+    items = tuple(value)
+    if not items or (length is not None and len(items) != length):
+        raise reject(name, value, wanted)
+    try:
+        return tuple(integer(name, item, minimum) for item in items)
+    except ValueError:
+        raise reject(name, value, wanted) from None
+
+
+def size(name: str, value: Any) -> tuple[int, int]:
+    """`value` as (height, width): one integer stands for both."""
+    if isinstance(value, Integral):
+        side = integer(name, value)
+        return side, side
+    height, width = integers(name, value, length=2)
+    return height, width
