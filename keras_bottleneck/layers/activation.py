@@ -1,0 +1,60 @@
+"""From what a user writes as `activation=` to a stock Keras layer, and to JSON and back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks
+
+Activation = str | Callable[..., Any] | keras.layers.Layer | None
+
+
+def check(activation: Any, name: str = "activation") -> Activation:
+    """`activation` in the form that a block keeps; a serialized one is deserialized.
+
+    Raises:
+        ValueError: If it is not None, the name of a Keras activation, a callable or a layer.
+    """
+    accepted = "None, the name of a Keras activation, a callable or a Keras layer"
+    if isinstance(activation, dict):
+        return keras.saving.deserialize_keras_object(activation)
+    if isinstance(activation, type) or not (activation is None or _known(activation)):
+        raise checks.reject(name, activation, accepted)
+    return activation
+
+
+def _known(activation: Any) -> bool:
+    if not isinstance(activation, str):
+        return callable(activation)
+    if activation == "relu6":
+        return True
+    try:
+        return keras.activations.get(activation) is not None
+    except ValueError:
+        return False
+
+
+def serialize(activation: Activation) -> Any:
+    """The JSON form of `activation`, as `get_config` wants it."""
+    if activation is None or isinstance(activation, str):
+        return activation
+    return keras.saving.serialize_keras_object(activation)
+
+
+def make(activation: Activation, name: str, dtype: Any) -> keras.layers.Layer | None:
+    """A new layer that applies `activation`, or None for a linear one.
+
+    ReLU and ReLU6 become `keras.layers.ReLU`, which converters fuse into the convolution
+    before it. A layer given by the user is copied: each place gets weights of its own.
+    """
+    if activation is None or activation == "linear":
+        return None
+    if activation == "relu":
+        return keras.layers.ReLU(name=name, dtype=dtype)
+    if activation == "relu6":
+        return keras.layers.ReLU(6.0, name=name, dtype=dtype)
+    if isinstance(activation, keras.layers.Layer):
+        config = {**activation.get_config(), "name": name, "dtype": dtype}
+        return type(activation).from_config(config)
+    return keras.layers.Activation(activation, name=name, dtype=dtype)

@@ -1,0 +1,66 @@
+"""`Block`, the base of all composite layers, and how its sub-layers are named and built."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+
+Shape = Sequence[int | None]
+
+
+class Block(keras.layers.Layer):
+    """A layer whose `call` only applies sub-layers, so that `graph.flatten` can inline it.
+
+    Sub-layers are stock Keras layers or blocks; their names start with the block's own name and
+    they share its dtype policy. Derive from it, and a block of your own is folded, quantized and
+    exported like those of this package.
+
+    Raises:
+        ValueError: If Keras is set to channels-first images.
+
+    Example:
+        >>> class Twice(Block):
+        ...     def build(self, input_shape):
+        ...         self.conv = keras.layers.Conv2D(8, 3, **self.named("conv"))
+        ...         self.conv.build(input_shape)
+        ...     def call(self, x):
+        ...         return self.conv(x)
+        >>> Twice()(keras.Input((32, 32, 3))).shape
+        (None, 30, 30, 8)
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if keras.config.image_data_format() != "channels_last":
+            raise ValueError(
+                "`image_data_format` must be 'channels_last' for keras_bottleneck's layers. "
+                f"Received: image_data_format={keras.config.image_data_format()!r}"
+            )
+
+    def named(self, suffix: str) -> dict[str, Any]:
+        """`name` and `dtype` of the sub-layer called `suffix`."""
+        return {"name": f"{self.name}_{suffix}", "dtype": self.dtype_policy}
+
+
+def build_chain(layers: Iterable[keras.layers.Layer], input_shape: Shape) -> Shape:
+    """Build `layers` one after the other; returns the shape that leaves the last one."""
+    shape = input_shape
+    for layer in layers:
+        if not layer.built:
+            layer.build(shape)
+        shape = layer.compute_output_shape(shape)
+    return shape
+
+
+def image_channels(layer: keras.layers.Layer, input_shape: Shape) -> int:
+    """The number of channels of `(batch, height, width, channels)`.
+
+    Raises:
+        ValueError: If the shape is not that of images with a known number of channels.
+    """
+    if len(input_shape) != 4 or input_shape[-1] is None:
+        raise ValueError(
+            f"`input_shape` of {type(layer).__name__} {layer.name!r} must be (batch, height, "
+            f"width, channels) with known channels. Received: input_shape={tuple(input_shape)!r}"
+        )
+    return input_shape[-1]

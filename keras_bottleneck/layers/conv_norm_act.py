@@ -1,0 +1,168 @@
+"""Convolution, batch norm, activation: the triple that every block is made of."""
+
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks
+from keras_bottleneck.layers import activation as activations
+from keras_bottleneck.layers.block import Block, Shape, build_chain, image_channels
+from keras_bottleneck.layers.normalization import BatchNormalization
+
+
+@keras.saving.register_keras_serializable(package="keras_bottleneck")
+class ConvNormAct(Block):
+    """Convolution (or depthwise convolution), then batch norm, then activation.
+
+    Args:
+        filters: Output channels; None for a depthwise convolution, one filter per channel.
+        kernel_size: Side of the kernel.
+        stride: Spatial stride.
+        groups: Groups of the convolution (1 where it is depthwise).
+        dilation: Dilation of the kernel.
+        padding: `"symmetric"` pads `dilation * (kernel_size // 2)` on all sides (paper,
+            torchvision, keras.applications ResNet); `"same"` is TensorFlow's, which pads strided
+            convolutions more at the bottom and right.
+        activation: None, the name of a Keras activation, a callable, or a layer to copy.
+        use_bias: Whether the convolution has a bias before batch norm.
+        epsilon: Batch norm's epsilon.
+        momentum: Batch norm's momentum, in Keras's sense.
+        gamma_initializer: Initial scale of batch norm.
+
+    Input shape: `(batch, height, width, channels)`.
+    Output shape: `(batch, new_height, new_width, filters)`.
+
+    Raises:
+        ValueError: For an argument out of range, or channels that `groups` does not divide.
+
+    Source: the initial kernels are He et al. 2015, "Delving deep into rectifiers", fan-out.
+
+    Example:
+        >>> x = keras.Input((56, 56, 64))
+        >>> ConvNormAct(128, 3, stride=2)(x).shape
+        (None, 28, 28, 128)
+    """
+
+    def __init__(
+        self,
+        filters: int | None,
+        kernel_size: int = 3,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        dilation: int = 1,
+        padding: str = "symmetric",
+        activation: activations.Activation = "relu",
+        use_bias: bool = False,
+        epsilon: float = 1e-5,
+        momentum: float = 0.9,
+        gamma_initializer: Any = "ones",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filters = None if filters is None else checks.integer("filters", filters)
+        self.kernel_size = checks.integer("kernel_size", kernel_size)
+        self.stride = checks.integer("stride", stride)
+        self.groups = checks.integer("groups", groups)
+        self.dilation = checks.integer("dilation", dilation)
+        self.padding = checks.one_of("padding", padding, ("symmetric", "same"))
+        self.activation = activations.check(activation)
+        self.use_bias = checks.boolean("use_bias", use_bias)
+        self.epsilon = checks.number("epsilon", epsilon, above=True)
+        self.momentum = checks.number("momentum", momentum, 0, 1)
+        self.gamma_initializer = keras.initializers.get(gamma_initializer)
+        if self.stride > 1 and self.dilation > 1:
+            raise checks.reject("dilation", dilation, f"1 where stride is {stride}")
+        if (self.filters or 1) % self.groups or (filters is None and groups > 1):
+            raise checks.reject("groups", groups, f"a divisor of filters={filters!r}")
+
+        self.pad = self._make_pad()
+        self.conv = self._make_conv("same" if self.pad is None else "valid")
+        self.norm = BatchNormalization(
+            epsilon=self.epsilon,
+            momentum=self.momentum,
+            gamma_initializer=self.gamma_initializer,
+            **self.named("bn"),
+        )
+        self.act = activations.make(self.activation, **self.named("act"))
+
+    def _make_pad(self) -> keras.layers.Layer | None:
+        pad = self.dilation * (self.kernel_size // 2)
+        # The convolution's own "same" is symmetric for an odd kernel without stride, and saves
+        # the artifact a PAD operator.
+        same_is_symmetric = self.stride == 1 and self.dilation * (self.kernel_size - 1) % 2 == 0
+        if self.padding == "same" or pad == 0 or same_is_symmetric:
+            return None
+        return keras.layers.ZeroPadding2D(pad, **self.named("pad"))
+
+    def _make_conv(self, padding: str) -> keras.layers.Layer:
+        # Fan-out is right for both kinds: Keras counts a depthwise kernel's fan-in over all
+        # channels, of which each output sees only one.
+        initializer = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+        if self.filters is None:
+            return keras.layers.DepthwiseConv2D(
+                self.kernel_size,
+                self.stride,
+                padding,
+                dilation_rate=self.dilation,
+                use_bias=self.use_bias,
+                depthwise_initializer=initializer,
+                **self.named("conv"),
+            )
+        return keras.layers.Conv2D(
+            self.filters,
+            self.kernel_size,
+            self.stride,
+            padding,
+            dilation_rate=self.dilation,
+            groups=self.groups,
+            use_bias=self.use_bias,
+            kernel_initializer=initializer,
+            **self.named("conv"),
+        )
+
+    def build(self, input_shape: Shape) -> None:
+        """Build the sub-layers for an input of `input_shape`."""
+        channels = image_channels(self, input_shape)
+        if channels % self.groups:
+            raise checks.reject("groups", self.groups, f"a divisor of the {channels} channels")
+        layers = (self.pad, self.conv, self.norm, self.act)
+        build_chain([layer for layer in layers if layer is not None], input_shape)
+
+    def call(self, x: Any) -> Any:
+        """Apply convolution, batch norm and activation to `x`."""
+        if self.pad is not None:
+            x = self.pad(x)
+        x = self.norm(self.conv(x))
+        return x if self.act is None else self.act(x)
+
+    def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
+        """The output's shape for an input of `input_shape`."""
+        batch, *sizes, _ = input_shape
+        channels = self.filters or image_channels(self, input_shape)
+        return (batch, *(self._output_size(size) for size in sizes), channels)
+
+    def _output_size(self, size: int | None) -> int | None:
+        if size is None:
+            return None
+        if self.padding == "same":
+            return -(-size // self.stride)
+        pad = self.dilation * (self.kernel_size // 2)
+        return (size + 2 * pad - self.dilation * (self.kernel_size - 1) - 1) // self.stride + 1
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "stride": self.stride,
+            "groups": self.groups,
+            "dilation": self.dilation,
+            "padding": self.padding,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "epsilon": self.epsilon,
+            "momentum": self.momentum,
+            "gamma_initializer": keras.initializers.serialize(self.gamma_initializer),
+        }

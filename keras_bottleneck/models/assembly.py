@@ -1,0 +1,113 @@
+"""What every builder does before and after its stages: input, head, weights."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+
+from keras_bottleneck import checks
+from keras_bottleneck.layers import activation as activations
+
+
+class Interface(NamedTuple):
+    """The arguments that all builders share with `keras.applications`, checked."""
+
+    include_top: bool
+    weights: str | Path | None
+    pooling: str | None
+    classes: int
+    classifier_activation: activations.Activation
+
+
+def interface(
+    include_top: Any, weights: Any, pooling: Any, classes: Any, classifier_activation: Any
+) -> Interface:
+    """The shared arguments, checked before anything is built.
+
+    Raises:
+        ValueError: For the first argument that is wrong.
+    """
+    if weights is not None and not _is_weights_file(weights):
+        raise checks.reject("weights", weights, "None or the path of a .weights.h5 or .keras file")
+    return Interface(
+        checks.boolean("include_top", include_top),
+        weights,
+        checks.one_of("pooling", pooling, (None, "avg", "max")),
+        checks.integer("classes", classes),
+        activations.check(classifier_activation, "classifier_activation"),
+    )
+
+
+def _is_weights_file(weights: Any) -> bool:
+    if not isinstance(weights, (str, Path)):
+        return False
+    return Path(weights).is_file() and str(weights).endswith((".weights.h5", ".keras"))
+
+
+def image_input(
+    input_tensor: Any, input_shape: Any, default_shape: tuple[int | None, ...]
+) -> keras.KerasTensor:
+    """The tensor that the stem reads: `input_tensor`, or a new input of `input_shape`.
+
+    Raises:
+        ValueError: If the shape is not (height, width, channels) with known channels, or the
+            two arguments disagree.
+    """
+    if input_shape is not None:
+        input_shape = _checked_shape(input_shape)
+    if input_tensor is None:
+        return keras.Input(input_shape or default_shape, name="image")
+    if not isinstance(input_tensor, keras.KerasTensor):
+        raise checks.reject("input_tensor", input_tensor, "a Keras tensor or None")
+    given = _checked_shape(input_tensor.shape[1:], "input_tensor")
+    if input_shape is not None and input_shape != given:
+        raise checks.reject("input_shape", input_shape, f"{given!r}, the shape of `input_tensor`")
+    return input_tensor
+
+
+def _checked_shape(shape: Any, name: str = "input_shape") -> tuple[int | None, ...]:
+    accepted = "(height, width, channels), positive integers or None for height and width"
+    if not isinstance(shape, (tuple, list)) or len(shape) != 3 or shape[2] is None:
+        raise checks.reject(name, shape, accepted)
+    try:
+        return tuple(None if side is None else checks.integer(name, side) for side in shape)
+    except ValueError:
+        raise checks.reject(name, shape, accepted) from None
+
+
+def with_head(x: keras.KerasTensor, head: Interface) -> keras.KerasTensor:
+    """Global pooling and the classifier, or the pooling asked for, on the last feature map."""
+    if head.include_top:
+        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+        return _classifier(x, head)
+    if head.pooling == "avg":
+        return keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    if head.pooling == "max":
+        return keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
+    return x
+
+
+def _classifier(x: keras.KerasTensor, head: Interface) -> keras.KerasTensor:
+    # A softmax over half-precision logits loses the small probabilities.
+    dense = keras.layers.Dense(
+        head.classes, activation=head.classifier_activation, name="predictions", dtype="float32"
+    )
+    return dense(x)
+
+
+def model_of(
+    input_tensor: Any, x: keras.KerasTensor, y: keras.KerasTensor, name: str, head: Interface
+) -> keras.Model:
+    """The model from the sources of `x` to `y`, with the weights asked for."""
+    if not isinstance(name, str) or not name:
+        raise checks.reject("name", name, "a non-empty string")
+    inputs = x if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
+    model = keras.Model(inputs, y, name=name)
+    if head.weights is not None:
+        model.load_weights(head.weights)
+    return model
+
+
+def linear_rates(last: float, blocks: int) -> list[float]:
+    """Drop-path rates of `blocks` blocks, from 0 to `last` (Huang et al. 2016, eq. 4)."""
+    return [last * index / max(blocks - 1, 1) for index in range(blocks)]

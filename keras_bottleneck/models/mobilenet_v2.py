@@ -1,0 +1,122 @@
+"""MobileNetV2 from the paper's (t, c, n, s) table."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks
+from keras_bottleneck.layers import ConvNormAct, InvertedResidual
+from keras_bottleneck.layers import activation as activations
+from keras_bottleneck.models.assembly import (
+    image_input,
+    interface,
+    linear_rates,
+    model_of,
+    with_head,
+)
+
+# Table 2 of Sandler et al. 2018: expansion, channels, blocks and first stride of each stage.
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+def MobileNetV2(
+    input_shape: Sequence[int | None] | None = None,
+    alpha: float = 1.0,
+    include_top: bool = True,
+    weights: Any = None,
+    input_tensor: Any = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: activations.Activation = "softmax",
+    name: str = "mobilenet_v2",
+    *,
+    padding: str = "same",
+    activation: activations.Activation = "relu6",
+    se_ratio: float = 0.0,
+    drop_path: float = 0.0,
+    epsilon: float = 1e-5,
+    momentum: float = 0.9,
+) -> keras.Model:
+    """MobileNetV2: inverted residuals with linear bottlenecks (Sandler et al. 2018).
+
+    Args:
+        input_shape: (height, width, channels); height and width may be None, channels any
+            number. By default (224, 224, 3), and any size without top.
+        alpha: Width multiplier; channels are rounded to a multiple of 8.
+        include_top: Whether global average pooling and the classifier end the network.
+        weights: None, or the path of a `.weights.h5` or `.keras` file of the same network.
+        input_tensor: A Keras tensor of images to build on, instead of a new input.
+        pooling: Without top: None, `"avg"` or `"max"`.
+        classes: Outputs of the classifier.
+        classifier_activation: `"softmax"`, or None for logits.
+        name: Name of the model.
+        padding: `"same"` (TensorFlow's, keras.applications) or `"symmetric"` (torchvision).
+        activation: After each convolution but the linear ones.
+        se_ratio: Squeeze-excite after each depthwise convolution; 0 for none.
+        drop_path: Stochastic depth's rate at the last block; it grows linearly from 0.
+        epsilon: Batch norm's epsilon (keras.applications: 1e-3).
+        momentum: Batch norm's momentum, in Keras's sense.
+
+    Returns:
+        A functional `keras.Model` from `(batch, height, width, channels)` to
+        `(batch, classes)`, or to the last feature map (pooled or not) without top.
+
+    Raises:
+        ValueError: For an argument out of range; the message says what is accepted.
+
+    Example:
+        >>> MobileNetV2((96, 96, 3), alpha=0.35, classes=10).output_shape
+        (None, 10)
+    """
+    head = interface(include_top, weights, pooling, classes, classifier_activation)
+    alpha = checks.number("alpha", alpha, above=True)
+    checks.number("drop_path", drop_path, 0, 1, below=True)
+    conv_norm_act = {
+        "padding": padding,
+        "activation": activation,
+        "epsilon": epsilon,
+        "momentum": momentum,
+    }
+
+    side = 224 if include_top else None
+    image = image_input(input_tensor, input_shape, (side, side, 3))
+    x = ConvNormAct(scaled_channels(32, alpha), 3, 2, name="stem", **conv_norm_act)(image)
+    rates = iter(linear_rates(drop_path, sum(blocks for _, _, blocks, _ in STAGES)))
+    for stage, (expansion, channels, blocks, stride) in enumerate(STAGES, start=1):
+        for index in range(1, blocks + 1):
+            block = InvertedResidual(
+                scaled_channels(channels, alpha),
+                stride if index == 1 else 1,
+                expansion,
+                se_ratio=se_ratio,
+                drop_path=next(rates),
+                name=f"stage{stage}_block{index}",
+                **conv_norm_act,
+            )
+            x = block(x)
+    # The paper widens the last convolution with the network, but never narrows it.
+    x = ConvNormAct(scaled_channels(1280, max(alpha, 1.0)), 1, name="head", **conv_norm_act)(x)
+    return model_of(input_tensor, image, with_head(x, head), name, head)
+
+
+def scaled_channels(channels: int, alpha: float, divisor: int = 8) -> int:
+    """`channels * alpha` to the nearest multiple of `divisor`, never more than 10% below it.
+
+    Source: `make_divisible` of the reference implementation (tensorflow/models).
+
+    Example:
+        >>> scaled_channels(32, 0.35)
+        16
+    """
+    scaled = channels * alpha
+    rounded = max(divisor, int(scaled + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * scaled else rounded
