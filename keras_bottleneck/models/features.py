@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from keras_bottleneck import checks, keras_graph
+from keras_bottleneck import checks, keras_private
 
 # Large enough that every stride of a backbone divides it.
 PROBE_SIZE = 1024
@@ -39,7 +39,7 @@ def feature_info(model: keras.Model) -> list[Feature]:
     layers = _stage_ends(model)
     probe = keras.Model(model.inputs, [layer.output for layer in layers])
     image = keras.KerasTensor((1, PROBE_SIZE, PROBE_SIZE, model.inputs[0].shape[-1]))
-    outputs = keras_graph.replay(probe, [image], _output_spec)
+    outputs = keras_private.replay(probe, [image], _output_spec)
     deepest = {}
     for layer, output in zip(layers, outputs, strict=True):
         _, height, _, channels = output.shape
@@ -84,6 +84,6 @@ def _stage_ends(model: keras.Model) -> list[keras.layers.Layer]:
     return list(ends.values())
 
 
-def _output_spec(operation: Any, *args: Any, **kwargs: Any) -> Any:
+def _output_spec(call: keras_private.Call, args: Any, kwargs: Any) -> Any:
     """The shape that a call would give, without making the call part of a graph."""
-    return operation.compute_output_spec(*args, **kwargs)
+    return call.operation.compute_output_spec(*args, **kwargs)

@@ -1,0 +1,26 @@
+"""The same network in another precision."""
+
+import keras
+
+from keras_bottleneck.graph.flatten import flat_copy
+
+
+def cast(model: keras.Model, dtype: str = "float32") -> keras.Model:
+    """A flat copy of `model` whose layers all compute as `dtype` says; weights stay equal.
+
+    Args:
+        model: A functional or built `Sequential` model; it stays untouched.
+        dtype: A Keras dtype policy, such as `"float32"` or `"mixed_bfloat16"`.
+
+    Returns:
+        A functional model, flattened as by `graph.flatten`.
+
+    Raises:
+        ValueError: If `model` is subclassed or has no input shape yet, or `dtype` is unknown.
+
+    Example:
+        >>> from keras_bottleneck.models import ResNet18
+        >>> cast(ResNet18(classes=10), "mixed_bfloat16").get_layer("stem_conv").compute_dtype
+        'bfloat16'
+    """
+    return flat_copy(model, dtype=keras.dtype_policies.get(dtype))

@@ -1,0 +1,107 @@
+"""One flat graph of stock Keras layers, whatever the model was composed of."""
+
+from itertools import chain, count
+from typing import Any
+
+import keras
+
+from keras_bottleneck import keras_private
+from keras_bottleneck.graph.rebuild import copy_layer, copy_operation, functional, rebuild
+from keras_bottleneck.keras_private import Call
+from keras_bottleneck.layers import Block
+
+
+def flatten(model: keras.Model) -> keras.Model:
+    """An independent copy of `model` in which blocks and nested models are inlined.
+
+    Blocks of this package (and your own subclasses of `layers.Block`), nested functional models
+    and `Sequential`s become the layers they are made of; other layers are copied as they are. A
+    layer that is called twice stays one layer called twice.
+
+    Args:
+        model: A functional or built `Sequential` model; it stays untouched.
+
+    Returns:
+        A functional model with the same name, inputs, outputs and weights, not compiled. Layers
+        keep their names; one whose name is taken is prefixed with the name of what held it.
+
+    Raises:
+        ValueError: If `model` is subclassed or has no input shape yet.
+
+    Example:
+        >>> from keras_bottleneck.models import ResNet18
+        >>> flatten(ResNet18(classes=10)).get_layer("stage1_block1_first_conv").filters
+        64
+    """
+    return flat_copy(model)
+
+
+def flat_copy(model: keras.Model, **changes: Any) -> keras.Model:
+    """`flatten`, with `changes` to the config of every layer."""
+    model = functional(model)
+    inliner = _Inliner(model, changes)
+    return rebuild(model, inliner.visit)
+
+
+class _Inliner:
+    """Replays calls, going into composites; remembers each copied layer and each used name."""
+
+    def __init__(self, model: keras.Model, changes: dict[str, Any]) -> None:
+        self.changes = changes
+        self.copies: dict[int, Any] = {}
+        self.containers: list[str] = []
+        # Names of the outermost graph are kept for their owners.
+        self.reserved = {call.operation.name for call in keras_private.calls(model)}
+        self.used = {tensor.name for tensor in model.inputs}
+
+    def visit(self, call: Call, args: Any, kwargs: Any) -> Any:
+        operation = call.operation
+        if isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
+            return self._inline_model(operation, args)
+        if isinstance(operation, Block):
+            return self._inline_block(operation, args, kwargs)
+        return self._copy(operation, args, kwargs)
+
+    def _inline_model(self, model: keras.Model, args: Any) -> Any:
+        nested = functional(model)
+        outputs = self._replay_inside(model.name, nested, keras.tree.flatten(args[0]))
+        return keras.tree.pack_sequence_as(keras_private.output_structure(nested), outputs)
+
+    def _inline_block(self, block: Block, args: Any, kwargs: Any) -> Any:
+        (x,) = args
+        placeholder = keras.Input(batch_shape=x.shape, dtype=x.dtype)
+        with keras_private.untraced(keras_private.sublayers(block)):
+            inside = keras.Function(placeholder, block.call(placeholder, **kwargs))
+            (output,) = self._replay_inside(block.name, inside, [x])
+        return output
+
+    def _replay_inside(self, container: str, graph: Any, inputs: list[Any]) -> list[Any]:
+        self.containers.append(container)
+        try:
+            return keras_private.replay(graph, inputs, self.visit)
+        finally:
+            self.containers.pop()
+
+    def _copy(self, operation: Any, args: Any, kwargs: Any) -> Any:
+        copy = self.copies.get(id(operation))
+        if copy is not None:
+            return copy(*args, **kwargs)
+        name = self._unique_name(operation.name)
+        if isinstance(operation, keras.layers.Layer):
+            copy, outputs = copy_layer(operation, args, kwargs, name=name, **self.changes)
+        else:
+            copy = copy_operation(operation, name)
+            outputs = copy(*args, **kwargs)
+        self.copies[id(operation)] = copy
+        return outputs
+
+    def _unique_name(self, name: str) -> str:
+        candidates = [name] if not self.containers or name not in self.reserved else []
+        prefixed = name
+        for container in reversed(self.containers):
+            prefixed = f"{container}_{prefixed}"
+            candidates.append(prefixed)
+        numbered = (f"{candidates[-1]}_{number}" for number in count(2))
+        unique = next(one for one in chain(candidates, numbered) if one not in self.used)
+        self.used.add(unique)
+        return unique

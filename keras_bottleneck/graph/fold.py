@@ -1,0 +1,171 @@
+"""Batch norm folded into the layer before it."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck import keras_private
+from keras_bottleneck.graph.flatten import flatten
+from keras_bottleneck.graph.rebuild import copy_layer, copy_operation, rebuild
+from keras_bottleneck.keras_private import Call
+from keras_bottleneck.layers import DropPath
+
+Array = np.ndarray[Any, Any]
+
+
+def _last_axis(kernels: list[Array], scale: Array) -> list[Array]:
+    """Kernels whose last axis counts the outputs; of several, only the last one is scaled."""
+    return [*kernels[:-1], kernels[-1] * scale]
+
+
+def _depthwise(kernels: list[Array], scale: Array) -> list[Array]:
+    """(height, width, channels, multiplier): output `c * multiplier + m` is kernel [:, :, c, m]."""
+    return [kernels[0] * scale.reshape(kernels[0].shape[-2:])]
+
+
+def _transposed(kernels: list[Array], scale: Array) -> list[Array]:
+    """(height, width, outputs, inputs)."""
+    return [kernels[0] * scale[:, np.newaxis]]
+
+
+# How each kind of layer takes a scale of its outputs into its kernels.
+SCALE: dict[type, Callable[[list[Array], Array], list[Array]]] = {
+    keras.layers.Conv1D: _last_axis,
+    keras.layers.Conv2D: _last_axis,
+    keras.layers.Conv3D: _last_axis,
+    keras.layers.SeparableConv1D: _last_axis,
+    keras.layers.SeparableConv2D: _last_axis,
+    keras.layers.DepthwiseConv1D: _depthwise,
+    keras.layers.DepthwiseConv2D: _depthwise,
+    keras.layers.Conv1DTranspose: _transposed,
+    keras.layers.Conv2DTranspose: _transposed,
+    keras.layers.Conv3DTranspose: _transposed,
+    keras.layers.Dense: _last_axis,
+}
+
+
+def fold(model: keras.Model) -> keras.Model:
+    """An inference copy of `model` without batch norm: each is folded into the layer before it.
+
+    The model is flattened first. A batch norm after a convolution, depthwise convolution or
+    dense layer disappears into its kernel and bias; on images, one without becomes a 1x1
+    `DepthwiseConv2D`. `DropPath` goes. What remains are stock Keras layers alone, so that the
+    folded model's .keras file opens where this package is not installed.
+
+    Args:
+        model: A functional or built `Sequential` model; it stays untouched.
+
+    Returns:
+        A functional model with the same name, inputs and outputs. It computes what `model`
+        computes at inference, up to rounding.
+
+    Raises:
+        ValueError: If `model` is subclassed or has no input shape yet.
+
+    Source: Jacob et al. 2018, section 3.2.
+
+    Example:
+        >>> from keras_bottleneck.models import ResNet18
+        >>> folded = fold(ResNet18(classes=10))
+        >>> any("bn" in layer.name for layer in folded.layers)
+        False
+    """
+    flat = flatten(model)
+    return rebuild(flat, _Folder(flat).visit)
+
+
+class _Folder:
+    """Decides, from the whole graph, which batch norm goes where; then replays the calls."""
+
+    def __init__(self, model: keras.Model) -> None:
+        calls = list(keras_private.calls(model))
+        times_called = Counter(id(call.operation) for call in calls)
+        times_read = Counter(id(tensor) for call in calls for tensor in call.inputs)
+        times_read.update(id(tensor) for tensor in model.outputs)
+        maker = {id(tensor): call for call in calls for tensor in call.outputs}
+        self.copies: dict[int, Any] = {}
+        self.norm_after: dict[int, keras.layers.Layer] = {}
+        self.absorbed: set[int] = set()
+        for call in calls:
+            before = maker.get(id(call.inputs[0])) if call.inputs else None
+            if before is None or not _is_channel_norm(call):
+                continue
+            layer = before.operation
+            alone = times_called[id(layer)] == 1 and times_read[id(call.inputs[0])] == 1
+            if alone and _takes_scale(layer):
+                self.norm_after[id(layer)] = call.operation
+                self.absorbed.add(id(call.outputs[0]))
+
+    def visit(self, call: Call, args: Any, kwargs: Any) -> Any:
+        layer = call.operation
+        if isinstance(layer, DropPath) or id(call.outputs[0]) in self.absorbed:
+            return args[0]
+        copy = self.copies.get(id(layer))
+        if copy is not None:
+            return copy(*args, **kwargs)
+        if id(layer) in self.norm_after:
+            copy, outputs = _folded(layer, self.norm_after[id(layer)], args)
+        elif _is_channel_norm(call) and len(args[0].shape) == 4:
+            copy, outputs = _as_depthwise(layer, args[0])
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            copy, outputs = _as_stock(layer, args[0])
+        elif isinstance(layer, keras.layers.Layer):
+            copy, outputs = copy_layer(layer, args, kwargs)
+        else:
+            copy = copy_operation(layer, layer.name)
+            outputs = copy(*args, **kwargs)
+        self.copies[id(layer)] = copy
+        return outputs
+
+
+def _is_channel_norm(call: Call) -> bool:
+    """Whether `call` is batch norm over the last axis, plain enough to be a scale and a shift."""
+    layer = call.operation
+    rank = len(call.inputs[0].shape)
+    return isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, rank - 1)
+
+
+def _takes_scale(layer: Any) -> bool:
+    linear = getattr(layer, "activation", None) in (None, keras.activations.linear)
+    channels_last = getattr(layer, "data_format", "channels_last") == "channels_last"
+    return type(layer) in SCALE and linear and channels_last
+
+
+def _scale_and_shift(norm: keras.layers.BatchNormalization) -> tuple[Array, Array]:
+    """Inference batch norm as `x * scale + shift`, in double precision."""
+
+    def value(variable: Any, default: float) -> Array:
+        if variable is None:
+            return np.full(norm.moving_mean.shape, default)
+        return keras.ops.convert_to_numpy(variable).astype(np.float64)
+
+    scale = value(norm.gamma, 1.0) / np.sqrt(value(norm.moving_variance, 1.0) + norm.epsilon)
+    return scale, value(norm.beta, 0.0) - value(norm.moving_mean, 0.0) * scale
+
+
+def _folded(layer: Any, norm: Any, args: Any) -> Any:
+    scale, shift = _scale_and_shift(norm)
+    weights = [weight.astype(np.float64) for weight in layer.get_weights()]
+    kernels, bias = (weights[:-1], weights[-1]) if layer.use_bias else (weights, 0.0)
+    copy = type(layer).from_config({**layer.get_config(), "use_bias": True})
+    outputs = copy(*args)
+    copy.set_weights([*SCALE[type(layer)](kernels, scale), bias * scale + shift])
+    return copy, outputs
+
+
+def _as_depthwise(norm: Any, x: Any) -> Any:
+    scale, shift = _scale_and_shift(norm)
+    copy = keras.layers.DepthwiseConv2D(1, name=norm.name, dtype=norm.dtype_policy)
+    outputs = copy(x)
+    copy.set_weights([scale.reshape(1, 1, -1, 1), shift])
+    return copy, outputs
+
+
+def _as_stock(norm: Any, x: Any) -> Any:
+    copy = keras.layers.BatchNormalization.from_config(norm.get_config())
+    outputs = copy(x)
+    copy.set_weights(norm.get_weights())
+    return copy, outputs

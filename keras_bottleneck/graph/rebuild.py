@@ -1,0 +1,82 @@
+"""What all passes share: walk a functional model and build a new one from copies of its layers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks, keras_private
+from keras_bottleneck.keras_private import Call
+
+Visit = Callable[[Call, Any, Any], Any]
+
+
+def functional(model: Any) -> keras.Model:
+    """`model` as a functional model on its own tensors (a `Sequential` is one too, once built).
+
+    Raises:
+        ValueError: If `model` is no Keras model, is subclassed, or has no input shape yet.
+    """
+    accepted = "a functional or Sequential Keras model with a known input shape"
+    if not isinstance(model, keras.Model):
+        raise checks.reject("model", model, accepted)
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
+        kind = f"{type(model).__name__} {model.name!r}"
+        raise ValueError(f"`model` must be {accepted}. Received: model={kind}")
+    if isinstance(model, keras.Sequential):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return model
+
+
+def rebuild(model: keras.Model, visit: Visit, inputs: list[Any] | None = None) -> keras.Model:
+    """A new model of the same structure in which each call is what `visit` makes of it.
+
+    Args:
+        model: A functional model.
+        visit: Given a call and its new args and kwargs, returns the new outputs.
+        inputs: The new input tensors; by default inputs of the old names, shapes and dtypes.
+
+    Returns:
+        A functional model with the name and the input and output structure of `model`.
+    """
+    if inputs is None:
+        inputs = [
+            keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+            for tensor in model.inputs
+        ]
+    outputs = keras_private.replay(model, inputs, visit)
+    return keras.Model(
+        keras.tree.pack_sequence_as(keras_private.input_structure(model), inputs),
+        keras.tree.pack_sequence_as(keras_private.output_structure(model), outputs),
+        name=model.name,
+    )
+
+
+def copy_layer(layer: keras.layers.Layer, args: Any, kwargs: Any, **changes: Any) -> Any:
+    """A copy of `layer` with its weights, called on `args`: returns (copy, outputs).
+
+    `changes` replace entries of the layer's config.
+    """
+    copy = type(layer).from_config({**layer.get_config(), **changes})
+    outputs = copy(*args, **kwargs)
+    pairs = zip(_with_sublayers(layer), _with_sublayers(copy), strict=True)
+    for source, target in pairs:
+        store: dict[str, Any] = {}
+        source.save_own_variables(store)
+        if store:
+            target.load_own_variables(store)
+    return copy, outputs
+
+
+def _with_sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    return [layer, *keras_private.sublayers(layer)]
+
+
+def copy_operation(operation: Any, name: str) -> Any:
+    """A copy of a bare `keras.ops` operation; one that cannot be copied has no state to share."""
+    try:
+        copy = type(operation).from_config(operation.get_config())
+    except (NotImplementedError, TypeError):
+        return operation
+    copy.name = name
+    return copy

@@ -1,0 +1,87 @@
+"""The private Keras attributes that the package reads, each behind one function with its own test.
+
+Everything else uses Keras's public interface, so that a Keras release which moves one of these
+names breaks here, in one place, and not somewhere inside a training run.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import keras
+
+
+def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """All layers inside `layer`, at any depth, without `layer` itself.
+
+    Reads `Layer._flatten_layers` (Keras 3.0 to 3.15), which visits composite layers and nested
+    models alike; the public `Model.layers` stops at the first level, and composite layers have
+    no public list at all.
+    """
+    return list(layer._flatten_layers(include_self=False, recursive=True))
+
+
+def set_generator(layer: keras.layers.Layer, generator: keras.random.SeedGenerator) -> None:
+    """Makes a random preprocessing layer draw its seeds from `generator`, inside tf.data too.
+
+    Writes the documented attribute `generator`, and `DataLayer._backend_generators` (Keras 3.5 to
+    3.15), from which the layer takes its TensorFlow generator when Keras itself runs on another
+    backend.
+    """
+    layer.generator = generator
+    layer._backend_generators = {"tensorflow": generator}
+
+
+class Call(NamedTuple):
+    """One call in a functional model: of a layer, a nested model or a bare `keras.ops` function."""
+
+    operation: Any
+    arguments: Any
+    inputs: list[keras.KerasTensor]
+    outputs: list[keras.KerasTensor]
+
+
+def calls(model: keras.Model) -> Iterator[Call]:
+    """The calls of a functional model in an order in which they can be computed."""
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if not node.is_input:
+                yield Call(node.operation, node.arguments, node.input_tensors, node.outputs)
+
+
+def replay(
+    model: keras.Model, inputs: Sequence[Any], visit: Callable[[Call, Any, Any], Any]
+) -> list[Any]:
+    """Compute each call of `model` as `visit(call, args, kwargs)`; returns the flat outputs."""
+    tensors = dict(zip(map(id, model.inputs), inputs, strict=True))
+    for call in calls(model):
+        args, kwargs = call.arguments.fill_in(tensors)
+        outputs = keras.tree.flatten(visit(call, args, kwargs))
+        tensors.update(zip(map(id, call.outputs), outputs, strict=True))
+    return [tensors[id(output)] for output in model.outputs]
+
+
+def output_structure(model: keras.Model) -> Any:
+    """The model's outputs as they were given: one tensor, a list or a dict of tensors."""
+    return model._outputs_struct
+
+
+def input_structure(model: keras.Model) -> Any:
+    """The model's inputs as they were given: one tensor, a list or a dict of tensors."""
+    return model._inputs_struct
+
+
+@contextmanager
+def untraced(layers: Sequence[keras.layers.Layer]) -> Iterator[None]:
+    """Forget, on leaving, the symbolic calls of `layers` that were made inside.
+
+    A layer remembers each symbolic call; without this, looking at a user's model would change
+    what its layers' `.output` means.
+    """
+    before = [(layer, len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in layers]
+    try:
+        yield
+    finally:
+        for layer, inbound, outbound in before:
+            del layer._inbound_nodes[inbound:]
+            del layer._outbound_nodes[outbound:]
