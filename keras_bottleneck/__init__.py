@@ -1,0 +1,51 @@
+"""Residual CNNs for Keras 3: train with `model.fit`, ship files that have been run and compared.
+
+Where keras is not installed (a device with numpy, pillow and a runtime), `runtime` and
+`preprocessing` work all the same.
+"""
+
+import importlib.util
+
+from keras_bottleneck import preprocessing, runtime
+from keras_bottleneck.preprocessing import Preprocessing
+
+__version__ = "0.1.0"
+
+__all__ = ["Preprocessing", "preprocessing", "runtime"]
+
+if importlib.util.find_spec("keras") is not None:
+    from keras_bottleneck import data, export, graph, layers, models, training
+    from keras_bottleneck.export import audit, export_model
+    from keras_bottleneck.graph import fold
+    from keras_bottleneck.models import (
+        MobileNetV2,
+        ResNet,
+        ResNet18,
+        ResNet34,
+        ResNet50,
+        ResNet101,
+        ResNet152,
+        feature_info,
+        feature_pyramid,
+    )
+
+    __all__ += [
+        "MobileNetV2",
+        "ResNet",
+        "ResNet18",
+        "ResNet34",
+        "ResNet50",
+        "ResNet101",
+        "ResNet152",
+        "audit",
+        "data",
+        "export",
+        "export_model",
+        "feature_info",
+        "feature_pyramid",
+        "fold",
+        "graph",
+        "layers",
+        "models",
+        "training",
+    ]

@@ -1,0 +1,19 @@
+"""Model -> files that have been run and compared."""
+
+from keras_bottleneck.export.audit import AuditReport, audit
+from keras_bottleneck.export.errors import ExportError
+from keras_bottleneck.export.exporter import export_model
+from keras_bottleneck.export.formats import FORMATS
+from keras_bottleneck.export.keras_file import save_model
+from keras_bottleneck.export.report import Artifact, ExportReport
+
+__all__ = [
+    "FORMATS",
+    "Artifact",
+    "AuditReport",
+    "ExportError",
+    "ExportReport",
+    "audit",
+    "export_model",
+    "save_model",
+]

@@ -1,0 +1,205 @@
+"""`export_model`: write, run, compare, and only then put in place."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks
+from keras_bottleneck.export import manifest
+from keras_bottleneck.export.divergence import first_divergent_layer
+from keras_bottleneck.export.errors import ExportError
+from keras_bottleneck.export.formats import FORMATS, Format
+from keras_bottleneck.export.inference import (
+    INPUT_NAME,
+    artifact_shape,
+    float32_model,
+    inference_model,
+    output_name,
+)
+from keras_bottleneck.export.keras_file import checked_labels
+from keras_bottleneck.export.report import Artifact, ExportReport
+from keras_bottleneck.export.source import Source
+from keras_bottleneck.export.verify import (
+    Array,
+    Samples,
+    accuracy,
+    collect,
+    compare,
+    keras_outputs,
+)
+from keras_bottleneck.export.versions import versions
+from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.progress import track
+from keras_bottleneck.runtime import Metadata, metadata
+
+
+def export_model(
+    model: keras.Model,
+    directory: str | Path,
+    formats: Sequence[str] = ("saved_model", "tflite", "onnx"),
+    *,
+    name: str | None = None,
+    labels: Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+    verify: Any = None,
+    verify_samples: int = 256,
+    image_size: int | tuple[int, int] | None = None,
+    batch_size: int | None = 1,
+) -> ExportReport:
+    """Write `model` as SavedModel, TFLite and ONNX files, run each, and compare it with Keras.
+
+    The network is exported in float32, with batch norm folded and without what only training
+    needs, from an input called "image" to an output called "probabilities" (after a softmax or
+    sigmoid), "logits" or "features". Labels and preprocessing travel inside each file, for
+    `runtime.load`. Every file is run in its own runtime on real samples; if one differs from the
+    Keras model by more than its format's tolerance, nothing is put in place.
+
+    Args:
+        model: Any functional or `Sequential` Keras model of images; it stays untouched.
+        directory: Where the files go. They are moved in when all are verified;
+            `manifest.json`, replaced last, lists them with their sha256.
+        formats: Rows of `FORMATS`: `"saved_model"`, `"tflite"`, `"tflite_float16"`,
+            `"tflite_dynamic"` (int8 weights), `"onnx"`.
+        name: Base of the file names; by default the model's name.
+        labels: Names of the classes, in the order of the outputs.
+        preprocessing: How an image becomes the model's input.
+        verify: Samples to compare on: a dataset of batches (images, labels) or images, or such
+            arrays, all as the model takes them. Without it, noise is used, with a warning.
+        verify_samples: How many of them at the most.
+        image_size: (height, width) in pixels, needed where the model takes any size and
+            `preprocessing` does not say it.
+        batch_size: The static batch of the files; None for any, which some phone delegates
+            refuse.
+
+    Returns:
+        An `ExportReport`; printing it shows file, size, accuracy, agreement and latency.
+
+    Raises:
+        ValueError: For a wrong argument; nothing has been written.
+        ExportError: If a file cannot be written or does not compute what the model computes;
+            the message names the first layer that diverges. The directory is left as it was.
+
+    Example:
+        >>> from keras_bottleneck.models import ResNet18
+        >>> report = export_model(ResNet18(classes=10), "exported", verify=dataset)  # doctest: +SKIP
+        >>> print(report)  # doctest: +SKIP
+    """
+    if keras.config.backend() != "tensorflow":
+        raise ValueError(
+            "`export_model` needs Keras on the tensorflow backend: save the model as .keras and "
+            "export it where KERAS_BACKEND=tensorflow. Received: "
+            f"backend={keras.config.backend()!r}"
+        )
+    target = _checked_directory(directory)
+    rows = _checked_formats(formats)
+    reference_model = float32_model(model)
+    shape = artifact_shape(reference_model, image_size, batch_size, preprocessing)
+    checked_labels(reference_model, labels)
+    manifest.read(target)
+    count = checks.integer("verify_samples", verify_samples)
+    described = Metadata(
+        name=_checked_name(model.name if name is None else name),
+        labels=None if labels is None else tuple(labels),
+        preprocessing=preprocessing,
+        input_name=INPUT_NAME,
+        output_name=output_name(reference_model),
+        versions=versions("tensorflow", "keras", "tf2onnx", "onnx"),
+    )
+    samples = collect(verify, shape, count, preprocessing)
+
+    exported = inference_model(reference_model, shape)
+    reference = keras_outputs(reference_model, samples.inputs)
+    with manifest.scratch_folder(target) as scratch:
+        source = Source(exported, described.output_name, scratch)
+        made = [
+            _made(row, source, scratch, described, samples, reference)
+            for row in track(rows, len(rows), f"export {described.name}")
+        ]
+        manifest.commit(scratch, target, {one.path.name: _entry(one, described) for one in made})
+    return ExportReport(
+        name=described.name,
+        artifacts=tuple(_moved(one, target) for one in made),
+        samples=len(samples.inputs),
+        real_samples=verify is not None,
+        keras_accuracy=accuracy(reference, samples.labels),
+    )
+
+
+def _checked_directory(directory: Any) -> Path:
+    if not isinstance(directory, (str, Path)) or not str(directory):
+        raise checks.reject("directory", directory, "the path of a folder")
+    path = Path(directory).absolute()
+    if path.exists() and not path.is_dir():
+        raise checks.reject("directory", str(directory), "a folder or a new path, not a file")
+    return path
+
+
+def _checked_formats(formats: Any) -> list[str]:
+    if isinstance(formats, str) or not isinstance(formats, Sequence) or not formats:
+        accepted = f"a sequence of names out of {', '.join(FORMATS)}"
+        raise checks.reject("formats", formats, accepted)
+    return list(dict.fromkeys(checks.one_of("formats", one, FORMATS) for one in formats))
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str) or not name or Path(name).name != name or name.startswith("."):
+        raise checks.reject("name", name, "a file name without folders")
+    return name
+
+
+def _made(
+    row: str,
+    source: Source,
+    scratch: Path,
+    described: Metadata,
+    samples: Samples,
+    reference: Array,
+) -> Artifact:
+    """Write, describe and run one artifact.
+
+    Raises:
+        ExportError: If it differs from `reference` by more than its format's tolerance.
+    """
+    form = FORMATS[row]
+    path = scratch / form.file_name.format(name=described.name)
+    form.write(source, path)
+    metadata.write(path, described)
+    seen = compare(path, samples, reference, described.output_name)
+    if not seen.error <= form.tolerance:
+        raise ExportError(_diagnosis(path.name, form, source, samples, seen.error))
+    return Artifact(row, path, manifest.size_of(path), manifest.sha256_of(path), seen)
+
+
+def _diagnosis(file_name: str, form: Format, source: Source, samples: Samples, error: float) -> str:
+    layer = first_divergent_layer(source.model, form, samples.inputs)
+    where = "no single layer diverges" if layer is None else f"layer {layer!r} diverges first"
+    return (
+        f"{file_name} differs from the Keras model by {error:.2g}, more than the {form.tolerance:g} "
+        f"allowed; {where}."
+    )
+
+
+def _entry(artifact: Artifact, described: Metadata) -> dict[str, Any]:
+    seen = artifact.comparison
+    return {
+        "format": artifact.format,
+        "name": described.name,
+        "sha256": artifact.sha256,
+        "size": artifact.size,
+        "max_error": seen.error,
+        "agreement": seen.agreement,
+        "accuracy": seen.accuracy,
+        "versions": described.versions,
+    }
+
+
+def _moved(artifact: Artifact, directory: Path) -> Artifact:
+    return Artifact(
+        artifact.format,
+        directory / artifact.path.name,
+        artifact.size,
+        artifact.sha256,
+        artifact.comparison,
+    )

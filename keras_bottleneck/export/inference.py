@@ -1,0 +1,169 @@
+"""The network as it is exported: float32, folded, static, without what only training needs."""
+
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks, graph, keras_private
+from keras_bottleneck.export.grouped_conv import GroupedConv2D
+from keras_bottleneck.graph.rebuild import copy_layer, copy_operation, functional, rebuild
+from keras_bottleneck.keras_private import Call
+from keras_bottleneck.preprocessing import Preprocessing
+
+INPUT_NAME = "image"
+
+# Layers that are the identity at inference. Converters stumble over the random ones.
+TRAINING_ONLY = tuple(
+    getattr(keras.layers, name)
+    for name in (
+        "ActivityRegularization",
+        "AlphaDropout",
+        "AugMix",
+        "CutMix",
+        "Dropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "MixUp",
+        "RandAugment",
+        "RandomBrightness",
+        "RandomColorDegeneration",
+        "RandomColorJitter",
+        "RandomContrast",
+        "RandomElasticTransform",
+        "RandomErasing",
+        "RandomFlip",
+        "RandomGaussianBlur",
+        "RandomGrayscale",
+        "RandomHue",
+        "RandomInvert",
+        "RandomPerspective",
+        "RandomPosterization",
+        "RandomRotation",
+        "RandomSaturation",
+        "RandomSharpness",
+        "RandomShear",
+        "RandomTranslation",
+        "RandomZoom",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+    )
+    if hasattr(keras.layers, name)
+)
+
+
+def float32_model(model: keras.Model) -> keras.Model:
+    """`model` itself where it computes in float32 alone, else a float32 copy.
+
+    The copy is what artifacts are compared with: half precision is a way to train, not what is
+    shipped.
+
+    Raises:
+        ValueError: If `model` is subclassed, has no input shape, or is no model of images.
+    """
+    found = functional(model)
+    single = len(found.inputs) == 1 and len(found.outputs) == 1
+    if not single or len(found.inputs[0].shape) != 4 or found.inputs[0].shape[-1] is None:
+        shapes = [tensor.shape for tensor in (*found.inputs, *found.outputs)]
+        raise ValueError(
+            "`model` must have one input (batch, height, width, channels) and one output. "
+            f"Received: model={model.name!r} with inputs and outputs {shapes}"
+        )
+    flat = graph.flatten(model)
+    if all(getattr(layer, "compute_dtype", "float32") == "float32" for layer in flat.layers):
+        return model
+    return graph.cast(flat, "float32")
+
+
+def inference_model(model: keras.Model, input_shape: tuple[int | None, ...]) -> keras.Model:
+    """The network that every artifact is written from.
+
+    Args:
+        model: A float32 model of images.
+        input_shape: (batch, height, width, channels) of the artifacts; batch may be None.
+
+    Returns:
+        A folded functional model whose input is called "image".
+    """
+    image = keras.Input(batch_shape=input_shape, name=INPUT_NAME)
+    return rebuild(graph.fold(model), _Exportable().visit, [image])
+
+
+class _Exportable:
+    """Copies calls, leaving out training's layers and swapping grouped convolutions."""
+
+    def __init__(self) -> None:
+        self.copies: dict[int, Any] = {}
+
+    def visit(self, call: Call, args: Any, kwargs: Any) -> Any:
+        operation = call.operation
+        if _training_only(operation):
+            return args[0]
+        copy = self.copies.get(id(operation))
+        if copy is not None:
+            return copy(*args, **kwargs)
+        if type(operation) is keras.layers.Conv2D and operation.groups > 1:
+            copy = GroupedConv2D.from_config(operation.get_config())
+            outputs = copy(*args, **kwargs)
+            copy.set_weights(operation.get_weights())
+        elif isinstance(operation, keras.layers.Layer):
+            copy, outputs = copy_layer(operation, args, kwargs)
+        else:
+            copy = copy_operation(operation, operation.name)
+            outputs = copy(*args, **kwargs)
+        self.copies[id(operation)] = copy
+        return outputs
+
+
+def _training_only(layer: Any) -> bool:
+    if isinstance(layer, keras.layers.Pipeline):
+        return all(_training_only(inner) for inner in layer.layers)
+    return isinstance(layer, TRAINING_ONLY)
+
+
+def artifact_shape(
+    model: keras.Model,
+    image_size: Any,
+    batch_size: Any,
+    preprocessing: Preprocessing | None,
+) -> tuple[int | None, ...]:
+    """(batch, height, width, channels) of the artifacts.
+
+    Raises:
+        ValueError: If `image_size` or `preprocessing` contradict the model or each other, or
+            nothing says the size.
+    """
+    batch = None if batch_size is None else checks.integer("batch_size", batch_size)
+    _, height, width, channels = model.inputs[0].shape
+    size = checks.size("image_size", image_size) if image_size is not None else None
+    if preprocessing is not None:
+        if not isinstance(preprocessing, Preprocessing):
+            raise checks.reject("preprocessing", preprocessing, "a Preprocessing or None")
+        wanted = preprocessing.input_shape
+        if any(a not in (None, b) for a, b in zip((height, width, channels), wanted, strict=True)):
+            fitting = f"one for the model's input shape {(height, width, channels)}"
+            raise checks.reject("preprocessing", preprocessing, fitting)
+        if size not in (None, wanted[:2]):
+            raise checks.reject("image_size", image_size, f"{wanted[:2]}, as in `preprocessing`")
+        size = wanted[:2]
+    if size is None:
+        if height is None or width is None:
+            accepted = "(height, width), because the model takes images of any size"
+            raise checks.reject("image_size", image_size, accepted)
+        size = (height, width)
+    if any(own not in (None, side) for own, side in zip((height, width), size, strict=True)):
+        raise checks.reject("image_size", image_size, f"{(height, width)}, the model's own")
+    return batch, *size, channels
+
+
+def output_name(model: keras.Model) -> str:
+    """What the model's output is: "probabilities", "logits", or "features" of a headless model."""
+    if len(model.outputs[0].shape) != 2:
+        return "features"
+    last = keras_private.maker(model.outputs[0])
+    if isinstance(last, keras.layers.Softmax):
+        return "probabilities"
+    activation = getattr(last, "activation", None)
+    if activation in (keras.activations.softmax, keras.activations.sigmoid):
+        return "probabilities"
+    return "logits" if isinstance(last, keras.layers.Dense) else "features"

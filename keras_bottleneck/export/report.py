@@ -1,0 +1,85 @@
+"""What an export has made and what running it has shown."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_bottleneck.export.verify import Comparison
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One written and verified file (or SavedModel folder).
+
+    `size` is in bytes; the fields of `comparison` are explained at `verify.Comparison`.
+    """
+
+    format: str
+    path: Path
+    size: int
+    sha256: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """The result of `export_model`; printing it shows a table.
+
+    Attributes:
+        name: The model's name in the file names.
+        artifacts: One `Artifact` for each format, in the order asked for.
+        samples: Number of samples that every artifact was run on.
+        real_samples: Whether they came from the user, or are noise.
+        keras_accuracy: Top-1 accuracy of the Keras model on them, where labels are known.
+
+    Example:
+        >>> report["tflite"].path  # doctest: +SKIP
+        PosixPath('exported/resnet50.tflite')
+    """
+
+    name: str
+    artifacts: tuple[Artifact, ...]
+    samples: int
+    real_samples: bool
+    keras_accuracy: float | None
+
+    def __getitem__(self, format: str) -> Artifact:
+        """The artifact of `format`, such as "tflite"."""
+        found = {artifact.format: artifact for artifact in self.artifacts}
+        if format not in found:
+            raise KeyError(f"{format!r}: this report has {', '.join(found)}")
+        return found[format]
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        kind = "samples" if self.real_samples else "noise samples"
+        table = Table(title=f"{self.name}: artifacts compared with Keras on {self.samples} {kind}")
+        table.add_column("file", overflow="fold")
+        for heading in ("size", "accuracy", "agreement", "max error", "latency"):
+            table.add_column(heading, justify="right")
+        table.add_row("(Keras model)", "", _percent(self.keras_accuracy), "", "", "")
+        for artifact in self.artifacts:
+            seen = artifact.comparison
+            table.add_row(
+                artifact.path.name,
+                f"{artifact.size / 1e6:.2f} MB",
+                _percent(seen.accuracy),
+                _percent(seen.agreement),
+                f"{seen.error:.1e}",
+                f"{seen.latency_ms:.2f} ms",
+            )
+        return table
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        console = Console(file=io.StringIO(), width=100)
+        console.print(self.__rich__())
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue().rstrip()
+
+
+def _percent(part: float | None) -> str:
+    return "" if part is None else f"{part:.1%}"

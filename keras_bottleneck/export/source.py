@@ -1,0 +1,47 @@
+"""What every writer reads: the inference model and, made once, its SavedModel."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_bottleneck.export.inference import INPUT_NAME
+
+SIGNATURE = "serving_default"
+
+
+class Source:
+    """An inference model on its way into artifacts.
+
+    Args:
+        model: A model from `inference_model`.
+        output_name: What its output is called in the artifacts.
+        scratch: A folder for intermediate files.
+    """
+
+    def __init__(self, model: keras.Model, output_name: str, scratch: Path) -> None:
+        self.model = model
+        self.output_name = output_name
+        self.scratch = scratch
+
+    @property
+    def input_signature(self) -> list[Any]:
+        """The TensorSpec of the one input."""
+        import tensorflow as tf
+
+        return [tf.TensorSpec(self.model.inputs[0].shape, tf.float32, name=INPUT_NAME)]
+
+    def serve(self, image: Any) -> dict[str, Any]:
+        """The function that is traced: image in, named output out."""
+        return {self.output_name: self.model(image, training=False)}
+
+    @cached_property
+    def saved_model(self) -> Path:
+        """The SavedModel that the other converters start from."""
+        path = self.scratch / "saved_model"
+        archive = keras.export.ExportArchive()
+        archive.track(self.model)
+        archive.add_endpoint(SIGNATURE, self.serve, input_signature=self.input_signature)
+        archive.write_out(path, verbose=False)
+        return path

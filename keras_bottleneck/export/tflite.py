@@ -1,0 +1,62 @@
+"""TFLite, with built-in operators only."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from keras_bottleneck.export.errors import ExportError
+from keras_bottleneck.export.source import SIGNATURE, Source
+
+
+def write_float32(source: Source, path: Path) -> None:
+    """Write `source` as it is."""
+    _convert(_converter(source), source, path)
+
+
+def write_float16(source: Source, path: Path) -> None:
+    """Write `source` with float16 weights; runtimes compute in float32, or in float16 on a GPU."""
+    import tensorflow as tf
+
+    converter = _converter(source)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    _convert(converter, source, path)
+
+
+def write_dynamic(source: Source, path: Path) -> None:
+    """Write `source` with int8 weights and activations that are quantized as they come."""
+    import tensorflow as tf
+
+    converter = _converter(source)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    _convert(converter, source, path)
+
+
+def _converter(source: Source) -> Any:
+    import tensorflow as tf
+
+    path = str(source.saved_model)
+    return tf.lite.TFLiteConverter.from_saved_model(path, signature_keys=[SIGNATURE])
+
+
+def _convert(converter: Any, source: Source, path: Path) -> None:
+    try:
+        content = converter.convert()
+    except Exception as error:  # the converter raises its own ConverterError and bare Exceptions
+        raise ExportError(_sentence(source, str(error))) from None
+    path.write_bytes(content)
+
+
+def _sentence(source: Source, message: str) -> str:
+    """The converter's dump as one sentence that names the layer, where it names an operator."""
+    operators = sorted(set(re.findall(r"'(tf\.\w+)' op is neither a custom op", message)))
+    if not operators:
+        first = message.strip().splitlines()[0] if message.strip() else "no message"
+        return f"TFLite conversion of {source.model.name!r} failed: {first[:300]}"
+    names = [operation.name for operation in source.model.operations]
+    found = [name for name in names if re.search(rf"[/\"]{re.escape(name)}(_\d+)?[/\"]", message)]
+    where = f"layer {found[0]!r}" if found else f"model {source.model.name!r}"
+    return (
+        f"TFLite has no built-in operator for {', '.join(operators)}, which {where} needs; "
+        "replace that layer or export to another format."
+    )
