@@ -8,10 +8,11 @@ import importlib.util
 
 from keras_bottleneck import preprocessing, runtime
 from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.version import __version__
 
-__version__ = "0.1.0"
 
-__all__ = ["Preprocessing", "preprocessing", "runtime"]
+
+__all__ = ["Preprocessing", "__version__", "preprocessing", "runtime"]
 
 if importlib.util.find_spec("keras") is not None:
     from keras_bottleneck import data, export, graph, layers, models, training

@@ -27,7 +27,7 @@ def one_of(name: str, value: Any, accepted: Collection[Any]) -> Any:
 
 def integer(name: str, value: Any, minimum: int = 1) -> int:
     """`value` as an int of at least `minimum`; booleans and floats are refused."""
-    if isinstance(value, Integral) and not isinstance(value, bool) and value >= minimum:
+    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= minimum:
         return int(value)
     raise reject(name, value, f"an integer of at least {minimum}")
 
@@ -43,10 +43,11 @@ def number(
 ) -> float:
     """`value` as a finite float in [minimum, maximum]; `above` / `below` make that end open."""
     if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
-        low = value > minimum if above else value >= minimum
-        high = value < maximum if below else value <= maximum
+        found = float(value)
+        low = found > minimum if above else found >= minimum
+        high = found < maximum if below else found <= maximum
         if low and high:
-            return float(value)
+            return found
     lower = f"{'above' if above else 'of at least'} {minimum:g}"
     upper = "" if maximum == math.inf else f" and {'below' if below else 'at most'} {maximum:g}"
     raise reject(name, value, f"a number {lower}{upper}")

@@ -49,11 +49,6 @@ def calls(model: keras.Model) -> Iterator[Call]:
                 yield Call(node.operation, node.arguments, node.input_tensors, node.outputs)
 
 
-def maker(tensor: keras.KerasTensor) -> Any:
-    """The layer, nested model or operation whose call made `tensor`."""
-    return tensor._keras_history.operation
-
-
 def replay(
     model: keras.Model, inputs: Sequence[Any], visit: Callable[[Call, Any, Any], Any]
 ) -> list[Any]:

@@ -4,7 +4,7 @@ from keras_bottleneck.export.audit import AuditReport, audit
 from keras_bottleneck.export.errors import ExportError
 from keras_bottleneck.export.exporter import export_model
 from keras_bottleneck.export.formats import FORMATS
-from keras_bottleneck.export.keras_file import save_model
+from keras_bottleneck.export.keras_file import load_model, save_model
 from keras_bottleneck.export.report import Artifact, ExportReport
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "ExportReport",
     "audit",
     "export_model",
+    "load_model",
     "save_model",
 ]

@@ -4,11 +4,12 @@ from typing import Any
 
 import keras
 
-from keras_bottleneck import checks, graph, keras_private
+from keras_bottleneck import checks, graph
 from keras_bottleneck.export.grouped_conv import GroupedConv2D
 from keras_bottleneck.graph.rebuild import copy_layer, copy_operation, functional, rebuild
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.training.outputs import output_layers
 
 INPUT_NAME = "image"
 
@@ -160,7 +161,12 @@ def output_name(model: keras.Model) -> str:
     """What the model's output is: "probabilities", "logits", or "features" of a headless model."""
     if len(model.outputs[0].shape) != 2:
         return "features"
-    last = keras_private.maker(model.outputs[0])
+    try:
+        last = output_layers(model)[-1]
+    except ValueError:  # the model ends in a bare operation, of which nothing more is known
+        return "logits"
+    if isinstance(last, keras.Model):
+        return output_name(last)
     if isinstance(last, keras.layers.Softmax):
         return "probabilities"
     activation = getattr(last, "activation", None)

@@ -47,7 +47,7 @@ def save_model(
     checked_labels(model, labels)
     described = Metadata(
         name=model.name,
-        labels=labels,
+        labels=None if labels is None else tuple(labels),
         preprocessing=preprocessing,
         output_name=output_name(model),
         versions=versions("keras"),
@@ -68,3 +68,24 @@ def checked_labels(model: keras.Model, labels: Sequence[str] | None) -> None:
     classes = model.outputs[0].shape[-1]
     if labels is not None and (isinstance(labels, str) or len(labels) != classes):
         raise checks.reject("labels", labels, f"{classes} names, one for each output")
+
+
+def load_model(path: str | Path) -> tuple[keras.Model, Metadata | None]:
+    """The model in a .keras file and what `save_model` stored beside it.
+
+    Raises:
+        ValueError: If there is no such file, or it is damaged.
+
+    Example:
+        >>> model, carried = load_model("pets.keras")  # doctest: +SKIP
+        >>> carried.labels  # doctest: +SKIP
+        ('cat', 'dog')
+    """
+    if not isinstance(path, (str, Path)) or Path(path).suffix != ".keras":
+        raise checks.reject("path", path, "the path of a .keras file")
+    carried = metadata.read(path)
+    try:
+        return keras.models.load_model(path), carried
+    except Exception as error:  # zip, JSON, HDF5 and Keras raise their own here
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise checks.reject("path", str(path), f"a whole .keras file ({reason})") from None

@@ -53,8 +53,8 @@ def size_of(path: Path) -> int:
 def sha256_of(path: Path) -> str:
     """sha256 of a file; of a folder, over the names and hashes of its files in sorted order."""
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     digest = hashlib.sha256()
     for file in _files(path):
         digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_of(file)}\n".encode())

@@ -39,9 +39,12 @@ class Source:
     @cached_property
     def saved_model(self) -> Path:
         """The SavedModel that the other converters start from."""
+        import tensorflow as tf
+
+        # Not `keras.export.ExportArchive`: it stores every variable twice.
+        module = tf.Module()
+        module.weights = [variable.value for variable in self.model.variables]
+        module.serve = tf.function(self.serve, input_signature=self.input_signature)
         path = self.scratch / "saved_model"
-        archive = keras.export.ExportArchive()
-        archive.track(self.model)
-        archive.add_endpoint(SIGNATURE, self.serve, input_signature=self.input_signature)
-        archive.write_out(path, verbose=False)
+        tf.saved_model.save(module, str(path), signatures={SIGNATURE: module.serve})
         return path

@@ -1,13 +1,13 @@
 """From what a user writes as `activation=` to a stock Keras layer, and to JSON and back."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
 from keras_bottleneck import checks
 
-Activation = str | Callable[..., Any] | keras.layers.Layer | None
+Activation: TypeAlias = str | Callable[..., Any] | keras.layers.Layer | None
 
 
 def check(activation: Any, name: str = "activation") -> Activation:

@@ -76,9 +76,9 @@ def _stage_ends(model: keras.Model) -> list[keras.layers.Layer]:
         raise checks.reject("model", model, "a functional Keras model")
     ends = {}
     for layer in model.layers:
-        found = re.match(r"(stem(?!_pool)|stage\d+_block)", layer.name)
-        if found:
-            ends[re.match(r"stem|stage\d+", layer.name).group()] = layer
+        stage = re.match(r"stem(?!_pool)|stage\d+(?=_block)", layer.name)
+        if stage:
+            ends[stage.group()] = layer
     if not ends:
         raise checks.reject("model", model.name, "a model with stages of this package")
     return list(ends.values())

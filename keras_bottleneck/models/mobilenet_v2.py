@@ -80,7 +80,7 @@ def MobileNetV2(
     head = interface(include_top, weights, pooling, classes, classifier_activation)
     alpha = checks.number("alpha", alpha, above=True)
     checks.number("drop_path", drop_path, 0, 1, below=True)
-    conv_norm_act = {
+    conv_norm_act: dict[str, Any] = {
         "padding": padding,
         "activation": activation,
         "epsilon": epsilon,

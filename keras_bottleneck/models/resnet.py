@@ -1,6 +1,6 @@
 """ResNet: one builder, one row for each published depth."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -111,19 +111,19 @@ def ResNet(
             if given != only:
                 raise checks.reject(key, given, f"{only!r} with basic blocks")
 
-    conv_norm_act = {
+    conv_norm_act: dict[str, Any] = {
         "padding": padding,
         "activation": activation,
         "epsilon": epsilon,
         "momentum": momentum,
     }
-    residual = {
+    residual: dict[str, Any] = {
         "shortcut": shortcut,
         "se_ratio": se_ratio,
         "zero_init_residual": zero_init_residual,
         **conv_norm_act,
     }
-    make_block = partial(BasicBlock, **residual)
+    make_block: Callable[..., keras.layers.Layer] = partial(BasicBlock, **residual)
     if block == "bottleneck":
         make_block = partial(
             Bottleneck, stride_on=stride_on, groups=groups, base_width=base_width, **residual
@@ -170,14 +170,26 @@ def ResNet18(
     name: str = "resnet18",
     **architecture: Any,
 ) -> keras.Model:
-    """ResNet-18 (11,689,512 trainable parameters with 1000 classes). `architecture`: see `ResNet`.
+    """ResNet-18 (11,689,512 trainable parameters with 1000 classes).
+
+    `architecture` takes the keyword arguments of `ResNet`.
 
     Example:
         >>> ResNet18(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    head = (include_top, weights, input_tensor, input_shape, pooling, classes)
-    return ResNet(*DEPTHS["resnet18"], *head, classifier_activation, name, **architecture)
+    return ResNet(
+        *DEPTHS["resnet18"],
+        include_top=include_top,
+        weights=weights,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+        **architecture,
+    )
 
 
 def ResNet34(
@@ -191,14 +203,26 @@ def ResNet34(
     name: str = "resnet34",
     **architecture: Any,
 ) -> keras.Model:
-    """ResNet-34 (21,797,672 trainable parameters with 1000 classes). `architecture`: see `ResNet`.
+    """ResNet-34 (21,797,672 trainable parameters with 1000 classes).
+
+    `architecture` takes the keyword arguments of `ResNet`.
 
     Example:
         >>> ResNet34(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    head = (include_top, weights, input_tensor, input_shape, pooling, classes)
-    return ResNet(*DEPTHS["resnet34"], *head, classifier_activation, name, **architecture)
+    return ResNet(
+        *DEPTHS["resnet34"],
+        include_top=include_top,
+        weights=weights,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+        **architecture,
+    )
 
 
 def ResNet50(
@@ -212,14 +236,26 @@ def ResNet50(
     name: str = "resnet50",
     **architecture: Any,
 ) -> keras.Model:
-    """ResNet-50 v1.5 (25,557,032 trainable parameters with 1000 classes). `architecture`: see `ResNet`.
+    """ResNet-50 v1.5 (25,557,032 trainable parameters with 1000 classes).
+
+    `architecture` takes the keyword arguments of `ResNet`.
 
     Example:
         >>> ResNet50(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    head = (include_top, weights, input_tensor, input_shape, pooling, classes)
-    return ResNet(*DEPTHS["resnet50"], *head, classifier_activation, name, **architecture)
+    return ResNet(
+        *DEPTHS["resnet50"],
+        include_top=include_top,
+        weights=weights,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+        **architecture,
+    )
 
 
 def ResNet101(
@@ -233,14 +269,26 @@ def ResNet101(
     name: str = "resnet101",
     **architecture: Any,
 ) -> keras.Model:
-    """ResNet-101 v1.5 (44,549,160 trainable parameters with 1000 classes). `architecture`: see `ResNet`.
+    """ResNet-101 v1.5 (44,549,160 trainable parameters with 1000 classes).
+
+    `architecture` takes the keyword arguments of `ResNet`.
 
     Example:
         >>> ResNet101(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    head = (include_top, weights, input_tensor, input_shape, pooling, classes)
-    return ResNet(*DEPTHS["resnet101"], *head, classifier_activation, name, **architecture)
+    return ResNet(
+        *DEPTHS["resnet101"],
+        include_top=include_top,
+        weights=weights,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+        **architecture,
+    )
 
 
 def ResNet152(
@@ -254,11 +302,23 @@ def ResNet152(
     name: str = "resnet152",
     **architecture: Any,
 ) -> keras.Model:
-    """ResNet-152 v1.5 (60,192,808 trainable parameters with 1000 classes). `architecture`: see `ResNet`.
+    """ResNet-152 v1.5 (60,192,808 trainable parameters with 1000 classes).
+
+    `architecture` takes the keyword arguments of `ResNet`.
 
     Example:
         >>> ResNet152(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    head = (include_top, weights, input_tensor, input_shape, pooling, classes)
-    return ResNet(*DEPTHS["resnet152"], *head, classifier_activation, name, **architecture)
+    return ResNet(
+        *DEPTHS["resnet152"],
+        include_top=include_top,
+        weights=weights,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+        **architecture,
+    )

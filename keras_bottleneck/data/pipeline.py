@@ -1,0 +1,94 @@
+"""From samples to batches: load, cache, shuffle, batch, augment, normalize, prefetch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from keras_bottleneck.data.decoding import decode
+from keras_bottleneck.data.images import load_tensorflow
+from keras_bottleneck.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_bottleneck.data.augmentation import Augmenter
+
+
+@dataclass(frozen=True)
+class Batcher:
+    """What the training and the validation batches have in common.
+
+    Attributes:
+        preprocessing: how pixels become model input.
+        batch_size: images per batch; the last batch may be smaller.
+        classes: number of classes.
+        seed: of order and augmentation.
+        augmenter: what happens to training batches of 0..255 pixels; its need of one-hot labels
+            decides the label kind of the validation batches, too.
+        cache: keep decoded and resized images in memory.
+    """
+
+    preprocessing: Preprocessing
+    batch_size: int
+    classes: int
+    seed: int
+    augmenter: "Augmenter"
+    cache: bool = False
+
+    def train(self, samples: "tf.data.Dataset", load: Callable) -> "tf.data.Dataset":
+        """Shuffled, augmented batches; `load` turns a sample into (0..255 pixels, label)."""
+        tf = load_tensorflow()
+        if self.cache:
+            # One more than there are samples: the buffer then reads on to the end, which is what
+            # completes the cache even if only the first batch is taken.
+            pixels = samples.map(load, tf.data.AUTOTUNE).cache()
+            pixels = pixels.shuffle(len(samples) + 1, seed=self.seed)
+        else:
+            pixels = samples.shuffle(len(samples), seed=self.seed).map(load, tf.data.AUTOTUNE)
+        return self._finish(self.augmenter.apply(self._batch(pixels), self.seed))
+
+    def validation(self, samples: "tf.data.Dataset", load: Callable) -> "tf.data.Dataset":
+        """Batches in the order of `samples`."""
+        tf = load_tensorflow()
+        pixels = samples.map(load, tf.data.AUTOTUNE)
+        return self._finish(self._batch(pixels.cache() if self.cache else pixels))
+
+    def _batch(self, pixels: "tf.data.Dataset") -> "tf.data.Dataset":
+        tf = load_tensorflow()
+        batches = pixels.batch(self.batch_size, num_parallel_calls=tf.data.AUTOTUNE)
+        if not self.augmenter.needs_one_hot:
+            return batches
+        return batches.map(lambda images, labels: (images, tf.one_hot(labels, self.classes)))
+
+    def _finish(self, batches: "tf.data.Dataset") -> "tf.data.Dataset":
+        tf = load_tensorflow()
+
+        def normalize(images: Any, labels: Any) -> tuple:
+            mean, std = self.preprocessing.mean, self.preprocessing.std
+            return (images * self.preprocessing.scale - mean) / std, labels
+
+        return batches.map(normalize, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def load_file(preprocessing: Preprocessing) -> Callable:
+    """The function from (path, geometry, label) to (float32 pixels 0..255 in model size, label).
+
+    `geometry` is `preprocessing.geometry` of the file as four integers: height and width after
+    resizing, top and left of the crop.
+    """
+
+    def load(path: "tf.Tensor", geometry: "tf.Tensor", label: "tf.Tensor") -> tuple:
+        pixels = decode(path, preprocessing.channels)
+        return resize(pixels, geometry, preprocessing), label
+
+    return load
+
+
+def resize(pixels: "tf.Tensor", geometry: "tf.Tensor", preprocessing: Preprocessing) -> "tf.Tensor":
+    """Pixels (H, W, channels) as float32 (height, width, channels), what `Preprocessing` does."""
+    tf = load_tensorflow()
+    height, width = preprocessing.image_size
+    pixels = tf.image.resize(pixels, geometry[:2], method="bilinear", antialias=True)
+    top, left = geometry[2], geometry[3]
+    pixels = pixels[top : top + height, left : left + width]
+    return tf.ensure_shape(pixels, preprocessing.input_shape)

@@ -1,0 +1,276 @@
+"""How pixels become model input: one description, used in training, in the files and on the device.
+
+Needs numpy only; Pillow is imported when an image file has to be decoded.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_bottleneck import resampling
+from keras_bottleneck.checks import integer, number, one_of, reject, size
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From an image of any size to `(height, width, channels)` float32 model input.
+
+    The image is resized, then every value becomes `(pixel * scale - mean) / std`, with pixels in
+    0..255.
+
+    Resizing is bilinear with antialiasing and no rounding in between, which is
+    `tf.image.resize(image, size, method="bilinear", antialias=True)` to float precision; an image
+    that already has the right size is not touched.
+
+    Args:
+        image_size: (height, width) of the model input in pixels; one integer stands for both.
+        channels: number of channels of the model input; image files need 1, 3 or 4 (L, RGB, RGBA).
+        resize: "stretch" resizes straight to `image_size`; "crop" keeps the aspect ratio, resizes
+            the short side to `round(side / crop_fraction)`, then cuts out the centre.
+        crop_fraction: share of the resized short side that the centre crop keeps, in (0, 1]; 0.875
+            with 224 pixels is the usual 256 and 224 of ImageNet. Only for `resize="crop"`.
+        scale: factor on the pixels, above 0. With the default, 1/255, pixels become 0..1.
+        mean: subtracted after scaling; one number, or one per channel.
+        std: divided by after that, above 0; one number, or one per channel.
+
+    Raises:
+        ValueError: an argument is outside what is described above.
+
+    Example:
+        >>> import numpy as np
+        >>> prepare = Preprocessing(image_size=(2, 2), mean=(0.5,), std=(0.5,))
+        >>> prepare(np.full((4, 6, 3), 255, np.uint8)).shape
+        (2, 2, 3)
+    """
+
+    image_size: tuple[int, int]
+    channels: int = 3
+    resize: str = "stretch"
+    crop_fraction: float = 1.0
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        channels = integer("channels", self.channels)
+        fraction = number("crop_fraction", self.crop_fraction, 0, 1, above=True)
+        if one_of("resize", self.resize, ("stretch", "crop")) == "stretch" and fraction != 1:
+            raise reject("crop_fraction", fraction, "1.0 with resize='stretch', which never crops")
+        checked = {
+            "image_size": size("image_size", self.image_size),
+            "channels": channels,
+            "crop_fraction": fraction,
+            "scale": number("scale", self.scale, above=True),
+            "mean": _per_channel("mean", self.mean, channels),
+            "std": _per_channel("std", self.std, channels, minimum=0),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of what calling this returns."""
+        return (*self.image_size, self.channels)
+
+    def __call__(self, image: Any) -> np.ndarray:
+        """`image` as model input: float32, `(height, width, channels)`.
+
+        Args:
+            image: path of an image file, PIL image, or uint8 or float array of shape (H, W) or
+                (H, W, C) with pixel values 0..255. A grey array is repeated where 3 channels are
+                wanted.
+
+        Raises:
+            ValueError: the file cannot be read, or the array is empty, not finite, of another
+                dtype, or of another number of dimensions or channels.
+            ImportError: `image` is a path and Pillow is not installed.
+        """
+        return self.normalize(self.resized(image))
+
+    def resized(self, image: Any) -> np.ndarray:
+        """`image` in the model's size, still as pixels 0..255: float32 `(height, width, channels)`.
+
+        Takes and raises what calling the object does.
+        """
+        array = pixels(image, self.channels)
+        (height, width), (top, left) = self.geometry(*array.shape[:2])
+        array = resampling.resize(array, height, width)
+        return array[top : top + self.image_size[0], left : left + self.image_size[1]]
+
+    def geometry(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """What `resize` does to `height` x `width` pixels: ((height, width), (top, left)).
+
+        The first pair is the size to resize to, the second where the crop of `image_size` starts.
+        The image's size enters in integer arithmetic only, so that TensorFlow can follow exactly.
+
+        Example:
+            >>> Preprocessing(224, resize="crop", crop_fraction=0.875).geometry(480, 640)
+            ((256, 341), (16, 58))
+        """
+        if self.resize == "stretch":
+            return self.image_size, (0, 0)
+        rows, columns = (round(side / self.crop_fraction) for side in self.image_size)
+        if width * rows >= height * columns:
+            columns = width * rows // height
+        else:
+            rows = height * columns // width
+        top, left = (rows - self.image_size[0]) // 2, (columns - self.image_size[1]) // 2
+        return (rows, columns), (top, left)
+
+    def normalize(self, pixels: np.ndarray) -> np.ndarray:
+        """`(pixels * scale - mean) / std` as float32, of the same `(..., channels)` shape.
+
+        Raises:
+            ValueError: the last axis is not `channels` long.
+        """
+        array = np.asarray(pixels, np.float32)
+        if array.ndim == 0 or array.shape[-1] != self.channels:
+            raise ValueError(
+                f"`pixels` must be an array with {self.channels} channels on the last axis. "
+                f"Received: an array of shape {array.shape}"
+            )
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        return (array * np.float32(self.scale) - mean) / std
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as a JSON-safe dict, from which `from_dict` makes an equal object."""
+        return {name: _as_list(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, config: dict[str, Any]) -> "Preprocessing":
+        """The object that `to_dict` described.
+
+        Raises:
+            ValueError: `config` is not a dict with exactly these keys, or a value is wrong.
+
+        Example:
+            >>> Preprocessing.from_dict(Preprocessing(32).to_dict()) == Preprocessing(32)
+            True
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(config, dict) or set(config) != names:
+            received = sorted(map(str, config)) if isinstance(config, dict) else config
+            raise reject("config", received, "a dict with the keys " + ", ".join(sorted(names)))
+        return cls(**config)
+
+
+def pixels(image: Any, channels: int) -> np.ndarray:
+    """`image` as a float32 array `(H, W, channels)` of pixel values 0..255, in its own size.
+
+    Files are decoded by Pillow and converted to grey, RGB or RGBA, which gives what TensorFlow's
+    decoders give (for JPEG: with `dct_method="INTEGER_ACCURATE"`; grey from a colour PNG may be one
+    level off). The EXIF orientation is ignored on purpose, because TensorFlow's decoders, which
+    feed the training, ignore it too.
+
+    Args:
+        image: path, PIL image, or uint8 or float array of shape (H, W) or (H, W, C).
+        channels: number of channels of the result.
+
+    Raises:
+        ValueError: see `Preprocessing.__call__`.
+        ImportError: `image` is a path and Pillow is not installed.
+
+    Example:
+        >>> pixels(np.zeros((5, 4), np.uint8), channels=3).shape
+        (5, 4, 3)
+    """
+    if isinstance(image, (str, Path)):
+        return _decoded(Path(image), channels)
+    if _is_pil(image):
+        return _converted(image, channels)
+    return _checked(image, channels)
+
+
+def _decoded(path: Path, channels: int) -> np.ndarray:
+    if not os.path.isfile(path):
+        raise reject("image", str(path), "the path of an existing image file")
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ImportError("Reading image files needs Pillow: pip install pillow.") from None
+    mode = _mode(channels)
+    try:
+        with Image.open(path) as image:
+            if mode == "L":
+                # A colour JPEG's own luma, as TensorFlow takes it; RGB -> L is up to 7 levels off.
+                image.draft("L", None)
+            return _converted(image, channels)
+    except Exception as error:  # damaged files make Pillow's decoders raise almost anything
+        problem = str(error).partition("\n")[0] or type(error).__name__
+        raise reject("image", str(path), f"a readable image file ({problem})") from None
+
+
+def _is_pil(image: Any) -> bool:
+    # Nobody holds a PIL image before PIL.Image was imported, so this need not import it.
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(image, module.Image)
+
+
+def _converted(image: Any, channels: int) -> np.ndarray:
+    from PIL import Image
+
+    if image.mode in ("I", "F"):
+        raise reject("image", f"PIL mode {image.mode}", "an image of 8 or 16 bits per channel")
+    if image.mode.startswith("I;16"):
+        # Some versions of Pillow clip 16-bit grey at 255; TensorFlow's decoder keeps the high byte.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return _checked(np.asarray(image.convert(_mode(channels)), np.uint8), channels)
+
+
+def _mode(channels: int) -> str:
+    if channels not in MODES:
+        raise reject("channels", channels, "1, 3 or 4 where images come from files or PIL")
+    return MODES[channels]
+
+
+def _checked(image: Any, channels: int) -> np.ndarray:
+    accepted = f"a path, a PIL image, or a uint8 or float array (H, W) or (H, W, {channels})"
+    if not hasattr(image, "__array__"):
+        raise reject("image", image, accepted)
+    array = np.asarray(image)
+    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+        raise _refused(array, accepted)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim == 3 and channels == 3 and array.shape[-1] == 1:
+        array = np.repeat(array, 3, axis=-1)
+    if array.ndim != 3 or array.shape[-1] != channels or 0 in array.shape:
+        raise _refused(np.asarray(image), accepted)
+    with np.errstate(over="ignore"):  # what overflows is infinite, and refused below
+        array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise _refused(array, "an array of finite pixel values", "with NaN or infinite values")
+    return array
+
+
+def _refused(array: np.ndarray, accepted: str, detail: str = "") -> ValueError:
+    received = f"an array of shape {array.shape} and dtype {array.dtype} {detail}".rstrip()
+    return ValueError(f"`image` must be {accepted}. Received: {received}")
+
+
+def _per_channel(
+    name: str, value: Any, channels: int, minimum: float = -math.inf
+) -> tuple[float, ...]:
+    """`value` as 1 or `channels` floats above `minimum`."""
+    wanted = f"a sequence of 1 or {channels} finite numbers" + (" above 0" if minimum == 0 else "")
+    if not isinstance(value, Iterable) or isinstance(value, (str, bytes, dict)):
+        raise reject(name, value, wanted)
+    items = tuple(value)
+    if len(items) not in (1, channels):
+        raise reject(name, value, wanted)
+    try:
+        return tuple(number(name, item, minimum, above=True) for item in items)
+    except ValueError:
+        raise reject(name, value, wanted) from None
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

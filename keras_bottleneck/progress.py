@@ -1,0 +1,36 @@
+"""A progress bar for work that turns out to be long."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+PATIENCE_S = 2.0
+
+Item = TypeVar("Item")
+
+
+def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]:
+    """Yields `items`; a bar on stderr appears after two seconds, in terminals and notebooks only.
+
+    Args:
+        items: what to go through.
+        total: how many there are.
+        description: what the bar is called.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    hidden = not (console.is_terminal or console.is_jupyter)
+    progress = Progress(console=console, transient=True, disable=hidden)
+    task = progress.add_task(description, total=total)
+    begin, shown = time.monotonic(), False
+    try:
+        for item in items:
+            yield item
+            progress.advance(task)
+            if not shown and time.monotonic() - begin > PATIENCE_S:
+                progress.start()
+                shown = True
+    finally:
+        progress.stop()

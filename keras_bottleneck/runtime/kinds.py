@@ -1,0 +1,74 @@
+"""The kinds of artifact that can be run: one row each."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from keras_bottleneck.checks import reject
+from keras_bottleneck.runtime import keras_file, onnx_runtime, saved_model, tflite
+from keras_bottleneck.runtime.keras_file import KerasFile
+from keras_bottleneck.runtime.onnx_runtime import ONNX
+from keras_bottleneck.runtime.saved_model import SavedModel
+from keras_bottleneck.runtime.tflite import TFLite
+
+
+class Runtime(Protocol):
+    """An opened artifact with one input and one output; None stands for a free dimension."""
+
+    input_shape: tuple[int | None, ...]
+    input_name: str
+    output_name: str
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Outputs for `batch`, float32 (N, ...) in and out; N is free whatever the file says."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How artifacts of one kind are called, opened, and given their metadata."""
+
+    name: str
+    open: Callable[[Path, int | None], Runtime]
+    read_metadata: Callable[[Path], str | None]
+    write_metadata: Callable[[Path, str, tuple[str, ...] | None], None]
+
+
+FILES = {
+    ".keras": Kind(keras_file.KIND, KerasFile, keras_file.read_metadata, keras_file.write_metadata),
+    ".onnx": Kind(onnx_runtime.KIND, ONNX, onnx_runtime.read_metadata, onnx_runtime.write_metadata),
+    ".tflite": Kind(tflite.KIND, TFLite, tflite.read_metadata, tflite.write_metadata),
+}
+FOLDERS = {
+    "saved_model.pb": Kind(
+        saved_model.KIND, SavedModel, saved_model.read_metadata, saved_model.write_metadata
+    ),
+}
+ACCEPTED = f"a {', '.join(FILES)} file or a folder with {', '.join(FOLDERS)}"
+
+
+def find(path: str | Path) -> tuple[Path, Kind]:
+    """`path` as a Path, and its kind: told by the suffix of a file, the content of a folder.
+
+    Raises:
+        ValueError: `path` does not exist or is of no known kind.
+    """
+    if not isinstance(path, (str, Path)):
+        raise reject("path", path, ACCEPTED)
+    found = Path(path)
+    if found.is_dir():
+        for member, kind in FOLDERS.items():
+            if (found / member).is_file():
+                return found, kind
+        raise reject("path", str(path), ACCEPTED)
+    suffix = found.suffix.lower()
+    if suffix not in FILES:
+        near = difflib.get_close_matches(suffix, FILES, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise reject("path", str(path), ACCEPTED + hint)
+    if not found.is_file():
+        raise reject("path", str(path), f"an existing {FILES[suffix].name}")
+    return found, FILES[suffix]

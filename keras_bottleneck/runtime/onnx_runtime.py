@@ -1,0 +1,87 @@
+"""ONNX files in ONNX Runtime, on the CPU."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_bottleneck.runtime.batching import in_batches
+from keras_bottleneck.runtime.problems import check_single, need, unreadable
+from keras_bottleneck.runtime.storage import replace_file
+
+KIND = "ONNX file"
+METADATA_KEY = "keras_bottleneck"
+DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+
+
+class ONNX:
+    """An .onnx file, run by ONNX Runtime's CPU provider.
+
+    Args:
+        path: the .onnx file.
+        threads: CPU threads within an operator; None leaves the number to ONNX Runtime.
+
+    Raises:
+        ValueError: the file is not an ONNX model with one float input and one output.
+        ImportError: `onnxruntime` is not installed.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None):
+        self._session = _session(path, threads=threads)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        check_single(path, KIND, inputs, outputs)
+        if inputs[0].type not in DTYPES:
+            raise unreadable(path, f"{KIND} with a float input", f"it takes {inputs[0].type}")
+        self._dtype = DTYPES[inputs[0].type]
+        self.input_shape = tuple(s if isinstance(s, int) else None for s in inputs[0].shape)
+        self.input_name: str = inputs[0].name
+        self.output_name: str = outputs[0].name
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Outputs for `batch`, float32 in and out."""
+        return in_batches(self._run, batch, self.input_shape[0])
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        feed = {self.input_name: batch.astype(self._dtype)}
+        return self._session.run([self.output_name], feed)[0].astype(np.float32)
+
+
+def _session(path: Path, threads: int | None = None, optimize: bool = True) -> Any:
+    ort = need("onnxruntime", "onnxruntime", KIND)
+    options = ort.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if not optimize:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exception classes share no base but this one
+        raise unreadable(path, KIND, error) from None
+
+
+def read_metadata(path: Path) -> str | None:
+    """The metadata text in the file's `metadata_props`; None where there is none.
+
+    Raises:
+        ValueError: the file is not an ONNX model.
+        ImportError: `onnxruntime` is not installed.
+    """
+    properties = _session(path, optimize=False).get_modelmeta().custom_metadata_map
+    return properties.get(METADATA_KEY)
+
+
+def write_metadata(path: Path, text: str, labels: tuple[str, ...] | None) -> None:
+    """Stores `text` in the file's `metadata_props`. The labels travel in it.
+
+    Raises:
+        ValueError: the file is not an ONNX model.
+        ImportError: `onnx` is not installed.
+    """
+    onnx = need("onnx", "onnx", KIND)
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as error:  # protobuf's DecodeError, without importing protobuf for its name
+        raise unreadable(path, KIND, error) from None
+    kept = {prop.key: prop.value for prop in model.metadata_props}
+    onnx.helper.set_model_props(model, {**kept, METADATA_KEY: text})
+    replace_file(path, model.SerializeToString(deterministic=True))

@@ -1,0 +1,169 @@
+"""An opened artifact that takes images and gives labels."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_bottleneck.checks import integer, reject
+from keras_bottleneck.preprocessing import Preprocessing, pixels
+from keras_bottleneck.runtime.kinds import Runtime
+from keras_bottleneck.runtime.metadata import Metadata
+
+# Bounds the memory that preprocessed images and activations take, however many images are given.
+IMAGES_PER_BATCH = 32
+
+Prediction = list[tuple[str, float]]
+
+
+class Predictor:
+    """An artifact ready to predict; `keras_bottleneck.runtime.load` makes one.
+
+    Attributes:
+        path: the file or folder.
+        metadata: what the artifact carries about itself, or None.
+        labels: the classes' names in the order of the outputs, or None.
+        preprocessing: how an image becomes model input, or None.
+        input_shape: the model's input, with None for free dimensions; (N, H, W, C) for images.
+        input_name: the model's own name of its input.
+        output_name: "probabilities" or "logits" from the metadata; else the model's own name.
+
+    Example:
+        >>> predictor = load("model.tflite")  # doctest: +SKIP
+        >>> predictor("cat.jpg", top=2)  # doctest: +SKIP
+        [('cat', 0.93), ('fox', 0.04)]
+    """
+
+    def __init__(self, path: Path, runtime: Runtime, metadata: Metadata | None):
+        self.path = path
+        self.metadata = metadata
+        self.labels: tuple[str, ...] | None = None
+        self.preprocessing: Preprocessing | None = None
+        self.input_shape = tuple(runtime.input_shape)
+        self.input_name = runtime.input_name
+        self.output_name = runtime.output_name
+        self._runtime = runtime
+        if metadata is not None:
+            self.labels = metadata.labels
+            self.preprocessing = metadata.preprocessing
+            self.output_name = metadata.output_name
+        self._check_preprocessing()
+
+    def __repr__(self) -> str:
+        return f"<Predictor {str(self.path)!r} {self.input_shape} -> {self.output_name}>"
+
+    def __call__(self, images: Any, top: int = 5) -> Prediction | list[Prediction]:
+        """The `top` most probable classes as (label, probability), best first.
+
+        Args:
+            images: one image (path, PIL image, or uint8 or float array (H, W) or (H, W, C) of pixel
+                values 0..255), a list of images of any sizes, or an array (N, H, W, C).
+            top: how many classes; all where there are fewer.
+
+        Returns:
+            A list of pairs for one image; a list of such lists for a list or an (N, H, W, C) array.
+            Without labels in the metadata, a class is called by its index: "0", "1", ...
+
+        Raises:
+            ValueError: `top` or an image is not as described, or the model is no classifier.
+        """
+        count = integer("top", top)
+        ranked = [self._ranked(row, count) for row in self.probabilities(images)]
+        return ranked if _is_many(images) else ranked[0]
+
+    def probabilities(self, images: Any) -> np.ndarray:
+        """Probabilities of shape (N, classes), float32, for what a call accepts.
+
+        Images go through the stored preprocessing; without one they must have the model's size
+        already, and their values are passed on as they are. Outputs named "logits" go through a
+        softmax, all others are taken as they are.
+
+        Raises:
+            ValueError: an image is not as described, or the model is no classifier.
+        """
+        many = images if _is_many(images) else [images]
+        if len(many) == 0:
+            raise reject("images", images, "one image or more")
+        starts = range(0, len(many), IMAGES_PER_BATCH)
+        return np.concatenate([self._classify(many[i : i + IMAGES_PER_BATCH]) for i in starts])
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """The model's raw outputs, float32, for an already preprocessed float `batch`.
+
+        Args:
+            batch: float array of the model's `input_shape`; N is free whatever the file says.
+
+        Raises:
+            ValueError: `batch` is not a float array of that shape, or has no samples.
+
+        Example:
+            >>> batch = np.zeros((3, 224, 224, 3), np.float32)
+            >>> load("model.onnx").run(batch).shape  # doctest: +SKIP
+            (3, 1000)
+        """
+        array = np.asarray(batch)
+        fits = array.ndim == len(self.input_shape) and len(array) > 0
+        if not fits or not _matches(array.shape[1:], self.input_shape[1:]):
+            raise self._misfit("batch", array)
+        if not np.issubdtype(array.dtype, np.floating):
+            raise self._misfit("batch", array)
+        return self._runtime.run(np.ascontiguousarray(array, np.float32))
+
+    def _classify(self, images: Any) -> np.ndarray:
+        outputs = self.run(np.stack([self._prepared(image) for image in images]))
+        if outputs.ndim != 2:
+            raise reject("path", str(self.path), "a classifier with outputs (N, classes)")
+        if self.labels is not None and len(self.labels) != outputs.shape[1]:
+            found = f"{len(self.labels)} labels for {outputs.shape[1]} classes"
+            raise reject("path", str(self.path), f"an artifact with one label per class ({found})")
+        return _softmax(outputs) if self.output_name == "logits" else outputs
+
+    def _prepared(self, image: Any) -> np.ndarray:
+        if self.preprocessing is not None:
+            return self.preprocessing(image)
+        array = pixels(image, self._channels())
+        if not _matches(array.shape, self.input_shape[1:]):
+            raise self._misfit("image", array)
+        return array
+
+    def _ranked(self, probabilities: np.ndarray, top: int) -> Prediction:
+        names = self.labels or tuple(str(index) for index in range(len(probabilities)))
+        order = np.argsort(-probabilities, kind="stable")[:top]
+        return [(names[index], float(probabilities[index])) for index in order]
+
+    def _channels(self) -> int:
+        if len(self.input_shape) != 4 or self.input_shape[3] is None:
+            raise reject("path", str(self.path), "a model of images (N, H, W, C)")
+        return self.input_shape[3]
+
+    def _check_preprocessing(self) -> None:
+        if self.preprocessing is None:
+            return
+        made = self.preprocessing.input_shape
+        if not _matches(made, self.input_shape[1:]):
+            problem = f"preprocessing makes {made}, the model takes {self.input_shape[1:]}"
+            raise reject("path", str(self.path), f"an artifact that fits its metadata ({problem})")
+
+    def _misfit(self, name: str, array: np.ndarray) -> ValueError:
+        kind = "a float array" if name == "batch" else "an image"
+        shape = self.input_shape if name == "batch" else self.input_shape[1:]
+        wanted = ", ".join("any" if side is None else str(side) for side in shape)
+        return ValueError(
+            f"`{name}` must be {kind} of shape ({wanted}). "
+            f"Received: an array of shape {array.shape} and dtype {array.dtype}"
+        )
+
+
+def _is_many(images: Any) -> bool:
+    return isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4
+
+
+def _matches(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    if len(shape) != len(wanted):
+        return False
+    return all(side in (None, size) for size, side in zip(shape, wanted, strict=True))
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)

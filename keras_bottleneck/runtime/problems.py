@@ -1,0 +1,36 @@
+"""The errors of the runtimes, in one shape."""
+
+import importlib
+from collections.abc import Sized
+from pathlib import Path
+from types import ModuleType
+
+from keras_bottleneck.checks import reject
+
+
+def unreadable(path: Path, kind: str, error: Exception | str) -> ValueError:
+    """The error for a file that its runtime refuses, with the first line of the runtime's own."""
+    lines = str(error).strip().splitlines()
+    reason = lines[0].rstrip(".") if lines else type(error).__name__
+    return reject("path", str(path), f"a whole, readable {kind} ({reason})")
+
+
+def need(module: str, package: str, kind: str) -> ModuleType:
+    """The imported `module` of a runtime.
+
+    Raises:
+        ImportError: it cannot be imported; the message names the pip `package`.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"Reading a {kind} needs `{package}`: pip install {package} ({error})."
+        ) from None
+
+
+def check_single(path: Path, kind: str, inputs: Sized, outputs: Sized) -> None:
+    """Raises ValueError unless the model in `path` has one input and one output."""
+    if len(inputs) != 1 or len(outputs) != 1:
+        found = f"this one has {len(inputs)} and {len(outputs)}"
+        raise unreadable(path, f"{kind} with one input and one output", found)

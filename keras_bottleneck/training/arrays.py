@@ -1,0 +1,49 @@
+"""Arrays in memory as batches, in a seeded order, for every Keras backend."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck import checks
+
+
+class ArrayBatches(keras.utils.PyDataset):
+    """Batches of (images, labels) from two arrays, in another order in every epoch.
+
+    `model.fit(x, y)` shuffles with the global random state; this class carries its own, so that
+    a run can be repeated without touching the rest of the program.
+
+    Args:
+        arrays: images of shape (samples, ...) and labels of shape (samples, ...).
+        batch_size: samples per batch; the last batch may be smaller.
+        seed: of the order; None draws one.
+
+    Raises:
+        ValueError: `arrays` are not two, or of different lengths, or without samples.
+    """
+
+    def __init__(self, arrays: Sequence[Any], batch_size: int, seed: int | None) -> None:
+        super().__init__()
+        shapes = [np.shape(array) for array in arrays]
+        if len(shapes) != 2 or not all(shapes) or shapes[0][0] != shapes[1][0] or not shapes[0][0]:
+            raise ValueError(
+                "`train` and `validation` must be datasets or (images, labels) arrays with as many "
+                f"labels as images. Received: arrays of shapes {shapes}"
+            )
+        self.images, self.labels = (np.asarray(array) for array in arrays)
+        self.batch_size = checks.integer("batch_size", batch_size)
+        self._rng = np.random.default_rng(seed)
+        self._order = self._rng.permutation(len(self.labels))
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.labels) / self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.images[chosen], self.labels[chosen]
+
+    def on_epoch_end(self) -> None:
+        self._order = self._rng.permutation(len(self.labels))

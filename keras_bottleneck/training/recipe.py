@@ -1,0 +1,189 @@
+"""A training recipe: the choices that turn a model and data into a trained model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_bottleneck.checks import integer, number, one_of
+from keras_bottleneck.training.arrays import ArrayBatches
+from keras_bottleneck.training.losses import SmoothedCrossentropy
+from keras_bottleneck.training.metrics import Accuracy
+from keras_bottleneck.training.outputs import check_labels, class_count, returns_logits
+from keras_bottleneck.training.precision import set_mixed_precision
+from keras_bottleneck.training.steps import some_labels, steps_in
+
+OPTIMIZERS = ("adamw", "sgd", "adam")
+PRECISIONS = (None, "mixed_bfloat16", "mixed_float16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train a classifier: `Recipe(epochs=30).fit(model, train, validation)`.
+
+    A recipe only sets up Keras; `recipe.compile(model, steps)` followed by one's own `model.fit`
+    does the same as `recipe.fit`.
+
+    Args:
+        epochs: passes over the training data.
+        batch_size: samples per batch of (images, labels) arrays; datasets come batched.
+        optimizer: "adamw", "sgd" (with momentum) or "adam".
+        learning_rate: its peak, reached after the warm-up; it then falls to 0 along a half cosine
+            (Loshchilov & Hutter 2017). 1e-3 suits adamw and adam; sgd wants about 0.1 for 256
+            samples per batch.
+        momentum: of "sgd", in [0, 1).
+        warmup_epochs: length of the linear warm-up from 0 (Goyal et al. 2017); never more than
+            half of `epochs` are spent on it.
+        weight_decay: decoupled, `w -= learning_rate * weight_decay * w` in every step (Loshchilov
+            & Hutter 2019), whichever the optimizer: "adam" with a decay is "adamw". Variables
+            with one axis (biases, gamma and beta of normalizations) do not decay.
+        label_smoothing: share of every label that is spread over all classes, in [0, 1).
+        ema: momentum of a running average of the weights, such as 0.999; None for none. Validation
+            and the trained model use the average; a checkpoint amid the training holds the raw
+            weights.
+        mixed_precision: "mixed_bfloat16" or "mixed_float16" (with loss scaling) to compute in 16
+            bits, see `set_mixed_precision`; None leaves the model's dtypes alone.
+        seed: of the order of arrays; None for another order in every run. Datasets bring their
+            own order; for dropout and fresh weights there is `keras.utils.set_random_seed`.
+
+    Raises:
+        ValueError: a field is outside what is described above.
+
+    Example:
+        >>> recipe = Recipe(epochs=3, warmup_epochs=0.5)
+        >>> history = recipe.fit(model, (images, labels))
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    warmup_epochs: float = 1.0
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    ema: float | None = None
+    mixed_precision: str | None = None
+    seed: int | None = 0
+
+    def __post_init__(self) -> None:
+        integer("epochs", self.epochs)
+        integer("batch_size", self.batch_size)
+        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        number("learning_rate", self.learning_rate, above=True)
+        number("momentum", self.momentum, maximum=1.0, below=True)
+        number("warmup_epochs", self.warmup_epochs)
+        number("weight_decay", self.weight_decay)
+        number("label_smoothing", self.label_smoothing, maximum=1.0, below=True)
+        if self.ema is not None:
+            number("ema", self.ema, maximum=1.0, above=True, below=True)
+        one_of("mixed_precision", self.mixed_precision, PRECISIONS)
+        if self.seed is not None:
+            integer("seed", self.seed, minimum=0)
+
+    def schedule(self, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
+        """The learning rate as a function of the step: 0, linearly up, half a cosine down to 0.
+
+        Args:
+            steps_per_epoch: batches per epoch.
+        """
+        steps = self.epochs * integer("steps_per_epoch", steps_per_epoch)
+        warmup = round(min(self.warmup_epochs * steps_per_epoch, steps / 2))
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup else self.learning_rate,
+            decay_steps=steps - warmup,
+            warmup_target=self.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+
+    def compile(self, model: keras.Model, steps_per_epoch: int) -> list[keras.callbacks.Callback]:
+        """Compiles `model`, and sets its precision; returns the callbacks that `fit` then needs.
+
+        Whether the loss takes probabilities or logits follows from the last layer: softmax or no
+        activation.
+
+        Args:
+            model: a built functional or Sequential classifier with one output, (batch, classes).
+            steps_per_epoch: batches per epoch.
+
+        Raises:
+            ValueError: the model is something else, or ends in another activation.
+
+        Example:
+            >>> callbacks = recipe.compile(model, steps_per_epoch=len(train))
+            >>> model.fit(train, epochs=recipe.epochs, callbacks=callbacks)
+        """
+        class_count(model)
+        loss = SmoothedCrossentropy(self.label_smoothing, from_logits=returns_logits(model))
+        if self.mixed_precision:
+            set_mixed_precision(model, self.mixed_precision)
+        model.compile(self._optimizer(model, steps_per_epoch), loss=loss, metrics=[Accuracy()])
+        return [keras.callbacks.SwapEMAWeights()] if self.ema else []
+
+    def fit(
+        self,
+        model: keras.Model,
+        train: Any,
+        validation: Any = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        steps_per_epoch: int | None = None,
+    ) -> keras.callbacks.History:
+        """Compiles and trains `model`, in place, with Keras's progress bar.
+
+        Labels are integers (batch,) or rows (batch, classes) that sum to one. They are checked
+        against the model: arrays in full, training datasets by their first batch.
+
+        Args:
+            model: as for `compile`.
+            train: (images, labels) arrays, or batches of both: a tf.data.Dataset, PyDataset,
+                torch DataLoader or generator.
+            validation: the same; None for no validation.
+            callbacks: run after the recipe's own.
+            steps_per_epoch: needed where `train` does not know its length.
+
+        Returns:
+            Keras's history of "loss", "accuracy", "val_loss" and "val_accuracy".
+
+        Raises:
+            ValueError: as `compile`; the length of `train` is unknown; or labels do not fit the
+                classes of the model.
+        """
+        train, validation = self._batches(train), self._batches(validation)
+        steps = steps_in(train, steps_per_epoch)
+        for labels in (some_labels(train), getattr(validation, "labels", None)):
+            if labels is not None:
+                check_labels(model, labels)
+        if steps_per_epoch is not None and hasattr(train, "repeat"):
+            train = train.repeat()  # else Keras stops for good where tf.data's iterator ends
+        return model.fit(
+            train,
+            epochs=self.epochs,
+            steps_per_epoch=steps_per_epoch,
+            validation_data=validation,
+            shuffle=False,  # Keras would draw from the global random state
+            callbacks=[*self.compile(model, steps), *callbacks],
+        )
+
+    def _batches(self, data: Any) -> Any:
+        if isinstance(data, (tuple, list)):
+            return ArrayBatches(data, self.batch_size, self.seed)
+        return data
+
+    def _optimizer(self, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+        settings = {
+            "learning_rate": self.schedule(steps_per_epoch),
+            "weight_decay": self.weight_decay,
+            "use_ema": self.ema is not None,
+            "ema_momentum": 0.99 if self.ema is None else self.ema,
+        }
+        if self.optimizer == "sgd":
+            optimizer = keras.optimizers.SGD(momentum=self.momentum, **settings)
+        else:
+            kind = keras.optimizers.AdamW if self.optimizer == "adamw" else keras.optimizers.Adam
+            optimizer = kind(**settings)
+        # Frozen variables too: they may be unfrozen between two calls of `fit`.
+        optimizer.exclude_from_weight_decay([v for v in model.variables if len(v.shape) <= 1])
+        if self.mixed_precision == "mixed_float16":
+            return keras.optimizers.LossScaleOptimizer(optimizer)
+        return optimizer
