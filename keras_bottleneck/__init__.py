@@ -10,8 +10,6 @@ from keras_bottleneck import preprocessing, runtime
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.version import __version__
 
-
-
 __all__ = ["Preprocessing", "__version__", "preprocessing", "runtime"]
 
 if importlib.util.find_spec("keras") is not None:

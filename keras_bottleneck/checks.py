@@ -12,7 +12,7 @@ from typing import Any
 
 
 def reject(name: str, value: object, accepted: str) -> ValueError:
-    """The error for a wrong argument: `raise reject("stride", 0, "a positive integer")`."""
+    """The error for a wrong argument, as in `raise reject("stride", 0, "a positive integer")`."""
     return ValueError(f"`{name}` must be {accepted}. Received: {name}={value!r}")
 
 

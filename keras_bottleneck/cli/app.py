@@ -52,7 +52,6 @@ def entry_point() -> None:
     sys.exit(main())
 
 
-
 @app.command()
 def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for the files.")] = Path("demo"),

@@ -38,7 +38,7 @@ def first_divergent_layer(model: keras.Model, form: Format, inputs: Array) -> st
 
 
 def _diverges(model: keras.Model, layer: keras.layers.Layer, form: Format, inputs: Array) -> bool:
-    part = keras.Model(model.inputs, layer.output, name="part")
+    part = keras.Model(model.inputs[0], layer.output, name="part")
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / form.file_name.format(name=part.name)
         form.write(Source(part, "features", Path(scratch)), path)

@@ -83,7 +83,8 @@ def export_model(
 
     Example:
         >>> from keras_bottleneck.models import ResNet18
-        >>> report = export_model(ResNet18(classes=10), "exported", verify=dataset)  # doctest: +SKIP
+        >>> model = ResNet18(classes=10)
+        >>> report = export_model(model, "exported", verify=dataset)  # doctest: +SKIP
         >>> print(report)  # doctest: +SKIP
     """
     if keras.config.backend() != "tensorflow":
@@ -130,7 +131,7 @@ def export_model(
 def _checked_directory(directory: Any) -> Path:
     if not isinstance(directory, (str, Path)) or not str(directory):
         raise checks.reject("directory", directory, "the path of a folder")
-    path = Path(directory).absolute()
+    path = Path(directory)
     if path.exists() and not path.is_dir():
         raise checks.reject("directory", str(directory), "a folder or a new path, not a file")
     return path
@@ -176,8 +177,8 @@ def _diagnosis(file_name: str, form: Format, source: Source, samples: Samples, e
     layer = first_divergent_layer(source.model, form, samples.inputs)
     where = "no single layer diverges" if layer is None else f"layer {layer!r} diverges first"
     return (
-        f"{file_name} differs from the Keras model by {error:.2g}, more than the {form.tolerance:g} "
-        f"allowed; {where}."
+        f"{file_name} differs from the Keras model by {error:.2g}, more than the "
+        f"{form.tolerance:g} allowed; {where}."
     )
 
 

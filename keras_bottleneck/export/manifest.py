@@ -24,16 +24,12 @@ def scratch_folder(directory: Path) -> Iterator[Path]:
     """A folder beside `directory`, on the same file system; gone on leaving.
 
     Raises:
-        ValueError: If `directory` is a file, or the folder cannot be made.
+        ValueError: If the folder cannot be made.
     """
-    if directory.exists() and not directory.is_dir():
-        raise ValueError(
-            f"`directory` must be a folder or a new path. Received: directory={str(directory)!r}, "
-            "which is a file"
-        )
+    whole = directory.absolute()
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{whole.name}-", dir=whole.parent))
     except OSError as error:
         raise ValueError(
             f"`directory` must be a path that can be written to ({error.strerror}). "

@@ -49,14 +49,28 @@ def _convert(converter: Any, source: Source, path: Path) -> None:
 
 def _sentence(source: Source, message: str) -> str:
     """The converter's dump as one sentence that names the layer, where it names an operator."""
-    operators = sorted(set(re.findall(r"'(tf\.\w+)' op is neither a custom op", message)))
-    if not operators:
-        first = message.strip().splitlines()[0] if message.strip() else "no message"
+    kinds = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op", message)))
+    if not kinds:
+        first = (message.strip().splitlines() or ["no message"])[0]
         return f"TFLite conversion of {source.model.name!r} failed: {first[:300]}"
-    names = [operation.name for operation in source.model.operations]
-    found = [name for name in names if re.search(rf"[/\"]{re.escape(name)}(_\d+)?[/\"]", message)]
-    where = f"layer {found[0]!r}" if found else f"model {source.model.name!r}"
+    layer = _layer_with(kinds, source)
+    where = f"layer {layer!r}" if layer else f"model {source.model.name!r}"
     return (
-        f"TFLite has no built-in operator for {', '.join(operators)}, which {where} needs; "
-        "replace that layer or export to another format."
+        f"TFLite has no built-in operator for {', '.join(kinds)}, which {where} needs; replace it "
+        "or export to another format."
     )
+
+
+def _layer_with(kinds: list[str], source: Source) -> str | None:
+    """The first layer that traces to one of these kinds of TensorFlow operator."""
+    import tensorflow as tf
+
+    function = tf.function(source.serve, input_signature=source.input_signature)
+    operations = function.get_concrete_function().graph.get_operations()
+    scopes = [operation.name.split("/") for operation in operations if operation.type in kinds]
+    for layer in source.model.operations:
+        # The second time that a layer is traced, its scope is called `name_1`.
+        own = re.compile(rf"{re.escape(layer.name)}(_\d+)?")
+        if any(own.fullmatch(part) for scope in scopes for part in scope[:-1]):
+            return str(layer.name)
+    return None

@@ -18,6 +18,7 @@ Array = np.ndarray[Any, Any]
 
 NOISE_SAMPLES = 16
 WARM_UP_RUNS = 3
+BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,10 @@ def _noise(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -
 
 def keras_outputs(model: keras.Model, inputs: Array) -> Array:
     """The model's outputs at inference, (N, ...)."""
-    return np.asarray(model.predict(inputs, batch_size=32, verbose=0))
+    starts = range(0, len(inputs), BATCH)
+    # Called, not `predict`ed: that would leave a compiled function on the user's model.
+    batches = [model(inputs[start : start + BATCH], training=False) for start in starts]
+    return np.concatenate([keras.ops.convert_to_numpy(batch) for batch in batches])
 
 
 def accuracy(outputs: Array, labels: Array | None) -> float | None:

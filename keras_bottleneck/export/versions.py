@@ -4,7 +4,7 @@ from importlib import metadata
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """The installed versions of this package and of `packages`; those not installed are left out."""
+    """The versions of this package and of `packages`, as far as they are installed."""
     found = {}
     for package in ("keras-bottleneck", *packages):
         try:
