@@ -18,7 +18,7 @@ import tensorflow as tf
 import keras_bottleneck as kb
 from keras_bottleneck.training import Recipe
 
-LABELS = "airplane automobile bird cat deer dog frog horse ship truck".split()
+LABELS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 PREPROCESSING = kb.Preprocessing((32, 32), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 

@@ -11,9 +11,16 @@ from numbers import Integral, Real
 from typing import Any
 
 
+# Longest representation of a value in a message, in characters.
+SHOWN = 300
+
+
 def reject(name: str, value: object, accepted: str) -> ValueError:
-    """The error for a wrong argument, as in `raise reject("stride", 0, "a positive integer")`."""
-    return ValueError(f"`{name}` must be {accepted}. Received: {name}={value!r}")
+    """What to raise for a wrong argument, such as `reject("stride", 0, "a positive integer")`."""
+    # One line whatever the value: an array's repr would fill the screen.
+    shown = " ".join(repr(value).split())
+    shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
+    return ValueError(f"`{name}` must be {accepted}. Received: {name}={shown}")
 
 
 def one_of(name: str, value: Any, accepted: Collection[Any]) -> Any:

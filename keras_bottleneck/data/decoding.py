@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras_bottleneck.data.images import load_tensorflow
-from keras_bottleneck.data.progress import track
+from keras_bottleneck.progress import track
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -39,10 +39,8 @@ class Batcher:
         """Shuffled, augmented batches; `load` turns a sample into (0..255 pixels, label)."""
         tf = load_tensorflow()
         if self.cache:
-            # One more than there are samples: the buffer then reads on to the end, which is what
-            # completes the cache even if only the first batch is taken.
             pixels = samples.map(load, tf.data.AUTOTUNE).cache()
-            pixels = pixels.shuffle(len(samples) + 1, seed=self.seed)
+            pixels = pixels.shuffle(len(samples), seed=self.seed)
         else:
             pixels = samples.shuffle(len(samples), seed=self.seed).map(load, tf.data.AUTOTUNE)
         return self._finish(self.augmenter.apply(self._batch(pixels), self.seed))

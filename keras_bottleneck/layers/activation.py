@@ -42,8 +42,10 @@ def serialize(activation: Activation) -> Any:
     return keras.saving.serialize_keras_object(activation)
 
 
-def make(activation: Activation, name: str, dtype: Any) -> keras.layers.Layer | None:
+def make(activation: Activation, **layer: Any) -> keras.layers.Layer | None:
     """A new layer that applies `activation`, or None for a linear one.
+
+    `layer` is what `Block.named` says: the arguments of `keras.layers.Layer`.
 
     ReLU and ReLU6 become `keras.layers.ReLU`, which converters fuse into the convolution
     before it. A layer given by the user is copied: each place gets weights of its own.
@@ -51,10 +53,9 @@ def make(activation: Activation, name: str, dtype: Any) -> keras.layers.Layer | 
     if activation is None or activation == "linear":
         return None
     if activation == "relu":
-        return keras.layers.ReLU(name=name, dtype=dtype)
+        return keras.layers.ReLU(**layer)
     if activation == "relu6":
-        return keras.layers.ReLU(6.0, name=name, dtype=dtype)
+        return keras.layers.ReLU(6.0, **layer)
     if isinstance(activation, keras.layers.Layer):
-        config = {**activation.get_config(), "name": name, "dtype": dtype}
-        return type(activation).from_config(config)
-    return keras.layers.Activation(activation, name=name, dtype=dtype)
+        return type(activation).from_config({**activation.get_config(), **layer})
+    return keras.layers.Activation(activation, **layer)

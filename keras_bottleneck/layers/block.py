@@ -12,8 +12,8 @@ class Block(keras.layers.Layer):
     """A layer whose `call` only applies sub-layers, so that `graph.flatten` can inline it.
 
     Sub-layers are stock Keras layers or blocks; their names start with the block's own name and
-    they share its dtype policy. Derive from it, and a block of your own is folded, quantized and
-    exported like those of this package.
+    they share its dtype policy and its `trainable`. Derive from it, and a block of your own is
+    folded, quantized and exported like those of this package.
 
     Raises:
         ValueError: If Keras is set to channels-first images.
@@ -38,8 +38,14 @@ class Block(keras.layers.Layer):
             )
 
     def named(self, suffix: str) -> dict[str, Any]:
-        """`name` and `dtype` of the sub-layer called `suffix`."""
-        return {"name": f"{self.name}_{suffix}", "dtype": self.dtype_policy}
+        """`name`, `dtype` and `trainable` of the sub-layer called `suffix`."""
+        return {
+            "name": f"{self.name}_{suffix}",
+            "dtype": self.dtype_policy,
+            # Keras freezes the sub-layers that exist, not those made later: without this, a
+            # frozen block would thaw when it is loaded from a file.
+            "trainable": self.trainable,
+        }
 
 
 def build_chain(layers: Iterable[keras.layers.Layer], input_shape: Shape) -> Shape:

@@ -90,7 +90,7 @@ class ConvNormAct(Block):
         pad = self.dilation * (self.kernel_size // 2)
         # The convolution's own "same" is symmetric for an odd kernel without stride, and saves
         # the artifact a PAD operator.
-        same_is_symmetric = self.stride == 1 and self.dilation * (self.kernel_size - 1) % 2 == 0
+        same_is_symmetric = self.stride == 1 and self.kernel_size % 2 == 1
         if self.padding == "same" or pad == 0 or same_is_symmetric:
             return None
         return keras.layers.ZeroPadding2D(pad, **self.named("pad"))

@@ -75,6 +75,7 @@ class InvertedResidual(ResidualBlock):
         self.kernel_size = checks.integer("kernel_size", kernel_size)
         if self.kernel_size % 2 == 0:
             raise checks.reject("kernel_size", kernel_size, "an odd integer")
+        self.expand = self.squeeze_excite = None
 
     def out_channels(self, channels: int) -> int:
         """`filters`, whatever enters."""
@@ -89,7 +90,6 @@ class InvertedResidual(ResidualBlock):
     def make_branch(self, channels: int) -> Sequence[keras.layers.Layer]:
         """Expand, depthwise and project, with squeeze-excite before the projection."""
         width = channels * self.expansion
-        self.expand = self.squeeze_excite = None
         if self.expansion > 1:
             self.expand = self.conv_norm_act("expand", width, 1)
         self.depthwise = self.conv_norm_act("depthwise", None, self.kernel_size, self.stride)

@@ -46,6 +46,9 @@ class Residual(Block):
         self.activation = activations.check(activation)
         self.add = keras.layers.Add(**self.named("add"))
         self.final_activation = activations.make(self.activation, **self.named("act"))
+        if not self.trainable:
+            for layer in self.layers:
+                layer.trainable = False
 
     def build(self, input_shape: Shape) -> None:
         """Build the chain, and see that it leaves the shape unchanged."""

@@ -147,8 +147,8 @@ class ResidualBlock(Block):
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """The output's shape for an input of `input_shape`."""
-        batch, height, width, _ = input_shape
         channels = image_channels(self, input_shape)
+        batch, height, width, _ = input_shape
         # 1x1 and odd k x k convolutions with either padding: ceil(size / stride).
         sizes = [None if size is None else -(-size // self.stride) for size in (height, width)]
         return (batch, *sizes, self.out_channels(channels))
