@@ -1,6 +1,6 @@
 """A progress bar for work that turns out to be long."""
 
-import time
+import threading
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -24,13 +24,15 @@ def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]
     hidden = not (console.is_terminal or console.is_jupyter)
     progress = Progress(console=console, transient=True, disable=hidden)
     task = progress.add_task(description, total=total)
-    begin, shown = time.monotonic(), False
+    # A timer, because the very first item may be the long one.
+    appear = threading.Timer(PATIENCE_S, progress.start)
+    appear.daemon = True
+    appear.start()
     try:
         for item in items:
             yield item
             progress.advance(task)
-            if not shown and time.monotonic() - begin > PATIENCE_S:
-                progress.start()
-                shown = True
     finally:
+        appear.cancel()
+        appear.join()
         progress.stop()

@@ -10,6 +10,10 @@ from typing import Any
 from keras_bottleneck import checks
 
 
+# Weights left behind as variables: LiteRT's delegates read garbage from them.
+VARIABLES = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
+
+
 @dataclass(frozen=True)
 class AuditReport:
     """The result of `audit`; printing it shows a table.
@@ -19,7 +23,7 @@ class AuditReport:
         operators: Operator name to number of uses.
         tensor_types: Type name to number of tensors.
         dynamic: Inputs and outputs with a dimension that is not fixed.
-        foreign: Operators that are not built in: custom operators and TensorFlow's (Flex).
+        foreign: Operators that not every runtime has: custom ones, TensorFlow's (Flex), variables.
         float_operators: In a file with int8 weights, the operators that still compute in float
             on a float tensor; empty in a float file.
         per_channel: Kernels quantized per channel and in all.
@@ -37,7 +41,7 @@ class AuditReport:
     def problems(self) -> tuple[str, ...]:
         """What will not run on every device, one sentence each; empty for a clean file."""
         found = [f"{name} has a dimension that is not fixed" for name in self.dynamic]
-        found += [f"operator {name} is not built into the runtime" for name in self.foreign]
+        found += [f"operator {name} is not built into every runtime" for name in self.foreign]
         return tuple(found)
 
     def __rich__(self) -> Any:
@@ -116,6 +120,7 @@ def _audit_tflite(path: Path) -> AuditReport:
             name = operators[max(code.builtinCode, code.deprecatedBuiltinCode)]
             if code.customCode:
                 name = code.customCode.decode()
+            if code.customCode or name in VARIABLES:
                 foreign.append(name)
             uses[name] += 1
             inputs = [graph.tensors[index] for index in operator.inputs if index >= 0]

@@ -19,6 +19,7 @@ from keras_bottleneck.export.inference import (
     output_name,
 )
 from keras_bottleneck.export.keras_file import checked_labels
+from keras_bottleneck.export.quiet import native_messages_held
 from keras_bottleneck.export.report import Artifact, ExportReport
 from keras_bottleneck.export.source import Source
 from keras_bottleneck.export.verify import (
@@ -165,16 +166,18 @@ def _made(
     """
     form = FORMATS[row]
     path = scratch / form.file_name.format(name=described.name)
-    form.write(source, path)
-    metadata.write(path, described)
-    seen = compare(path, samples, reference, described.output_name)
+    with native_messages_held():
+        form.write(source, path)
+        metadata.write(path, described)
+        seen = compare(path, samples, reference, described.output_name)
     if not seen.error <= form.tolerance:
         raise ExportError(_diagnosis(path.name, form, source, samples, seen.error))
     return Artifact(row, path, manifest.size_of(path), manifest.sha256_of(path), seen)
 
 
 def _diagnosis(file_name: str, form: Format, source: Source, samples: Samples, error: float) -> str:
-    layer = first_divergent_layer(source.model, form, samples.inputs)
+    with native_messages_held():
+        layer = first_divergent_layer(source.model, form, samples.inputs)
     where = "no single layer diverges" if layer is None else f"layer {layer!r} diverges first"
     return (
         f"{file_name} differs from the Keras model by {error:.2g}, more than the "

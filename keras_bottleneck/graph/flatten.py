@@ -48,7 +48,7 @@ class _Inliner:
 
     def __init__(self, model: keras.Model, changes: dict[str, Any]) -> None:
         self.changes = changes
-        self.copies: dict[int, Any] = {}
+        self.copies: dict[int, tuple[Any, Any]] = {}
         self.containers: list[str] = []
         # Names of the outermost graph are kept for their owners.
         self.reserved = {call.operation.name for call in keras_private.calls(model)}
@@ -70,6 +70,8 @@ class _Inliner:
     def _inline_block(self, block: Block, args: Any, kwargs: Any) -> Any:
         (x,) = args
         placeholder = keras.Input(batch_shape=x.shape, dtype=x.dtype)
+        # Keras lets the caller of the whole model decide about training, whatever was said here.
+        kwargs = {name: value for name, value in kwargs.items() if name != "training"}
         with keras_private.untraced(keras_private.sublayers(block)):
             inside = keras.Function(placeholder, block.call(placeholder, **kwargs))
             (output,) = self._replay_inside(block.name, inside, [x])
@@ -83,7 +85,8 @@ class _Inliner:
             self.containers.pop()
 
     def _copy(self, operation: Any, args: Any, kwargs: Any) -> Any:
-        copy = self.copies.get(id(operation))
+        # With the copy goes what it was made of: the address of a dead operation is used again.
+        _, copy = self.copies.get(id(operation), (None, None))
         if copy is not None:
             return copy(*args, **kwargs)
         name = self._unique_name(operation.name)
@@ -92,7 +95,7 @@ class _Inliner:
         else:
             copy = copy_operation(operation, name)
             outputs = copy(*args, **kwargs)
-        self.copies[id(operation)] = copy
+        self.copies[id(operation)] = operation, copy
         return outputs
 
     def _unique_name(self, name: str) -> str:

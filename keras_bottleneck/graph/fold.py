@@ -11,7 +11,7 @@ from keras_bottleneck import keras_private
 from keras_bottleneck.graph.flatten import flatten
 from keras_bottleneck.graph.rebuild import copy_layer, copy_operation, rebuild
 from keras_bottleneck.keras_private import Call
-from keras_bottleneck.layers import DropPath
+from keras_bottleneck.layers import BatchNormalization, DropPath
 
 Array = np.ndarray[Any, Any]
 
@@ -30,6 +30,9 @@ def _transposed(kernels: list[Array], scale: Array) -> list[Array]:
     """(height, width, outputs, inputs)."""
     return [kernels[0] * scale[:, np.newaxis]]
 
+
+# Not their subclasses: what a user's own batch norm computes is not known here.
+NORMS = (keras.layers.BatchNormalization, BatchNormalization)
 
 # How each kind of layer takes a scale of its outputs into its kernels.
 SCALE: dict[type, Callable[[list[Array], Array], list[Array]]] = {
@@ -110,7 +113,7 @@ class _Folder:
             copy, outputs = _folded(layer, self.norm_after[id(layer)], args)
         elif _is_channel_norm(call) and len(args[0].shape) == 4:
             copy, outputs = _as_depthwise(layer, args[0])
-        elif isinstance(layer, keras.layers.BatchNormalization):
+        elif type(layer) in NORMS:
             copy, outputs = _as_stock(layer, args[0])
         elif isinstance(layer, keras.layers.Layer):
             copy, outputs = copy_layer(layer, args, kwargs)
@@ -125,13 +128,17 @@ def _is_channel_norm(call: Call) -> bool:
     """Whether `call` is batch norm over the last axis, plain enough to be a scale and a shift."""
     layer = call.operation
     rank = len(call.inputs[0].shape)
-    return isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, rank - 1)
+    return type(layer) in NORMS and layer.axis in (-1, rank - 1)
 
 
 def _takes_scale(layer: Any) -> bool:
     linear = getattr(layer, "activation", None) in (None, keras.activations.linear)
     channels_last = getattr(layer, "data_format", "channels_last") == "channels_last"
-    return type(layer) in SCALE and linear and channels_last
+    return type(layer) in SCALE and linear and channels_last and _has_plain_kernel(layer)
+
+
+def _has_plain_kernel(layer: Any) -> bool:
+    return not getattr(layer, "lora_enabled", False) and layer.quantization_mode is None
 
 
 def _scale_and_shift(norm: keras.layers.BatchNormalization) -> tuple[Array, Array]:

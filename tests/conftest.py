@@ -1,0 +1,82 @@
+"""What tests of several folders share. Keras is imported by the fixtures, not by this file:
+the tests of `runtime` also run where it is not installed."""
+
+import sys
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same random numbers for a test whether it runs alone or among others."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def as_array():
+    """A function: any backend's tensor as a float64 array."""
+
+    def convert(tensor):
+        import keras
+
+        return np.asarray(keras.ops.convert_to_numpy(tensor), "float64")
+
+    return convert
+
+
+@pytest.fixture(scope="session")
+def noise():
+    """A function: a float32 array of standard normal numbers."""
+
+    def draw(*shape, seed=0):
+        return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def max_difference(as_array):
+    """A function: the largest difference of two structures of tensors; inf where shapes differ."""
+
+    def compare(left, right):
+        import keras
+
+        pairs = zip(keras.tree.flatten(left), keras.tree.flatten(right), strict=True)
+        differences = [0.0]
+        for one, other in ((as_array(a), as_array(b)) for a, b in pairs):
+            same_shape = one.shape == other.shape
+            differences.append(float(np.abs(one - other).max()) if same_shape else np.inf)
+        return max(differences)
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """A function: gives a model or layer the batch norms and biases that training leaves."""
+
+    def randomize(layer, seed=0):
+        from keras_bottleneck import keras_private
+
+        generator = np.random.default_rng(seed)
+        for sublayer in [layer, *keras_private.sublayers(layer)]:
+            for variable in sublayer.variables:
+                if variable.name in ("moving_variance", "gamma"):
+                    variable.assign(generator.uniform(0.5, 1.5, variable.shape))
+                elif variable.name in ("moving_mean", "beta", "bias"):
+                    variable.assign(0.1 * generator.normal(size=variable.shape))
+        return layer
+
+    return randomize
+
+
+@pytest.fixture
+def dtype_policy():
+    """A function that sets the global dtype policy for one test."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy(before)

@@ -1,0 +1,50 @@
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_bottleneck as kb
+
+pytest.importorskip("tensorflow", reason="the examples use tf.data and export")
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name, *arguments):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main([str(argument) for argument in arguments])
+
+
+def test_own_functional_model(capsys):
+    run("own_functional_model", "--epochs", 1)
+    printed = capsys.readouterr().out
+    assert "val_accuracy" in printed
+    before, after = (int(word) for word in printed.split("\n")[-2].split() if word.isdigit())
+    assert after < before
+
+
+def test_export_and_predict(tmp_path, capsys):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    model = kb.ResNet("basic", (1,), filters=(8,), stem="cifar", classes=2, name="pets")
+    saved = kb.export.save_model(
+        model, tmp_path / "pets.keras", ("cat", "dog"), kb.Preprocessing((32, 32))
+    )
+    with pytest.warns(UserWarning, match="noise"):
+        run("export_and_predict", saved, tmp_path / "photo.png", "--out", tmp_path / "files")
+    printed = capsys.readouterr().out
+    table = [line for line in printed.splitlines() if "cat" in line or "dog" in line]
+    assert [line.split()[1] for line in table] == [
+        "pets.keras",
+        "pets_saved_model",
+        "pets.tflite",
+        "pets_float16.tflite",
+        "pets_dynamic.tflite",
+        "pets.onnx",
+    ]
+    probabilities = [float(line.split()[5]) for line in table]
+    np.testing.assert_allclose(probabilities[:3], probabilities[0], atol=1e-4)

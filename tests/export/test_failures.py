@@ -1,0 +1,96 @@
+"""What cannot be exported right is not exported, and the directory stays as it was."""
+
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_bottleneck as kb
+from keras_bottleneck.export import formats, tflite
+from keras_bottleneck.export.source import Source
+
+
+def wrong_in(layer_name):
+    """A writer that gets one layer wrong, as a converter's bug would."""
+
+    def write(source, path):
+        if layer_name not in [layer.name for layer in source.model.layers]:
+            return tflite.write_float32(source, path)
+        layer = source.model.get_layer(layer_name)
+        weights = layer.get_weights()
+        layer.set_weights([weights[0] * 1.2, *weights[1:]])
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                wrong = Source(source.model, source.output_name, Path(scratch))
+                tflite.write_float32(wrong, path)
+        finally:
+            layer.set_weights(weights)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "layer_name", ["stem_conv", "stage2_block1_second_conv", "stage2_block1_shortcut_conv"]
+)
+def test_the_first_layer_that_diverges_is_named(build, samples, tmp_path, monkeypatch, layer_name):
+    row = formats.Format("{name}_wrong.tflite", wrong_in(layer_name), 1e-4)
+    monkeypatch.setitem(formats.FORMATS, "wrong", row)
+    target = tmp_path / "files"
+    with pytest.raises(kb.export.ExportError, match=f"layer '{layer_name}' diverges first"):
+        kb.export_model(build(), target, ["saved_model", "wrong"], verify=samples)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_export_leaves_the_old_files_alone(build, samples, tmp_path, monkeypatch):
+    model = build()
+    kb.export_model(model, tmp_path / "files", ["tflite"], verify=samples)
+    before = {path: path.read_bytes() for path in (tmp_path / "files").iterdir()}
+    row = formats.Format("{name}_wrong.tflite", wrong_in("stem_conv"), 1e-4)
+    monkeypatch.setitem(formats.FORMATS, "wrong", row)
+    with pytest.raises(kb.export.ExportError):
+        kb.export_model(model, tmp_path / "files", ["tflite", "wrong"], verify=samples)
+    assert {path: path.read_bytes() for path in (tmp_path / "files").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
+
+
+def test_a_model_with_nan_weights_is_not_exported(build, samples, tmp_path):
+    model = build()
+    model.layers[-1].set_weights([np.full_like(w, np.nan) for w in model.layers[-1].get_weights()])
+    with pytest.raises(kb.export.ExportError, match="differs from the Keras model"):
+        kb.export_model(model, tmp_path / "files", ["tflite"], verify=samples)
+    assert list(tmp_path.iterdir()) == []
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class RegularizedBeta(layers.Layer):
+    """A layer that TFLite has no operator for."""
+
+    def call(self, x):
+        import tensorflow as tf
+
+        a = tf.abs(x) + 1.0
+        return tf.math.betainc(a, a, tf.sigmoid(x))
+
+
+def test_an_operator_that_tflite_lacks_is_named_with_its_layer(samples, tmp_path):
+    image = keras.Input((32, 32, 3))
+    x = layers.Conv2D(4, 3, name="first")(image)
+    x = layers.GlobalAveragePooling2D()(RegularizedBeta(name="beta")(x))
+    model = keras.Model(image, layers.Dense(5, "softmax")(x), name="exotic")
+    with pytest.raises(kb.export.ExportError) as caught:
+        kb.export_model(model, tmp_path / "files", ["tflite"], verify=samples)
+    message = str(caught.value)
+    assert "no built-in operator for Betainc, which layer 'beta' needs" in message
+    assert "\n" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bare_operation_that_tflite_lacks_is_named(samples, tmp_path):
+    image = keras.Input((32, 32, 3))
+    x = keras.ops.erfinv(keras.ops.tanh(layers.Conv2D(4, 3)(image)) * 0.5)
+    model = keras.Model(image, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)))
+    with pytest.raises(kb.export.ExportError, match="operator for Erfinv, which layer 'erfinv"):
+        kb.export_model(model, tmp_path / "files", ["tflite"], verify=samples)

@@ -1,0 +1,127 @@
+"""Every kind of model that is no plain ResNet goes through the same export."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_bottleneck as kb
+from keras_bottleneck.export.inference import TRAINING_ONLY, inference_model
+
+FORMATS = ("saved_model", "tflite", "onnx")
+
+
+def export(model, samples, folder, **arguments):
+    report = kb.export_model(model, folder, FORMATS, verify=samples[0], **arguments)
+    for artifact in report.artifacts:
+        assert artifact.comparison.error <= 1e-5, artifact
+        assert artifact.comparison.agreement == 1.0, artifact
+    return report
+
+
+def test_grouped_convolutions(build, samples, tmp_path):
+    report = export(build(block="bottleneck", groups=4, base_width=32), samples, tmp_path)
+    assert kb.audit(report["onnx"].path).foreign == ()
+
+
+def test_a_model_trained_in_half_precision_is_exported_in_float32(build, samples, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build(se_ratio=0.25, drop_path=0.2)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    report = export(model, samples, tmp_path)
+    types = kb.audit(report["tflite"].path).tensor_types
+    assert set(types) <= {"FLOAT32", "INT32"}
+
+
+def test_augmentation_and_dropout_leave_no_trace(build, samples, tmp_path):
+    image = keras.Input((32, 32, 3))
+    x = layers.RandomRotation(0.1)(layers.RandomFlip()(image))
+    x = layers.Pipeline([layers.RandomContrast(0.1), layers.RandomZoom(0.1)])(x)
+    x = layers.Rescaling(1 / 127.5, offset=-1)(x)
+    x = build(include_top=False, pooling="avg")(x)
+    x = layers.Dense(5)(layers.GaussianNoise(0.1)(layers.Dropout(0.5)(x)))
+    report = export(keras.Model(image, x, name="augmented"), samples, tmp_path)
+    assert kb.runtime.load(report["tflite"].path).output_name == "logits"
+    # The 12 operators that inference needs; one Rescaling is a MUL and an ADD.
+    expected = {"CONV_2D": 6, "PAD": 1, "MEAN": 1, "FULLY_CONNECTED": 1, "MUL": 1, "ADD": 3}
+    assert kb.audit(report["tflite"].path).operators == expected
+
+
+@pytest.mark.parametrize("layer_class", TRAINING_ONLY, ids=lambda one: one.__name__)
+def test_what_export_leaves_out_is_the_identity_at_inference(layer_class):
+    arguments = {
+        "ActivityRegularization": (),
+        "AugMix": ((0, 255),),
+        "MixUp": (),
+        "CutMix": (),
+        "RandAugment": ((0, 255),),
+        "RandomFlip": (),
+        "RandomColorJitter": ((0, 255),),
+        "RandomErasing": (),
+        "RandomElasticTransform": (),
+        "RandomGaussianBlur": (),
+        "RandomPerspective": (),
+        "RandomShear": (0.2, 0.2),
+        "RandomTranslation": (0.2, 0.2),
+        "RandomPosterization": (4,),
+        "RandomInvert": (),
+        "RandomGrayscale": (),
+    }.get(layer_class.__name__, (0.2,))
+    rank = int(layer_class.__name__[-2]) if layer_class.__name__.endswith("D") else 2
+    x = np.random.default_rng(0).uniform(0, 255, (2, *(8,) * rank, 3)).astype(np.float32)
+    layer = layer_class(*arguments)
+    label_mixer = layer_class.__name__ in ("MixUp", "CutMix")
+    given = {"images": x, "labels": np.eye(2, dtype=np.float32)} if label_mixer else x
+    found = layer(given, training=False)
+    np.testing.assert_array_equal(found["images"] if label_mixer else found, x)
+
+
+def test_sequential_and_nested_models(samples, statistics, tmp_path):
+    body = keras.Sequential([layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU()])
+    model = keras.Sequential(
+        [keras.Input((32, 32, 3)), body, layers.GlobalAveragePooling2D(), layers.Dense(5)]
+    )
+    model.add(layers.Softmax())
+    model.add(layers.Activation("linear", dtype="float32"))
+    report = export(statistics(model), samples, tmp_path, name="stack")
+    assert kb.runtime.load(report["onnx"].path).output_name == "probabilities"
+
+
+def test_any_image_size_is_fixed_by_argument_or_preprocessing(build, samples, tmp_path):
+    model = build(input_shape=(None, None, 3))
+    with pytest.raises(ValueError, match="`image_size` must be .height, width., because"):
+        kb.export_model(model, tmp_path / "none", verify=samples)
+    report = export(model, samples, tmp_path / "size", image_size=32)
+    assert kb.runtime.load(report["tflite"].path).input_shape == (1, 32, 32, 3)
+    export(model, samples, tmp_path / "spec", preprocessing=kb.Preprocessing((32, 32)))
+
+
+def test_a_headless_model_exports_its_features(build, samples, tmp_path):
+    report = kb.export_model(
+        build(include_top=False), tmp_path, ("saved_model", "tflite"), verify=samples[0]
+    )
+    predictor = kb.runtime.load(report["tflite"].path)
+    assert predictor.output_name == "features"
+    assert predictor.run(samples[0]).shape == (12, 16, 16, 16)
+
+
+def test_keras_applications_mobilenet_v2(statistics, tmp_path):
+    model = keras.applications.MobileNetV2(weights=None, input_shape=(64, 64, 3), classes=10)
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 64, 64, 3)).astype(np.float32)
+    report = export(statistics(model), (images,), tmp_path)
+    operators = kb.audit(report["tflite"].path).operators
+    assert operators["CONV_2D"] == 35
+    assert operators["DEPTHWISE_CONV_2D"] == 17
+    assert operators["MUL"] == 0
+    assert kb.audit(report["onnx"].path).operators["Conv"] == 52
+    assert kb.audit(report["onnx"].path).operators["Mul"] == 0
+
+
+def test_the_inference_model_holds_stock_layers_only(build):
+    found = inference_model(build(se_ratio=0.25, drop_path=0.1), (1, 32, 32, 3))
+    for layer in found.layers:
+        assert type(layer).__module__.startswith("keras."), layer
+        assert not isinstance(layer, layers.BatchNormalization)
+    assert found.input_shape == (1, 32, 32, 3)

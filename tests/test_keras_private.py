@@ -1,0 +1,110 @@
+"""Each private attribute of Keras that the package reads does here what the package needs."""
+
+import keras
+import pytest
+
+from keras_bottleneck import keras_private
+from keras_bottleneck.layers import BasicBlock
+
+
+@pytest.fixture
+def model():
+    """Two inputs, a layer called twice, a bare operation, dictionaries in and out."""
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    dense = keras.layers.Dense(4, name="dense")
+    total = keras.layers.Add(name="add")([dense(a), dense(b)])
+    return keras.Model({"b": b, "a": a}, {"total": total, "half": keras.ops.multiply(total, 0.5)})
+
+
+def test_sublayers_are_those_of_all_depths():
+    block = BasicBlock(4, se_ratio=0.5, name="block")
+    inner = keras.Sequential([keras.Input((4, 4, 4)), block], name="inner")
+    outer = keras.Sequential([keras.Input((4, 4, 4)), inner])
+    names = {layer.name for layer in keras_private.sublayers(outer)}
+    assert {"inner", "block", "block_first", "block_first_conv", "block_se_reduce"} <= names
+    assert outer.name not in names
+
+
+def test_set_generator_decides_the_random_numbers(max_difference):
+    def flipped(seed):
+        layer = keras.layers.RandomTranslation(0.5, 0.5)
+        keras_private.set_generator(layer, keras.random.SeedGenerator(seed))
+        image = keras.ops.reshape(keras.ops.arange(64.0), (1, 8, 8, 1))
+        return layer(image, training=True)
+
+    assert max_difference(flipped(1), flipped(1)) == 0.0
+    assert max_difference(flipped(1), flipped(2)) > 0.0
+
+
+def test_set_generator_is_used_inside_tf_data():
+    tf = pytest.importorskip("tensorflow", reason="tf.data is TensorFlow's")
+    layer = keras.layers.RandomTranslation(0.5, 0.5)
+    with tf.init_scope():
+        generator = keras.random.SeedGenerator(1)
+    keras_private.set_generator(layer, generator)
+    assert layer._get_seed_generator("tensorflow") is generator
+
+
+def test_calls_come_in_an_order_in_which_they_can_be_computed(model):
+    known = {id(tensor) for tensor in model.inputs}
+    names = []
+    for call in keras_private.calls(model):
+        assert all(id(tensor) in known for tensor in call.inputs)
+        known |= {id(tensor) for tensor in call.outputs}
+        names.append(call.operation.name)
+    assert sorted(names[:2]) == ["dense", "dense"]
+    assert names[2] == "add"
+    assert len(names) == 4
+    assert all(id(tensor) in known for tensor in model.outputs)
+
+
+def test_replay_computes_the_model(model, noise, max_difference):
+    a, b = noise(2, 4), noise(2, 4, seed=1)
+    visited = []
+
+    def visit(call, args, kwargs):
+        visited.append(call.operation.name)
+        return call.operation(*args, **kwargs)
+
+    # The flat order of inputs and outputs is that of sorted keys.
+    half, total = keras_private.replay(model, [a, b], visit)
+    expected = model({"a": a, "b": b})
+    assert max_difference([total, half], [expected["total"], expected["half"]]) == 0.0
+    assert len(visited) == 4
+
+
+def test_replay_needs_all_inputs(model, noise):
+    with pytest.raises(ValueError, match="zip"):
+        keras_private.replay(model, [noise(2, 4)], lambda call, args, kwargs: args)
+
+
+def test_structures_are_as_they_were_given(model):
+    assert set(keras_private.input_structure(model)) == {"a", "b"}
+    assert set(keras_private.output_structure(model)) == {"total", "half"}
+    image = keras.Input((4,))
+    listed = keras.Model([image], [image, image])
+    assert isinstance(keras_private.input_structure(listed), list)
+    assert len(keras_private.output_structure(listed)) == 2
+    single = keras.Model(image, keras.layers.ReLU()(image))
+    assert isinstance(keras_private.output_structure(single), keras.KerasTensor)
+
+
+def test_untraced_forgets_the_calls_made_inside():
+    first, second = keras.layers.Dense(3), keras.layers.Dense(3)
+    x = keras.Input((3,))
+    y = second(first(x))
+    with keras_private.untraced([first, second]):
+        second(first(x))
+        with pytest.raises(AttributeError):
+            _ = second.output  # two calls: Keras cannot say which
+    assert second.output is y
+    assert len(first._outbound_nodes) == len(second._inbound_nodes) == 1
+
+
+def test_untraced_forgets_after_an_error_too():
+    layer, x = keras.layers.Dense(3), keras.Input((3,))
+    y = layer(x)
+    with pytest.raises(RuntimeError), keras_private.untraced([layer]):
+        layer(x)
+        raise RuntimeError
+    assert layer.output is y

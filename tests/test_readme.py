@@ -1,0 +1,93 @@
+"""Every code block of the README runs, and its figures are right."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_bottleneck as kb
+
+pytest.importorskip("tensorflow", reason="the README's tour exports, which needs TensorFlow")
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text()
+# The two install commands are what .ci/run executes, read from the README itself.
+INSTALLS = ('pip install ".[demo]" && keras-bottleneck demo', 'pip install ".[test]" && pytest')
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.fixture
+def flowers(tmp_path, monkeypatch):
+    """A working folder with `flowers/`: 3 classes of coloured noise that can be told apart."""
+    rng = np.random.default_rng(0)
+    for index, name in enumerate(("daisy", "rose", "tulip")):
+        folder = tmp_path / "flowers" / name
+        folder.mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 120, (40, 50, 3))
+            pixels[..., index] += 120
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_python_blocks_run_in_order(flowers, capsys):
+    namespace = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), namespace)
+    assert (flowers / "exported" / "manifest.json").is_file()
+    printed = capsys.readouterr().out
+    assert "resnet18.onnx" in printed
+    assert "'rose'" in printed
+
+
+def test_the_shell_blocks_run_in_order(flowers):
+    from keras_bottleneck.cli import main
+
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    commands = [line for line in lines if line not in INSTALLS]
+    assert len(commands) == len(lines) - len(INSTALLS)
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert program == "keras-bottleneck"
+        assert main(arguments) == 0, command
+    assert (flowers / "run" / "exported" / "mobilenet_v2.tflite").is_file()
+
+
+def test_ci_runs_the_install_line_of_the_readme():
+    assert "grep '^pip install \"\\.\\[test\\]\" && ' README.md" in (ROOT / ".ci/run").read_text()
+
+
+def macs(model):
+    """Multiply-accumulates of convolutions and dense layers for one image."""
+    total = 0
+    for layer in kb.graph.flatten(model).layers:
+        kernel = getattr(layer, "kernel", None)
+        if kernel is None:
+            continue
+        places = int(np.prod(layer.output.shape[1:-1]))
+        total += places * int(np.prod(kernel.shape))
+    return total
+
+
+def rows():
+    return re.findall(r"\| `(\w+)`(?: \(v1\.5\))? \| ([\d,]+) \| ([\d,]+) \|", TEXT)
+
+
+def test_all_models_are_in_the_table():
+    builders = [name for name in kb.models.__all__ if re.match(r"ResNet\d|Mobile", name)]
+    assert sorted(name for name, _, _ in rows()) == sorted(builders)
+
+
+@pytest.mark.parametrize(("name", "parameters", "multiplications"), rows())
+def test_the_table_of_models_is_right(name, parameters, multiplications):
+    model = getattr(kb, name)()
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert f"{trainable:,}" == parameters
+    assert f"{macs(model):,}" == multiplications
