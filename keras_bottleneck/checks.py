@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable
 from numbers import Integral, Real
 from typing import Any
 
-
 # Longest representation of a value in a message, in characters.
 SHOWN = 300
 

@@ -1,6 +1,5 @@
 """What is inside a .tflite or .onnx file: operators, types, and what will not run on a device."""
 
-import io
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from keras_bottleneck import checks
-
+from keras_bottleneck.export.printing import Printable
 
 # Weights left behind as variables: LiteRT's delegates read garbage from them.
 VARIABLES = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 
 
 @dataclass(frozen=True)
-class AuditReport:
+class AuditReport(Printable):
     """The result of `audit`; printing it shows a table.
 
     Attributes:
@@ -59,14 +58,6 @@ class AuditReport:
         for problem in self.problems or ("no problem found",):
             table.add_row(problem, "")
         return table
-
-    def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), width=100)
-        console.print(self.__rich__())
-        assert isinstance(console.file, io.StringIO)
-        return console.file.getvalue().rstrip()
 
 
 def audit(path: str | Path) -> AuditReport:

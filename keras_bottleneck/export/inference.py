@@ -6,7 +6,7 @@ import keras
 
 from keras_bottleneck import checks, graph
 from keras_bottleneck.export.grouped_conv import GroupedConv2D
-from keras_bottleneck.graph.rebuild import copy_layer, copy_operation, functional, rebuild
+from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.training.outputs import output_layers
@@ -94,26 +94,21 @@ class _Exportable:
     """Copies calls, leaving out training's layers and swapping grouped convolutions."""
 
     def __init__(self) -> None:
-        self.copies: dict[int, Any] = {}
+        self.copies = Copies()
 
     def visit(self, call: Call, args: Any, kwargs: Any) -> Any:
         operation = call.operation
         if _training_only(operation):
             return args[0]
-        copy = self.copies.get(id(operation))
-        if copy is not None:
-            return copy(*args, **kwargs)
-        if type(operation) is keras.layers.Conv2D and operation.groups > 1:
-            copy = GroupedConv2D.from_config(operation.get_config())
-            outputs = copy(*args, **kwargs)
-            copy.set_weights(operation.get_weights())
-        elif isinstance(operation, keras.layers.Layer):
-            copy, outputs = copy_layer(operation, args, kwargs)
-        else:
-            copy = copy_operation(operation, operation.name)
-            outputs = copy(*args, **kwargs)
-        self.copies[id(operation)] = copy
-        return outputs
+        grouped = type(operation) is keras.layers.Conv2D and operation.groups > 1
+        return self.copies.call(operation, args, kwargs, _plainly_grouped if grouped else copied)
+
+
+def _plainly_grouped(conv: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    copy = GroupedConv2D.from_config(conv.get_config())
+    outputs = copy(*args, **kwargs)
+    copy.set_weights(conv.get_weights())
+    return copy, outputs
 
 
 def _training_only(layer: Any) -> bool:

@@ -1,10 +1,10 @@
 """What an export has made and what running it has shown."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_bottleneck.export.printing import Printable
 from keras_bottleneck.export.verify import Comparison
 
 
@@ -23,7 +23,7 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class ExportReport:
+class ExportReport(Printable):
     """The result of `export_model`; printing it shows a table.
 
     Attributes:
@@ -71,14 +71,6 @@ class ExportReport:
                 f"{seen.latency_ms:.2f} ms",
             )
         return table
-
-    def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), width=100)
-        console.print(self.__rich__())
-        assert isinstance(console.file, io.StringIO)
-        return console.file.getvalue().rstrip()
 
 
 def _percent(part: float | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import keras_private
-from keras_bottleneck.graph.rebuild import copy_layer, copy_operation, functional, rebuild
+from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.layers import Block
 
@@ -48,7 +48,7 @@ class _Inliner:
 
     def __init__(self, model: keras.Model, changes: dict[str, Any]) -> None:
         self.changes = changes
-        self.copies: dict[int, tuple[Any, Any]] = {}
+        self.copies = Copies()
         self.containers: list[str] = []
         # Names of the outermost graph are kept for their owners.
         self.reserved = {call.operation.name for call in keras_private.calls(model)}
@@ -60,7 +60,7 @@ class _Inliner:
             return self._inline_model(operation, args)
         if isinstance(operation, Block):
             return self._inline_block(operation, args, kwargs)
-        return self._copy(operation, args, kwargs)
+        return self.copies.call(operation, args, kwargs, self._copied)
 
     def _inline_model(self, model: keras.Model, args: Any) -> Any:
         nested = functional(model)
@@ -84,19 +84,9 @@ class _Inliner:
         finally:
             self.containers.pop()
 
-    def _copy(self, operation: Any, args: Any, kwargs: Any) -> Any:
-        # With the copy goes what it was made of: the address of a dead operation is used again.
-        _, copy = self.copies.get(id(operation), (None, None))
-        if copy is not None:
-            return copy(*args, **kwargs)
-        name = self._unique_name(operation.name)
-        if isinstance(operation, keras.layers.Layer):
-            copy, outputs = copy_layer(operation, args, kwargs, name=name, **self.changes)
-        else:
-            copy = copy_operation(operation, name)
-            outputs = copy(*args, **kwargs)
-        self.copies[id(operation)] = operation, copy
-        return outputs
+    def _copied(self, operation: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        changes = self.changes if isinstance(operation, keras.layers.Layer) else {}
+        return copied(operation, args, kwargs, name=self._unique_name(operation.name), **changes)
 
     def _unique_name(self, name: str) -> str:
         candidates = [name] if not self.containers or name not in self.reserved else []

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -9,7 +10,7 @@ import numpy as np
 
 from keras_bottleneck import keras_private
 from keras_bottleneck.graph.flatten import flatten
-from keras_bottleneck.graph.rebuild import copy_layer, copy_operation, rebuild
+from keras_bottleneck.graph.rebuild import Copies, Make, copied, rebuild
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.layers import BatchNormalization, DropPath
 
@@ -89,7 +90,7 @@ class _Folder:
         times_read = Counter(id(tensor) for call in calls for tensor in call.inputs)
         times_read.update(id(tensor) for tensor in model.outputs)
         maker = {id(tensor): call for call in calls for tensor in call.outputs}
-        self.copies: dict[int, Any] = {}
+        self.copies = Copies()
         self.norm_after: dict[int, keras.layers.Layer] = {}
         self.absorbed: set[int] = set()
         for call in calls:
@@ -106,22 +107,14 @@ class _Folder:
         layer = call.operation
         if isinstance(layer, DropPath) or id(call.outputs[0]) in self.absorbed:
             return args[0]
-        copy = self.copies.get(id(layer))
-        if copy is not None:
-            return copy(*args, **kwargs)
+        make: Make = copied
         if id(layer) in self.norm_after:
-            copy, outputs = _folded(layer, self.norm_after[id(layer)], args)
+            make = partial(_folded, norm=self.norm_after[id(layer)])
         elif _is_channel_norm(call) and len(args[0].shape) == 4:
-            copy, outputs = _as_depthwise(layer, args[0])
-        elif type(layer) in NORMS:
-            copy, outputs = _as_stock(layer, args[0])
-        elif isinstance(layer, keras.layers.Layer):
-            copy, outputs = copy_layer(layer, args, kwargs)
-        else:
-            copy = copy_operation(layer, layer.name)
-            outputs = copy(*args, **kwargs)
-        self.copies[id(layer)] = copy
-        return outputs
+            make = _as_depthwise
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            make = _as_stock
+        return self.copies.call(layer, args, kwargs, make)
 
 
 def _is_channel_norm(call: Call) -> bool:
@@ -153,26 +146,26 @@ def _scale_and_shift(norm: keras.layers.BatchNormalization) -> tuple[Array, Arra
     return scale, value(norm.beta, 0.0) - value(norm.moving_mean, 0.0) * scale
 
 
-def _folded(layer: Any, norm: Any, args: Any) -> Any:
+def _folded(layer: Any, args: Any, kwargs: Any, norm: Any) -> tuple[Any, Any]:
     scale, shift = _scale_and_shift(norm)
     weights = [weight.astype(np.float64) for weight in layer.get_weights()]
     kernels, bias = (weights[:-1], weights[-1]) if layer.use_bias else (weights, 0.0)
     copy = type(layer).from_config({**layer.get_config(), "use_bias": True})
-    outputs = copy(*args)
+    outputs = copy(*args, **kwargs)
     copy.set_weights([*SCALE[type(layer)](kernels, scale), bias * scale + shift])
     return copy, outputs
 
 
-def _as_depthwise(norm: Any, x: Any) -> Any:
+def _as_depthwise(norm: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
     scale, shift = _scale_and_shift(norm)
     copy = keras.layers.DepthwiseConv2D(1, name=norm.name, dtype=norm.dtype_policy)
-    outputs = copy(x)
+    outputs = copy(args[0])
     copy.set_weights([scale.reshape(1, 1, -1, 1), shift])
     return copy, outputs
 
 
-def _as_stock(norm: Any, x: Any) -> Any:
+def _as_stock(norm: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
     copy = keras.layers.BatchNormalization.from_config(norm.get_config())
-    outputs = copy(x)
+    outputs = copy(*args, **kwargs)
     copy.set_weights(norm.get_weights())
     return copy, outputs

@@ -9,6 +9,7 @@ from keras_bottleneck import checks, keras_private
 from keras_bottleneck.keras_private import Call
 
 Visit = Callable[[Call, Any, Any], Any]
+Make = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 def functional(model: Any) -> keras.Model:
@@ -52,11 +53,37 @@ def rebuild(model: keras.Model, visit: Visit, inputs: list[Any] | None = None) -
     )
 
 
-def copy_layer(layer: keras.layers.Layer, args: Any, kwargs: Any, **changes: Any) -> Any:
-    """A copy of `layer` with its weights, called on `args`: returns (copy, outputs).
+class Copies:
+    """Copies of operations, one for each: what is called twice stays one thing called twice."""
 
-    `changes` replace entries of the layer's config.
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Any, Any]] = {}
+
+    def call(self, operation: Any, args: Any, kwargs: Any, make: Make) -> Any:
+        """The outputs of `operation`'s copy; the first call makes it with `make`."""
+        _, copy = self._made.get(id(operation), (None, None))
+        if copy is not None:
+            return copy(*args, **kwargs)
+        copy, outputs = make(operation, args, kwargs)
+        # The operation is kept too: the address of a dead one would be given to another.
+        self._made[id(operation)] = operation, copy
+        return outputs
+
+
+def copied(operation: Any, args: Any, kwargs: Any, **changes: Any) -> tuple[Any, Any]:
+    """A copy of a layer (with its weights) or bare operation, and what it makes of `args`.
+
+    `changes` replace entries of a layer's config; of an operation only its name can change.
     """
+    if isinstance(operation, keras.layers.Layer):
+        return _copied_layer(operation, args, kwargs, changes)
+    copy = _copied_operation(operation, changes.get("name", operation.name))
+    return copy, copy(*args, **kwargs)
+
+
+def _copied_layer(
+    layer: keras.layers.Layer, args: Any, kwargs: Any, changes: dict[str, Any]
+) -> tuple[Any, Any]:
     copy = type(layer).from_config({**layer.get_config(), **changes})
     outputs = copy(*args, **kwargs)
     pairs = zip(_with_sublayers(layer), _with_sublayers(copy), strict=True)
@@ -72,11 +99,11 @@ def _with_sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     return [layer, *keras_private.sublayers(layer)]
 
 
-def copy_operation(operation: Any, name: str) -> Any:
-    """A copy of a bare `keras.ops` operation; one that cannot be copied has no state to share."""
+def _copied_operation(operation: Any, name: str) -> Any:
     try:
         copy = type(operation).from_config(operation.get_config())
     except (NotImplementedError, TypeError):
+        # An operation has no state: one that cannot be copied can be shared.
         return operation
     copy.name = name
     return copy

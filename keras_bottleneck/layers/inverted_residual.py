@@ -7,6 +7,7 @@ import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.layers import activation as activations
+from keras_bottleneck.layers.conv_norm_act import ConvNormAct
 from keras_bottleneck.layers.residual_block import ResidualBlock
 from keras_bottleneck.layers.squeeze_excite import SqueezeExcite
 
@@ -75,7 +76,8 @@ class InvertedResidual(ResidualBlock):
         self.kernel_size = checks.integer("kernel_size", kernel_size)
         if self.kernel_size % 2 == 0:
             raise checks.reject("kernel_size", kernel_size, "an odd integer")
-        self.expand = self.squeeze_excite = None
+        self.expand: ConvNormAct | None = None
+        self.squeeze_excite: SqueezeExcite | None = None
 
     def out_channels(self, channels: int) -> int:
         """`filters`, whatever enters."""

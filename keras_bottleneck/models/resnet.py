@@ -17,14 +17,7 @@ from keras_bottleneck.models.assembly import (
     with_head,
 )
 
-# Table 1 of He et al. 2015: the block and the number of blocks in each stage.
-DEPTHS: dict[str, tuple[str, tuple[int, ...]]] = {
-    "resnet18": ("basic", (2, 2, 2, 2)),
-    "resnet34": ("basic", (3, 4, 6, 3)),
-    "resnet50": ("bottleneck", (3, 4, 6, 3)),
-    "resnet101": ("bottleneck", (3, 4, 23, 3)),
-    "resnet152": ("bottleneck", (3, 8, 36, 3)),
-}
+Shape = Sequence[int | None] | None
 
 
 def ResNet(
@@ -33,7 +26,7 @@ def ResNet(
     include_top: bool = True,
     weights: Any = None,
     input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
+    input_shape: Shape = None,
     pooling: str | None = None,
     classes: int = 1000,
     classifier_activation: activations.Activation = "softmax",
@@ -163,7 +156,7 @@ def ResNet18(
     include_top: bool = True,
     weights: Any = None,
     input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
+    input_shape: Shape = None,
     pooling: str | None = None,
     classes: int = 1000,
     classifier_activation: activations.Activation = "softmax",
@@ -172,31 +165,21 @@ def ResNet18(
 ) -> keras.Model:
     """ResNet-18 (11,689,512 trainable parameters with 1000 classes).
 
-    `architecture` takes the keyword arguments of `ResNet`.
+    Arguments, and those that `architecture` takes: see `ResNet`.
 
     Example:
         >>> ResNet18(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    return ResNet(
-        *DEPTHS["resnet18"],
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        **architecture,
-    )
+    top = (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
+    return ResNet("basic", (2, 2, 2, 2), *top, name, **architecture)
 
 
 def ResNet34(
     include_top: bool = True,
     weights: Any = None,
     input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
+    input_shape: Shape = None,
     pooling: str | None = None,
     classes: int = 1000,
     classifier_activation: activations.Activation = "softmax",
@@ -205,31 +188,21 @@ def ResNet34(
 ) -> keras.Model:
     """ResNet-34 (21,797,672 trainable parameters with 1000 classes).
 
-    `architecture` takes the keyword arguments of `ResNet`.
+    Arguments, and those that `architecture` takes: see `ResNet`.
 
     Example:
         >>> ResNet34(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    return ResNet(
-        *DEPTHS["resnet34"],
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        **architecture,
-    )
+    top = (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
+    return ResNet("basic", (3, 4, 6, 3), *top, name, **architecture)
 
 
 def ResNet50(
     include_top: bool = True,
     weights: Any = None,
     input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
+    input_shape: Shape = None,
     pooling: str | None = None,
     classes: int = 1000,
     classifier_activation: activations.Activation = "softmax",
@@ -238,31 +211,21 @@ def ResNet50(
 ) -> keras.Model:
     """ResNet-50 v1.5 (25,557,032 trainable parameters with 1000 classes).
 
-    `architecture` takes the keyword arguments of `ResNet`.
+    Arguments, and those that `architecture` takes: see `ResNet`.
 
     Example:
         >>> ResNet50(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    return ResNet(
-        *DEPTHS["resnet50"],
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        **architecture,
-    )
+    top = (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
+    return ResNet("bottleneck", (3, 4, 6, 3), *top, name, **architecture)
 
 
 def ResNet101(
     include_top: bool = True,
     weights: Any = None,
     input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
+    input_shape: Shape = None,
     pooling: str | None = None,
     classes: int = 1000,
     classifier_activation: activations.Activation = "softmax",
@@ -271,31 +234,21 @@ def ResNet101(
 ) -> keras.Model:
     """ResNet-101 v1.5 (44,549,160 trainable parameters with 1000 classes).
 
-    `architecture` takes the keyword arguments of `ResNet`.
+    Arguments, and those that `architecture` takes: see `ResNet`.
 
     Example:
         >>> ResNet101(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    return ResNet(
-        *DEPTHS["resnet101"],
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        **architecture,
-    )
+    top = (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
+    return ResNet("bottleneck", (3, 4, 23, 3), *top, name, **architecture)
 
 
 def ResNet152(
     include_top: bool = True,
     weights: Any = None,
     input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
+    input_shape: Shape = None,
     pooling: str | None = None,
     classes: int = 1000,
     classifier_activation: activations.Activation = "softmax",
@@ -304,21 +257,11 @@ def ResNet152(
 ) -> keras.Model:
     """ResNet-152 v1.5 (60,192,808 trainable parameters with 1000 classes).
 
-    `architecture` takes the keyword arguments of `ResNet`.
+    Arguments, and those that `architecture` takes: see `ResNet`.
 
     Example:
         >>> ResNet152(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    return ResNet(
-        *DEPTHS["resnet152"],
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        input_shape=input_shape,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        **architecture,
-    )
+    top = (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
+    return ResNet("bottleneck", (3, 8, 36, 3), *top, name, **architecture)
