@@ -22,6 +22,12 @@ def reject(name: str, value: object, accepted: str) -> ValueError:
     return ValueError(f"`{name}` must be {accepted}. Received: {name}={shown}")
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what another library says, to be quoted in one sentence of ours."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".")[:SHOWN]
+
+
 def one_of(name: str, value: Any, accepted: Collection[Any]) -> Any:
     """`value`, if it is among `accepted`; the error suggests the nearest name."""
     if any(value is item or (type(value) is type(item) and value == item) for item in accepted):

@@ -49,6 +49,17 @@ def calls(model: keras.Model) -> Iterator[Call]:
                 yield Call(node.operation, node.arguments, node.input_tensors, node.outputs)
 
 
+def tensors_in(*arguments: Any) -> list[keras.KerasTensor]:
+    """All Keras tensors inside nested arguments."""
+    found = keras.tree.flatten(arguments)
+    return [one for one in found if isinstance(one, keras.KerasTensor)]
+
+
+def maker(tensor: keras.KerasTensor) -> Any:
+    """The layer, nested model or operation whose call made `tensor`."""
+    return tensor._keras_history.operation
+
+
 def replay(
     model: keras.Model, inputs: Sequence[Any], visit: Callable[[Call, Any, Any], Any]
 ) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_bottleneck import resampling
-from keras_bottleneck.checks import integer, number, one_of, reject, size
+from keras_bottleneck.checks import first_line, integer, number, one_of, reject, size
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -204,8 +204,7 @@ def _decoded(path: Path, channels: int) -> np.ndarray:
                 image.draft("L", None)
             return _converted(image, channels)
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
-        problem = str(error).partition("\n")[0] or type(error).__name__
-        raise reject("image", str(path), f"a readable image file ({problem})") from None
+        raise reject("image", str(path), f"a readable image file ({first_line(error)})") from None
 
 
 def _is_pil(image: Any) -> bool:

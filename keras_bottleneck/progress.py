@@ -22,7 +22,14 @@ def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]
 
     console = Console(stderr=True)
     hidden = not (console.is_terminal or console.is_jupyter)
-    progress = Progress(console=console, transient=True, disable=hidden)
+    # Rich's own redirection would put back a stderr that others have redirected meanwhile.
+    progress = Progress(
+        console=console,
+        transient=True,
+        disable=hidden,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
     task = progress.add_task(description, total=total)
     # A timer, because the very first item may be the long one.
     appear = threading.Timer(PATIENCE_S, progress.start)

@@ -1,5 +1,6 @@
 """The verbs, their options, and how errors reach the user."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, ImportError) as error:
         _say(str(error))
         return EXIT_WRONG_CALL
+    except OSError as error:
+        _say(f"{error.strerror}: {error.filename}")
+        return EXIT_FAILED
     return 0
 
 
@@ -63,9 +67,10 @@ def demo(
     """
     from keras_bottleneck.cli.demo import run_demo
 
+    _folder("out", out_dir)
     report = run_demo(out_dir, epochs)
     out.print(report)
-    _next(f"keras-bottleneck audit {report['tflite'].path}")
+    _next("audit", report["tflite"].path)
 
 
 @app.command()
@@ -89,6 +94,7 @@ def train(
     from keras_bottleneck.training import Recipe
 
     checks.one_of("model", model, BUILDERS)
+    _folder("out", out_dir)
     recipe = Recipe(
         epochs=epochs,
         batch_size=batch_size,
@@ -98,7 +104,8 @@ def train(
     )
     names = tuple(name.strip() for name in augment.split(",") if name.strip())
     path = train_folder(data, out_dir, model, image_size, names, recipe)
-    _next(f"keras-bottleneck export {path} --out {out_dir / 'exported'} --data {data}")
+    exported = out_dir / "exported"
+    _next("export", path, "--out", exported, "--data", data, "--seed", seed)
 
 
 @app.command()
@@ -109,6 +116,7 @@ def export(
     data: Annotated[
         Path | None, typer.Option(help="Image folder to compare on, as for train.")
     ] = None,
+    seed: Annotated[int, typer.Option(help="The one of `train`, for the same split.")] = 0,
     image_size: Annotated[
         int | None, typer.Option(help="Side in pixels, if the model takes any.")
     ] = None,
@@ -120,9 +128,12 @@ def export(
     from keras_bottleneck.cli.exporting import export_file
 
     formats = [name.strip() for name in format.split(",") if name.strip()]
-    report = export_file(model, out_dir, formats, data, image_size)
+    report = export_file(model, out_dir, formats, data, seed, image_size)
     out.print(report)
-    _next(f"keras-bottleneck audit {report.artifacts[-1].path}")
+    for artifact in report.artifacts:
+        if artifact.path.is_file():
+            _next("audit", artifact.path)
+            break
 
 
 @app.command()
@@ -139,5 +150,14 @@ def audit(path: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")]
         raise typer.Exit(EXIT_FAILED)
 
 
-def _next(command: str) -> None:
-    out.print(f"\nNext: [bold]{command}[/bold]", highlight=False, soft_wrap=True)
+def _folder(name: str, path: Path) -> None:
+    """Make the folder for the results before hours of work go into them."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise checks.reject(name, str(path), f"a folder or a new path ({error.strerror})") from None
+
+
+def _next(*words: object) -> None:
+    command = shlex.join(["keras-bottleneck", *map(str, words)])
+    out.print(f"\nNext: {command}", markup=False, highlight=False, soft_wrap=True)

@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+from keras_bottleneck import checks
 from keras_bottleneck.data import image_folder
 from keras_bottleneck.export import ExportReport, export_model, load_model
-from keras_bottleneck.preprocessing import Preprocessing
 
 
 def export_file(
-    path: Path, directory: Path, formats: list[str], data: Path | None, image_size: int | None
+    path: Path,
+    directory: Path,
+    formats: list[str],
+    data: Path | None,
+    seed: int,
+    image_size: int | None,
 ) -> ExportReport:
     """Export the .keras file at `path` with the labels and preprocessing that it carries.
 
@@ -17,22 +22,26 @@ def export_file(
         directory: Where the artifacts go.
         formats: Rows of `export.FORMATS`.
         data: Image folder to compare on; its validation part is used, as `train` split it.
+        seed: The seed that `train` split with.
         image_size: Side in pixels, where neither model nor file says it.
+
+    Raises:
+        ValueError: If `data` is given and the file does not say how images become its input.
     """
     model, carried = load_model(path)
-    labels = carried.labels if carried else None
     preprocessing = carried.preprocessing if carried else None
     verify = None
     if data is not None:
-        _, height, width, channels = model.inputs[0].shape
-        size = (image_size or height, image_size or width)
-        used = preprocessing or Preprocessing(size, channels=channels)
-        verify = image_folder(data, preprocessing=used, subset="validation").validation
+        if preprocessing is None:
+            accepted = "left out: the model file does not say how images become its input"
+            raise checks.reject("data", str(data), accepted)
+        images = image_folder(data, preprocessing=preprocessing, subset="validation", seed=seed)
+        verify = images.validation
     return export_model(
         model,
         directory,
         formats,
-        labels=labels,
+        labels=carried.labels if carried else None,
         preprocessing=preprocessing,
         verify=verify,
         image_size=image_size,

@@ -54,6 +54,10 @@ class AuditReport(Printable):
         table.add_section()
         for name, uses in self.tensor_types.most_common():
             table.add_row(f"{name} tensors", str(uses))
+        if self.float_operators:
+            table.add_row("operators in float", str(self.float_operators.total()))
+        if self.per_channel[1]:
+            table.add_row("kernels per channel", "{} of {}".format(*self.per_channel))
         table.add_section()
         for problem in self.problems or ("no problem found",):
             table.add_row(problem, "")
@@ -77,16 +81,18 @@ def audit(path: str | Path) -> AuditReport:
         >>> audit("exported/resnet50.tflite").operators["CONV_2D"]  # doctest: +SKIP
         53
     """
-    if not isinstance(path, (str, Path)) or Path(path).suffix not in READERS:
-        raise checks.reject("path", path, f"a file that ends in {' or '.join(READERS)}")
+    if not isinstance(path, (str, Path)) or Path(path).suffix.lower() not in READERS:
+        raise checks.reject("path", str(path), f"a file that ends in {' or '.join(READERS)}")
     file = Path(path)
+    kind = file.suffix.lower()
     if not file.is_file():
         raise checks.reject("path", str(path), "an existing file")
     try:
-        return READERS[file.suffix](file)
+        return READERS[kind](file)
+    except ImportError:
+        raise
     except Exception as error:  # both parsers raise anything on damaged bytes
-        kind = file.suffix[1:]
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = checks.first_line(error)
         raise checks.reject("path", str(path), f"a whole {kind} file ({reason})") from None
 
 

@@ -1,10 +1,13 @@
 """`export_model`: write, run, compare, and only then put in place."""
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.export import manifest
@@ -18,7 +21,7 @@ from keras_bottleneck.export.inference import (
     inference_model,
     output_name,
 )
-from keras_bottleneck.export.keras_file import checked_labels
+from keras_bottleneck.export.keras_file import check_preprocessing, checked_labels
 from keras_bottleneck.export.quiet import native_messages_held
 from keras_bottleneck.export.report import Artifact, ExportReport
 from keras_bottleneck.export.source import Source
@@ -97,13 +100,14 @@ def export_model(
     target = _checked_directory(directory)
     rows = _checked_formats(formats)
     reference_model = float32_model(model)
+    check_preprocessing(reference_model, preprocessing)
     shape = artifact_shape(reference_model, image_size, batch_size, preprocessing)
     checked_labels(reference_model, labels)
     manifest.read(target)
     count = checks.integer("verify_samples", verify_samples)
     described = Metadata(
         name=_checked_name(model.name if name is None else name),
-        labels=None if labels is None else tuple(labels),
+        labels=None if labels is None else tuple(map(str, labels)),
         preprocessing=preprocessing,
         input_name=INPUT_NAME,
         output_name=output_name(reference_model),
@@ -113,6 +117,11 @@ def export_model(
 
     exported = inference_model(reference_model, shape)
     reference = keras_outputs(reference_model, samples.inputs)
+    if not np.isfinite(reference).all():
+        raise ExportError(
+            f"The outputs of model {model.name!r} itself are not finite: it has NaN or infinite "
+            "weights, or the samples drive it to infinity."
+        )
     with manifest.scratch_folder(target) as scratch:
         source = Source(exported, described.output_name, scratch)
         made = [
@@ -125,7 +134,7 @@ def export_model(
         artifacts=tuple(_moved(one, target) for one in made),
         samples=len(samples.inputs),
         real_samples=verify is not None,
-        keras_accuracy=accuracy(reference, samples.labels),
+        keras_accuracy=accuracy(reference, samples.labels, described.output_name),
     )
 
 
@@ -146,8 +155,9 @@ def _checked_formats(formats: Any) -> list[str]:
 
 
 def _checked_name(name: Any) -> str:
-    if not isinstance(name, str) or not name or Path(name).name != name or name.startswith("."):
-        raise checks.reject("name", name, "a file name without folders")
+    accepted = "a file name of at most 100 letters, digits, '.', '_' and '-'"
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        raise checks.reject("name", name, accepted)
     return name
 
 
@@ -188,14 +198,13 @@ def _diagnosis(file_name: str, form: Format, source: Source, samples: Samples, e
 def _entry(artifact: Artifact, described: Metadata) -> dict[str, Any]:
     seen = artifact.comparison
     return {
+        **json.loads(described.to_json()),
         "format": artifact.format,
-        "name": described.name,
         "sha256": artifact.sha256,
         "size": artifact.size,
         "max_error": seen.error,
         "agreement": seen.agreement,
         "accuracy": seen.accuracy,
-        "versions": described.versions,
     }
 
 

@@ -4,12 +4,11 @@ from typing import Any
 
 import keras
 
-from keras_bottleneck import checks, graph
+from keras_bottleneck import checks, graph, keras_private
 from keras_bottleneck.export.grouped_conv import GroupedConv2D
 from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.training.outputs import output_layers
 
 INPUT_NAME = "image"
 
@@ -70,10 +69,10 @@ def float32_model(model: keras.Model) -> keras.Model:
             "`model` must have one input (batch, height, width, channels) and one output. "
             f"Received: model={model.name!r} with inputs and outputs {shapes}"
         )
-    flat = graph.flatten(model)
-    if all(getattr(layer, "compute_dtype", "float32") == "float32" for layer in flat.layers):
+    layers = keras_private.sublayers(found)
+    if all(layer.compute_dtype == "float32" for layer in layers if layer.weights):
         return model
-    return graph.cast(flat, "float32")
+    return graph.cast(model, "float32")
 
 
 def inference_model(model: keras.Model, input_shape: tuple[int | None, ...]) -> keras.Model:
@@ -99,9 +98,15 @@ class _Exportable:
     def visit(self, call: Call, args: Any, kwargs: Any) -> Any:
         operation = call.operation
         if _training_only(operation):
-            return args[0]
+            return keras_private.tensors_in(args, kwargs)[0]
         grouped = type(operation) is keras.layers.Conv2D and operation.groups > 1
-        return self.copies.call(operation, args, kwargs, _plainly_grouped if grouped else copied)
+        return self.copies.call(operation, args, kwargs, _plainly_grouped if grouped else _renamed)
+
+
+def _renamed(operation: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    # The name of the new input may be that of one of the user's layers.
+    taken = operation.name == INPUT_NAME
+    return copied(operation, args, kwargs, name=f"{INPUT_NAME}_1" if taken else operation.name)
 
 
 def _plainly_grouped(conv: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
@@ -126,22 +131,17 @@ def artifact_shape(
     """(batch, height, width, channels) of the artifacts.
 
     Raises:
-        ValueError: If `image_size` or `preprocessing` contradict the model or each other, or
-            nothing says the size.
+        ValueError: If `image_size` contradicts the model or `preprocessing`, or nothing says
+            the size.
     """
     batch = None if batch_size is None else checks.integer("batch_size", batch_size)
     _, height, width, channels = model.inputs[0].shape
     size = checks.size("image_size", image_size) if image_size is not None else None
     if preprocessing is not None:
-        if not isinstance(preprocessing, Preprocessing):
-            raise checks.reject("preprocessing", preprocessing, "a Preprocessing or None")
-        wanted = preprocessing.input_shape
-        if any(a not in (None, b) for a, b in zip((height, width, channels), wanted, strict=True)):
-            fitting = f"one for the model's input shape {(height, width, channels)}"
-            raise checks.reject("preprocessing", preprocessing, fitting)
-        if size not in (None, wanted[:2]):
-            raise checks.reject("image_size", image_size, f"{wanted[:2]}, as in `preprocessing`")
-        size = wanted[:2]
+        made = preprocessing.image_size
+        if size not in (None, made):
+            raise checks.reject("image_size", image_size, f"{made}, as in `preprocessing`")
+        size = made
     if size is None:
         if height is None or width is None:
             accepted = "(height, width), because the model takes images of any size"
@@ -153,18 +153,28 @@ def artifact_shape(
 
 
 def output_name(model: keras.Model) -> str:
-    """What the model's output is: "probabilities", "logits", or "features" of a headless model."""
+    """What the model's output is: "probabilities", "logits", or "features" of no classifier.
+
+    Only what a softmax or sigmoid made is taken for probabilities, and only what a linear dense
+    layer made for logits: a softmax too many at run time would be a wrong answer.
+    """
     if len(model.outputs[0].shape) != 2:
         return "features"
-    try:
-        last = output_layers(model)[-1]
-    except ValueError:  # the model ends in a bare operation, of which nothing more is known
-        return "logits"
+    last = keras_private.maker(model.outputs[0])
+    while _passes_values_on(last):
+        last = keras_private.maker(last.input)
     if isinstance(last, keras.Model):
         return output_name(last)
-    if isinstance(last, keras.layers.Softmax):
-        return "probabilities"
     activation = getattr(last, "activation", None)
-    if activation in (keras.activations.softmax, keras.activations.sigmoid):
+    squashes = activation in (keras.activations.softmax, keras.activations.sigmoid)
+    # Bare operations have no public classes: keras.ops.softmax makes a `Softmax` too.
+    if squashes or type(last).__name__ in ("Softmax", "Sigmoid"):
         return "probabilities"
-    return "logits" if isinstance(last, keras.layers.Dense) else "features"
+    linear = isinstance(last, keras.layers.Dense) and activation is keras.activations.linear
+    return "logits" if linear else "features"
+
+
+def _passes_values_on(layer: Any) -> bool:
+    if isinstance(layer, keras.layers.Activation):
+        return layer.activation is keras.activations.linear
+    return isinstance(layer, (keras.layers.Identity, keras.layers.Dropout))

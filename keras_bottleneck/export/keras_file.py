@@ -3,12 +3,15 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.export.inference import output_name
 from keras_bottleneck.export.versions import versions
+from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime import Metadata, metadata
 
@@ -41,13 +44,15 @@ def save_model(
         >>> save_model(ResNet18(classes=2), "pets.keras", labels=("cat", "dog")).name
         'pets.keras'
     """
-    target = Path(path)
-    if target.suffix != ".keras":
+    if not isinstance(path, (str, Path)) or Path(path).suffix != ".keras":
         raise checks.reject("path", str(path), "a path that ends in .keras")
+    target = Path(path)
+    functional(model)
     checked_labels(model, labels)
+    check_preprocessing(model, preprocessing)
     described = Metadata(
         name=model.name,
-        labels=None if labels is None else tuple(labels),
+        labels=None if labels is None else tuple(map(str, labels)),
         preprocessing=preprocessing,
         output_name=output_name(model),
         versions=versions("keras"),
@@ -63,11 +68,28 @@ def save_model(
     return target
 
 
-def checked_labels(model: keras.Model, labels: Sequence[str] | None) -> None:
-    """Raise ValueError unless there is one label for each output."""
+def checked_labels(model: keras.Model, labels: Any) -> None:
+    """Raise ValueError unless there is one label for each class, in an order."""
     classes = model.outputs[0].shape[-1]
-    if labels is not None and (isinstance(labels, str) or len(labels) != classes):
-        raise checks.reject("labels", labels, f"{classes} names, one for each output")
+    # One column is the probability or logit of the second of two classes.
+    classes = 2 if classes == 1 else classes
+    if labels is None:
+        return
+    if not isinstance(labels, (list, tuple, np.ndarray)) or len(labels) != classes:
+        raise checks.reject("labels", labels, f"a sequence of {classes} names, one for each class")
+
+
+def check_preprocessing(model: keras.Model, preprocessing: Any) -> None:
+    """Raise ValueError unless `preprocessing` is None or makes what the model takes."""
+    if preprocessing is None:
+        return
+    if not isinstance(preprocessing, Preprocessing):
+        raise checks.reject("preprocessing", preprocessing, "a Preprocessing or None")
+    taken, made = model.inputs[0].shape[1:], preprocessing.input_shape
+    fits = len(taken) == 3 and all(a in (None, b) for a, b in zip(taken, made, strict=True))
+    if not fits:
+        fitting = f"one for the model's input shape {tuple(taken)}"
+        raise checks.reject("preprocessing", preprocessing, fitting)
 
 
 def load_model(path: str | Path) -> tuple[keras.Model, Metadata | None]:
@@ -85,7 +107,7 @@ def load_model(path: str | Path) -> tuple[keras.Model, Metadata | None]:
         raise checks.reject("path", path, "the path of a .keras file")
     carried = metadata.read(path)
     try:
-        return keras.models.load_model(path), carried
+        return keras.models.load_model(path, compile=False), carried
     except Exception as error:  # zip, JSON, HDF5 and Keras raise their own here
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = checks.first_line(error)
         raise checks.reject("path", str(path), f"a whole .keras file ({reason})") from None

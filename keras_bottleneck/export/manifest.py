@@ -11,9 +11,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+from keras_bottleneck.export.errors import ExportError
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -21,15 +23,18 @@ FORMAT = 1
 
 @contextmanager
 def scratch_folder(directory: Path) -> Iterator[Path]:
-    """A folder beside `directory`, on the same file system; gone on leaving.
+    """A folder on the file system of `directory`; gone on leaving.
+
+    It lies inside `directory` where that exists, because what stands beside a mount point or a
+    link is on another file system; else in the nearest folder above that exists.
 
     Raises:
         ValueError: If the folder cannot be made.
     """
-    whole = directory.absolute()
+    above = (directory, *directory.absolute().parents)
     try:
-        whole.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{whole.name}-", dir=whole.parent))
+        base = next(folder for folder in above if folder.is_dir())
+        scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=base))
     except OSError as error:
         raise ValueError(
             f"`directory` must be a path that can be written to ({error.strerror}). "
@@ -64,29 +69,57 @@ def _files(path: Path) -> list[Path]:
 def commit(scratch: Path, directory: Path, entries: dict[str, dict[str, Any]]) -> None:
     """Move the artifacts named in `entries` from `scratch` to `directory` and list them.
 
-    Artifacts that the directory already listed under other names stay listed.
+    Artifacts that the directory already listed under other names stay listed. If a move fails,
+    those before it are taken back.
 
     Args:
         scratch: Folder that holds every artifact.
         directory: The target; made where it does not exist.
         entries: File name to what the manifest says of it.
+
+    Raises:
+        ExportError: If the files cannot be moved in; the directory is as it was.
     """
-    directory.mkdir(exist_ok=True)
     listed = {
         name: entry
         for name, entry in read(directory).items()
         if name not in entries and (directory / name).exists()
     }
-    for name in entries:
-        target = directory / name
-        if target.is_dir():
-            # A folder cannot be replaced in one step: the old one leaves first.
-            os.replace(target, scratch / f"{name}.old")
-        os.replace(scratch / name, target)
     text = json.dumps({"format": FORMAT, "artifacts": listed | entries}, indent=1, sort_keys=True)
-    new = scratch / MANIFEST
-    new.write_text(text + "\n")
-    os.replace(new, directory / MANIFEST)
+    (scratch / MANIFEST).write_text(text + "\n")
+    for name in entries:
+        if (directory / name).exists() and (directory / name).is_dir() != (scratch / name).is_dir():
+            kind = "folder" if (directory / name).is_dir() else "file"
+            raise ExportError(f"{directory} holds a {kind} called {name}, which is in the way.")
+    (scratch / "old").mkdir()
+    with ExitStack() as undo:
+        try:
+            _make_folder(directory, undo)
+            for name in entries:
+                _move_in(scratch, directory, name, undo)
+            os.replace(scratch / MANIFEST, directory / MANIFEST)
+        except OSError as error:
+            raise ExportError(
+                f"The files cannot be moved into {directory} ({error.strerror}); it is as it was."
+            ) from None
+        undo.pop_all()
+
+
+def _make_folder(directory: Path, undo: ExitStack) -> None:
+    missing = [one for one in (directory, *directory.parents) if not one.exists()]
+    for folder in reversed(missing):
+        folder.mkdir()
+        undo.callback(folder.rmdir)
+
+
+def _move_in(scratch: Path, directory: Path, name: str, undo: ExitStack) -> None:
+    target, old = directory / name, scratch / "old" / name
+    # A folder cannot be replaced in one step: what stands there leaves first.
+    if target.exists():
+        os.replace(target, old)
+        undo.callback(os.replace, old, target)
+    os.replace(scratch / name, target)
+    undo.callback(os.replace, target, scratch / name)
 
 
 def read(directory: Path) -> dict[str, dict[str, Any]]:
@@ -99,10 +132,12 @@ def read(directory: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        artifacts = json.loads(path.read_text())["artifacts"]
-        return {str(name): dict(entry) for name, entry in artifacts.items()}
+        content = json.loads(path.read_text())
+        if content["format"] != FORMAT:
+            raise ValueError("another format")
+        return {str(name): dict(entry) for name, entry in content["artifacts"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
         raise ValueError(
-            f"`directory` must hold a manifest.json of keras_bottleneck or none. Received: "
+            "`directory` must hold no manifest.json but one that this version writes. Received: "
             f"directory={str(directory)!r}"
         ) from None

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from keras_bottleneck import checks
 from keras_bottleneck.export.errors import ExportError
 from keras_bottleneck.export.source import Source
 
@@ -21,8 +22,7 @@ def write(source: Source, path: Path) -> None:
         proto, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
         onnx.checker.check_model(proto)
     except Exception as error:  # tf2onnx raises whatever its rewriters raise
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ExportError(
-            f"ONNX conversion of {source.model.name!r} failed: {first[:300]}"
+            f"ONNX conversion of {source.model.name!r} failed: {checks.first_line(error)}."
         ) from None
     onnx.save(proto, str(path))

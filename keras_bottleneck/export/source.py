@@ -7,8 +7,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck.export.inference import INPUT_NAME
-
-SIGNATURE = "serving_default"
+from keras_bottleneck.runtime.saved_model import SIGNATURE
 
 
 class Source:
@@ -34,7 +33,8 @@ class Source:
 
     def serve(self, image: Any) -> dict[str, Any]:
         """The function that is traced: image in, named output out."""
-        return {self.output_name: self.model(image, training=False)}
+        (output,) = keras.tree.flatten(self.model(image, training=False))
+        return {self.output_name: output}
 
     @cached_property
     def saved_model(self) -> Path:

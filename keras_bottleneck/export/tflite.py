@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from keras_bottleneck import checks
 from keras_bottleneck.export.errors import ExportError
-from keras_bottleneck.export.source import SIGNATURE, Source
+from keras_bottleneck.export.source import Source
+from keras_bottleneck.runtime.saved_model import SIGNATURE
 
 
 def write_float32(source: Source, path: Path) -> None:
@@ -43,16 +45,15 @@ def _convert(converter: Any, source: Source, path: Path) -> None:
     try:
         content = converter.convert()
     except Exception as error:  # the converter raises its own ConverterError and bare Exceptions
-        raise ExportError(_sentence(source, str(error))) from None
+        raise ExportError(_sentence(source, error)) from None
     path.write_bytes(content)
 
 
-def _sentence(source: Source, message: str) -> str:
+def _sentence(source: Source, error: Exception) -> str:
     """The converter's dump as one sentence that names the layer, where it names an operator."""
-    kinds = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op", message)))
+    kinds = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op", str(error))))
     if not kinds:
-        first = (message.strip().splitlines() or ["no message"])[0]
-        return f"TFLite conversion of {source.model.name!r} failed: {first[:300]}"
+        return f"TFLite conversion of {source.model.name!r} failed: {checks.first_line(error)}."
     layer = _layer_with(kinds, source)
     where = f"layer {layer!r}" if layer else f"model {source.model.name!r}"
     return (

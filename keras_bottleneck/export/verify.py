@@ -13,6 +13,8 @@ import numpy as np
 
 from keras_bottleneck import checks, runtime
 from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.runtime.batching import in_batches
+from keras_bottleneck.runtime.classes import class_probabilities
 
 Array = np.ndarray[Any, Any]
 
@@ -34,12 +36,12 @@ class Comparison:
     """What running an artifact on the samples has shown.
 
     `error` is the largest difference from Keras (see `Format.tolerance`), `agreement` the part
-    of samples with the same top-1 class, `accuracy` the part with the true one, `latency_ms`
-    the median time of one sample.
+    of samples with the same top-1 class, `accuracy` the part with the true one (both None where
+    there are no classes), `latency_ms` the median time of one sample in milliseconds.
     """
 
     error: float
-    agreement: float
+    agreement: float | None
     accuracy: float | None
     latency_ms: float
 
@@ -64,9 +66,10 @@ def collect(
         return Samples(_noise(input_shape[1:], preprocessing), None)
     inputs, labels, count = [], [], 0
     for batch in _batches(verify):
-        x, y = batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (batch, None)
+        # As `fit` takes them: images, (images, labels) or (images, labels, sample weights).
+        x, y, *_ = (*batch, None) if isinstance(batch, (tuple, list)) else (batch, None)
         inputs.append(_checked_inputs(x, input_shape))
-        labels.append(None if y is None else _class_indices(y))
+        labels.append(None if y is None else _class_indices(y, len(inputs[-1])))
         count += len(inputs[-1])
         if count >= limit:
             break
@@ -83,7 +86,7 @@ def _batches(verify: Any) -> Any:
         return verify.as_numpy_iterator()
     if isinstance(verify, np.ndarray):
         return [verify]
-    if isinstance(verify, tuple) and len(verify) == 2:
+    if isinstance(verify, tuple) and len(verify) in (2, 3):
         return [verify]
     if isinstance(verify, (str, bytes, dict)) or not hasattr(verify, "__iter__"):
         raise checks.reject("verify", verify, accepted)
@@ -103,10 +106,16 @@ def _checked_inputs(x: Any, input_shape: tuple[int | None, ...]) -> Array:
     return images
 
 
-def _class_indices(y: Any) -> Array:
+def _class_indices(y: Any, count: int) -> Array:
     labels = np.asarray(y)
     one_hot = labels.ndim == 2 and labels.shape[1] > 1
-    return labels.argmax(-1) if one_hot else labels.reshape(-1).astype(np.int64)
+    indices = labels.argmax(-1) if one_hot else labels.reshape(-1).astype(np.int64)
+    if len(indices) != count:
+        raise ValueError(
+            f"`verify` must hold one label for each image. Received: {len(indices)} labels for "
+            f"{count} images"
+        )
+    return indices
 
 
 def _noise(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Array:
@@ -123,17 +132,28 @@ def _noise(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -
 
 def keras_outputs(model: keras.Model, inputs: Array) -> Array:
     """The model's outputs at inference, (N, ...)."""
-    starts = range(0, len(inputs), BATCH)
-    # Called, not `predict`ed: that would leave a compiled function on the user's model.
-    batches = [model(inputs[start : start + BATCH], training=False) for start in starts]
-    return np.concatenate([keras.ops.convert_to_numpy(batch) for batch in batches])
+
+    def run(batch: Array) -> Array:
+        # Called, not `predict`ed: that would leave a compiled function on the user's model.
+        (output,) = keras.tree.flatten(model(batch, training=False))
+        return np.asarray(keras.ops.convert_to_numpy(output), np.float32)
+
+    fixed = model.inputs[0].shape[0]
+    pieces = np.split(inputs, range(BATCH, len(inputs), BATCH))
+    return np.concatenate([in_batches(run, piece, fixed) for piece in pieces])
 
 
-def accuracy(outputs: Array, labels: Array | None) -> float | None:
-    """Top-1 accuracy of outputs (N, classes); None without labels or classes."""
-    if labels is None or outputs.ndim != 2:
+def classes(outputs: Array, output_name: str) -> Array | None:
+    """The top-1 class of each output; None where the model is no classifier."""
+    if outputs.ndim != 2 or output_name == "features":
         return None
-    return float(np.mean(outputs.argmax(-1) == labels))
+    return class_probabilities(outputs, output_name).argmax(-1)
+
+
+def accuracy(outputs: Array, labels: Array | None, output_name: str) -> float | None:
+    """Top-1 accuracy; None where there are no labels or no classes."""
+    found = classes(outputs, output_name)
+    return None if labels is None or found is None else float(np.mean(found == labels))
 
 
 def difference(outputs: Array, reference: Array, output_name: str) -> float:
@@ -148,20 +168,24 @@ def difference(outputs: Array, reference: Array, output_name: str) -> float:
 
 
 def compare(path: Path, samples: Samples, reference: Array, output_name: str) -> Comparison:
-    """Run the artifact at `path` on every sample, one by one, and compare with `reference`."""
+    """Run the artifact at `path` on every sample, and compare with `reference`.
+
+    Samples go in batches of the artifact's fixed size, one by one where it takes any.
+    """
     predictor = runtime.load(path)
+    size = predictor.input_shape[0] or 1
+    batches = np.split(samples.inputs, range(size, len(samples.inputs), size))
     for _ in range(WARM_UP_RUNS):
-        predictor.run(samples.inputs[:1])
+        predictor.run(batches[0])
     outputs, seconds = [], []
-    for index in range(len(samples.inputs)):
+    for batch in batches:
         start = time.perf_counter()
-        outputs.append(predictor.run(samples.inputs[index : index + 1]))
-        seconds.append(time.perf_counter() - start)
+        outputs.append(predictor.run(batch))
+        seconds.append((time.perf_counter() - start) / size)
     found = np.concatenate(outputs)
-    same = found.shape == reference.shape and found.argmax(-1) == reference.argmax(-1)
     return Comparison(
         error=difference(found, reference, output_name),
-        agreement=float(np.mean(same)),
-        accuracy=accuracy(found, samples.labels),
+        agreement=accuracy(found, classes(reference, output_name), output_name),
+        accuracy=accuracy(found, samples.labels, output_name),
         latency_ms=1e3 * statistics.median(seconds),
     )

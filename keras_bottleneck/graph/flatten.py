@@ -57,25 +57,28 @@ class _Inliner:
     def visit(self, call: Call, args: Any, kwargs: Any) -> Any:
         operation = call.operation
         if isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
-            return self._inline_model(operation, args)
+            return self._inline_model(operation, args, kwargs)
         if isinstance(operation, Block):
             return self._inline_block(operation, args, kwargs)
         return self.copies.call(operation, args, kwargs, self._copied)
 
-    def _inline_model(self, model: keras.Model, args: Any) -> Any:
+    def _inline_model(self, model: keras.Model, args: Any, kwargs: Any) -> Any:
         nested = functional(model)
-        outputs = self._replay_inside(model.name, nested, keras.tree.flatten(args[0]))
+        inputs = keras_private.tensors_in(args, kwargs)
+        outputs = self._replay_inside(model.name, nested, inputs)
         return keras.tree.pack_sequence_as(keras_private.output_structure(nested), outputs)
 
     def _inline_block(self, block: Block, args: Any, kwargs: Any) -> Any:
-        (x,) = args
-        placeholder = keras.Input(batch_shape=x.shape, dtype=x.dtype)
         # Keras lets the caller of the whole model decide about training, whatever was said here.
         kwargs = {name: value for name, value in kwargs.items() if name != "training"}
+        inner_args, inner_kwargs = keras.tree.map_structure(_placeholder, (args, kwargs))
+        placeholders = keras_private.tensors_in(inner_args, inner_kwargs)
+        inputs = keras_private.tensors_in(args, kwargs)
         with keras_private.untraced(keras_private.sublayers(block)):
-            inside = keras.Function(placeholder, block.call(placeholder, **kwargs))
-            (output,) = self._replay_inside(block.name, inside, [x])
-        return output
+            made = block.call(*inner_args, **inner_kwargs)
+            inside = keras.Function(placeholders, made)
+            outputs = self._replay_inside(block.name, inside, inputs)
+        return keras.tree.pack_sequence_as(made, outputs)
 
     def _replay_inside(self, container: str, graph: Any, inputs: list[Any]) -> list[Any]:
         self.containers.append(container)
@@ -98,3 +101,10 @@ class _Inliner:
         unique = next(one for one in chain(candidates, numbered) if one not in self.used)
         self.used.add(unique)
         return unique
+
+
+def _placeholder(argument: Any) -> Any:
+    """A stand-in for a tensor among a call's arguments; anything else is passed as it is."""
+    if isinstance(argument, keras.KerasTensor):
+        return keras.Input(batch_shape=argument.shape, dtype=argument.dtype)
+    return argument

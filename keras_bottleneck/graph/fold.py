@@ -1,6 +1,6 @@
 """Batch norm folded into the layer before it."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -85,34 +85,41 @@ class _Folder:
     """Decides, from the whole graph, which batch norm goes where; then replays the calls."""
 
     def __init__(self, model: keras.Model) -> None:
-        calls = list(keras_private.calls(model))
-        times_called = Counter(id(call.operation) for call in calls)
-        times_read = Counter(id(tensor) for call in calls for tensor in call.inputs)
-        times_read.update(id(tensor) for tensor in model.outputs)
-        maker = {id(tensor): call for call in calls for tensor in call.outputs}
         self.copies = Copies()
         self.norm_after: dict[int, keras.layers.Layer] = {}
         self.absorbed: set[int] = set()
-        for call in calls:
-            before = maker.get(id(call.inputs[0])) if call.inputs else None
-            if before is None or not _is_channel_norm(call):
-                continue
-            layer = before.operation
-            alone = times_called[id(layer)] == 1 and times_read[id(call.inputs[0])] == 1
-            if alone and _takes_scale(layer):
-                self.norm_after[id(layer)] = call.operation
-                self.absorbed.add(id(call.outputs[0]))
+        calls_of: dict[int, list[Call]] = defaultdict(list)
+        readers: dict[int, list[Call | None]] = defaultdict(list)
+        for call in keras_private.calls(model):
+            calls_of[id(call.operation)].append(call)
+            for tensor in call.inputs:
+                readers[id(tensor)].append(call)
+        for output in model.outputs:
+            readers[id(output)].append(None)
+        for calls in calls_of.values():
+            if _takes_scale(calls[0].operation):
+                self._plan(calls[0].operation, [readers[id(call.outputs[0])] for call in calls])
+
+    def _plan(self, layer: keras.layers.Layer, readers: list[list[Call | None]]) -> None:
+        """Fold into `layer` if whatever it makes is read by one and the same batch norm alone."""
+        norms = [found[0] for found in readers if len(found) == 1]
+        calls = [call for call in norms if call is not None and _is_channel_norm(call)]
+        if len(calls) == len(readers) and len({id(call.operation) for call in calls}) == 1:
+            self.norm_after[id(layer)] = calls[0].operation
+            self.absorbed.update(id(call.outputs[0]) for call in calls)
 
     def visit(self, call: Call, args: Any, kwargs: Any) -> Any:
         layer = call.operation
         if isinstance(layer, DropPath) or id(call.outputs[0]) in self.absorbed:
-            return args[0]
+            return keras_private.tensors_in(args, kwargs)[0]
         make: Make = copied
         if id(layer) in self.norm_after:
             make = partial(_folded, norm=self.norm_after[id(layer)])
-        elif _is_channel_norm(call) and len(args[0].shape) == 4:
+        elif _is_channel_norm(call) and len(call.inputs[0].shape) == 4:
+            # Only the images: a convolution knows no mask.
+            args, kwargs = keras_private.tensors_in(args, kwargs)[:1], {}
             make = _as_depthwise
-        elif isinstance(layer, keras.layers.BatchNormalization):
+        elif type(layer) in NORMS:
             make = _as_stock
         return self.copies.call(layer, args, kwargs, make)
 
@@ -159,7 +166,7 @@ def _folded(layer: Any, args: Any, kwargs: Any, norm: Any) -> tuple[Any, Any]:
 def _as_depthwise(norm: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
     scale, shift = _scale_and_shift(norm)
     copy = keras.layers.DepthwiseConv2D(1, name=norm.name, dtype=norm.dtype_policy)
-    outputs = copy(args[0])
+    outputs = copy(*args, **kwargs)
     copy.set_weights([scale.reshape(1, 1, -1, 1), shift])
     return copy, outputs
 

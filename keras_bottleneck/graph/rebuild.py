@@ -25,7 +25,8 @@ def functional(model: Any) -> keras.Model:
         kind = f"{type(model).__name__} {model.name!r}"
         raise ValueError(f"`model` must be {accepted}. Received: model={kind}")
     if isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+        outputs = model.outputs if len(model.outputs) > 1 else model.outputs[0]
+        return keras.Model(model.inputs[0], outputs, name=model.name)
     return model
 
 
@@ -84,7 +85,12 @@ def copied(operation: Any, args: Any, kwargs: Any, **changes: Any) -> tuple[Any,
 def _copied_layer(
     layer: keras.layers.Layer, args: Any, kwargs: Any, changes: dict[str, Any]
 ) -> tuple[Any, Any]:
-    copy = type(layer).from_config({**layer.get_config(), **changes})
+    config = {**layer.get_config(), **changes}
+    if isinstance(layer, keras.layers.Lambda):
+        # Safe mode guards against files; this function is in memory already.
+        copy = keras.layers.Lambda.from_config(config, safe_mode=False)
+    else:
+        copy = type(layer).from_config(config)
     outputs = copy(*args, **kwargs)
     pairs = zip(_with_sublayers(layer), _with_sublayers(copy), strict=True)
     for source, target in pairs:

@@ -104,8 +104,17 @@ def model_of(
     inputs = x if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
     model = keras.Model(inputs, y, name=name)
     if head.weights is not None:
-        model.load_weights(head.weights)
+        _load_weights(model, head.weights)
     return model
+
+
+def _load_weights(model: keras.Model, path: str | Path) -> None:
+    try:
+        model.load_weights(path)
+    except Exception as error:  # HDF5, zip and Keras raise their own here
+        reason = checks.first_line(error)
+        accepted = f"a whole weights file of the same network ({reason})"
+        raise checks.reject("weights", str(path), accepted) from None
 
 
 def linear_rates(last: float, blocks: int) -> list[float]:

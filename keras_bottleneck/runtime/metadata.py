@@ -109,13 +109,13 @@ def _labels(labels: Any) -> tuple[str, ...] | None:
     if labels is None:
         return None
     wanted = "a sequence of non-empty one-line strings, or None"
-    if not isinstance(labels, Iterable) or isinstance(labels, (str, bytes, dict)):
+    if not isinstance(labels, Iterable) or isinstance(labels, (str, bytes, dict, set, frozenset)):
         raise reject("labels", labels, wanted)
     items = tuple(labels)
     if not items:
         raise reject("labels", items, wanted)
     for label in items:
-        if not isinstance(label, str) or len(label.splitlines()) != 1:
+        if not isinstance(label, str) or label.splitlines() != [label]:
             raise reject("labels", label, wanted)
     return items
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_bottleneck.checks import integer, reject
 from keras_bottleneck.preprocessing import Preprocessing, pixels
+from keras_bottleneck.runtime.classes import class_probabilities
 from keras_bottleneck.runtime.kinds import Runtime
 from keras_bottleneck.runtime.metadata import Metadata
 
@@ -111,12 +112,13 @@ class Predictor:
 
     def _classify(self, images: Any) -> np.ndarray:
         outputs = self.run(np.stack([self._prepared(image) for image in images]))
-        if outputs.ndim != 2:
+        if outputs.ndim != 2 or self.output_name == "features":
             raise reject("path", str(self.path), "a classifier with outputs (N, classes)")
-        if self.labels is not None and len(self.labels) != outputs.shape[1]:
-            found = f"{len(self.labels)} labels for {outputs.shape[1]} classes"
+        probabilities = class_probabilities(outputs, self.output_name)
+        if self.labels is not None and len(self.labels) != probabilities.shape[1]:
+            found = f"{len(self.labels)} labels for {probabilities.shape[1]} classes"
             raise reject("path", str(self.path), f"an artifact with one label per class ({found})")
-        return _softmax(outputs) if self.output_name == "logits" else outputs
+        return probabilities
 
     def _prepared(self, image: Any) -> np.ndarray:
         if self.preprocessing is not None:
@@ -162,8 +164,3 @@ def _matches(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     if len(shape) != len(wanted):
         return False
     return all(side in (None, size) for size, side in zip(shape, wanted, strict=True))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -5,13 +5,12 @@ from collections.abc import Sized
 from pathlib import Path
 from types import ModuleType
 
-from keras_bottleneck.checks import reject
+from keras_bottleneck.checks import first_line, reject
 
 
 def unreadable(path: Path, kind: str, error: Exception | str) -> ValueError:
     """The error for a file that its runtime refuses, with the first line of the runtime's own."""
-    lines = str(error).strip().splitlines()
-    reason = lines[0].rstrip(".") if lines else type(error).__name__
+    reason = error if isinstance(error, str) else first_line(error)
     return reject("path", str(path), f"a whole, readable {kind} ({reason})")
 
 

@@ -110,6 +110,9 @@ def test_the_manifest_lists_every_file_with_its_hash(exported):
     for name, entry in listed.items():
         assert entry["sha256"] == manifest.sha256_of(folder / name)
         assert entry["size"] == manifest.size_of(folder / name)
+        assert entry["labels"] == [f"class {index}" for index in range(5)]
+        assert kb.Preprocessing.from_dict(entry["preprocessing"]).image_size == (32, 32)
+        assert entry["versions"]["keras-bottleneck"] == kb.__version__
 
 
 def test_the_model_stays_untouched(build, samples, tmp_path):
@@ -159,6 +162,10 @@ def test_verify_takes_datasets_arrays_and_one_hot_labels(build, samples, tmp_pat
         assert report.samples == 12
     endless = kb.export_model(model, tmp_path, ["tflite"], verify=dataset.repeat())
     assert endless.samples == 256
+    weighted = dataset.map(lambda x, y: (x, y, tf.ones(tf.shape(x)[0])))
+    assert kb.export_model(model, tmp_path, ["tflite"], verify=weighted).samples == 12
+    with pytest.raises(ValueError, match="`verify` must hold one label for each image"):
+        kb.export_model(model, tmp_path, ["tflite"], verify=(images, labels[:3]))
     unlabelled = kb.export_model(model, tmp_path, ["tflite"], verify=images)
     assert unlabelled.keras_accuracy is None
     assert unlabelled["tflite"].comparison.accuracy is None

@@ -59,9 +59,66 @@ def test_a_failed_export_leaves_the_old_files_alone(build, samples, tmp_path, mo
 def test_a_model_with_nan_weights_is_not_exported(build, samples, tmp_path):
     model = build()
     model.layers[-1].set_weights([np.full_like(w, np.nan) for w in model.layers[-1].get_weights()])
-    with pytest.raises(kb.export.ExportError, match="differs from the Keras model"):
+    with pytest.raises(kb.export.ExportError, match="outputs of model 'small' itself are not fin"):
         kb.export_model(model, tmp_path / "files", ["tflite"], verify=samples)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_new_folders_are_made_only_for_success(build, samples, tmp_path, monkeypatch):
+    row = formats.Format("{name}_wrong.tflite", wrong_in("stem_conv"), 1e-4)
+    monkeypatch.setitem(formats.FORMATS, "wrong", row)
+    model = build()
+    with pytest.raises(kb.export.ExportError):
+        kb.export_model(model, tmp_path / "a" / "b" / "c", ["wrong"], verify=samples)
+    assert list(tmp_path.iterdir()) == []
+    kb.export_model(model, tmp_path / "a" / "b" / "c", ["tflite"], verify=samples)
+    assert (tmp_path / "a" / "b" / "c" / "manifest.json").is_file()
+    assert [path.name for path in tmp_path.rglob(".*")] == []
+
+
+def test_what_is_in_the_way_stays(build, samples, tmp_path):
+    (tmp_path / "small.tflite").mkdir()
+    (tmp_path / "small.tflite" / "mine.txt").write_text("mine")
+    with pytest.raises(kb.export.ExportError, match="holds a folder called small.tflite"):
+        kb.export_model(build(), tmp_path, ["onnx", "tflite"], verify=samples)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.tflite"]
+    assert (tmp_path / "small.tflite" / "mine.txt").read_text() == "mine"
+
+
+def test_a_move_that_fails_halfway_is_taken_back(build, samples, tmp_path, monkeypatch):
+    from keras_bottleneck.export import manifest
+
+    model = build()
+    kb.export_model(model, tmp_path, ["saved_model", "tflite"], verify=samples)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    model.layers[-1].set_weights([weight * 0.5 for weight in model.layers[-1].get_weights()])
+    replace, moves = manifest.os.replace, []
+
+    def failing(source, target):
+        moves.append(target)
+        if Path(target).name == "manifest.json":
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(manifest.os, "replace", failing)
+    with pytest.raises(kb.export.ExportError, match="No space left on device"):
+        kb.export_model(model, tmp_path, ["saved_model", "tflite"], verify=samples)
+    assert len(moves) > 4
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_linked_folder_on_another_file_system(build, samples, tmp_path):
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("this machine has no second file system at /dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory) as other:
+        (tmp_path / "link").symlink_to(other)
+        report = kb.export_model(build(), tmp_path / "link", ["tflite"], verify=samples)
+        assert report["tflite"].path.is_file()
+        assert sorted(path.name for path in Path(other).iterdir()) == [
+            "manifest.json",
+            "small.tflite",
+        ]
 
 
 @keras.saving.register_keras_serializable(package="tests")

@@ -1,0 +1,36 @@
+"""Converters are silent, Python is not: seen from outside the process."""
+
+import subprocess
+import sys
+
+CODE = """
+import os, sys, time
+from keras_bottleneck.export.quiet import native_messages_held
+from keras_bottleneck import progress
+progress.PATIENCE_S = 0.05
+def work():
+    for _ in progress.track(range(2), 2, "working"):
+        with native_messages_held():
+            os.write(2, b"native noise")
+            time.sleep(0.5)
+            print("a warning", file=sys.stderr)
+            yield
+os.write(2, b"before ")
+list(work())
+os.write(2, b"after")
+"""
+
+
+def test_native_messages_are_held_and_python_is_heard():
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    assert "native noise" not in done.stderr
+    assert done.stderr.count("a warning") == 2
+    assert "before" in done.stderr
+    assert done.stderr.endswith("after")
+
+
+def test_the_bar_is_drawn_while_native_messages_are_held():
+    code = f"import pty; pty.spawn([{sys.executable!r}, '-c', {CODE!r}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.count("working") >= 3
+    assert "native noise" not in done.stdout
