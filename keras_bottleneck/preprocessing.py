@@ -32,17 +32,17 @@ class Preprocessing:
 
     Args:
         image_size: (height, width) of the model input in pixels; one integer stands for both.
-        channels: number of channels of the model input; image files need 1, 3 or 4 (L, RGB, RGBA).
+        channels: Number of channels of the model input; image files need 1, 3 or 4 (L, RGB, RGBA).
         resize: "stretch" resizes straight to `image_size`; "crop" keeps the aspect ratio, resizes
             the short side to `round(side / crop_fraction)`, then cuts out the centre.
-        crop_fraction: share of the resized short side that the centre crop keeps, in (0, 1]; 0.875
+        crop_fraction: Share of the resized short side that the centre crop keeps, in (0, 1]; 0.875
             with 224 pixels is the usual 256 and 224 of ImageNet. Only for `resize="crop"`.
-        scale: factor on the pixels, above 0. With the default, 1/255, pixels become 0..1.
-        mean: subtracted after scaling; one number, or one per channel.
-        std: divided by after that, above 0; one number, or one per channel.
+        scale: Factor on the pixels, above 0. With the default, 1/255, pixels become 0..1.
+        mean: Subtracted after scaling; one number, or one per channel.
+        std: Divided by after that, above 0; one number, or one per channel.
 
     Raises:
-        ValueError: an argument is outside what is described above.
+        ValueError: If an argument is outside what is described above.
 
     Example:
         >>> import numpy as np
@@ -84,14 +84,14 @@ class Preprocessing:
         """`image` as model input: float32, `(height, width, channels)`.
 
         Args:
-            image: path of an image file, PIL image, or uint8 or float array of shape (H, W) or
+            image: Path of an image file, PIL image, or uint8 or float array of shape (H, W) or
                 (H, W, C) with pixel values 0..255. A grey array is repeated where 3 channels are
                 wanted.
 
         Raises:
-            ValueError: the file cannot be read, or the array is empty, not finite, of another
+            ValueError: If the file cannot be read, or the array is empty, not finite, of another
                 dtype, or of another number of dimensions or channels.
-            ImportError: `image` is a path and Pillow is not installed.
+            ImportError: If `image` is a path and Pillow is not installed.
         """
         return self.normalize(self.resized(image))
 
@@ -129,7 +129,7 @@ class Preprocessing:
         """`(pixels * scale - mean) / std` as float32, of the same `(..., channels)` shape.
 
         Raises:
-            ValueError: the last axis is not `channels` long.
+            ValueError: If the last axis is not `channels` long.
         """
         array = np.asarray(pixels, np.float32)
         if array.ndim == 0 or array.shape[-1] != self.channels:
@@ -149,7 +149,7 @@ class Preprocessing:
         """The object that `to_dict` described.
 
         Raises:
-            ValueError: `config` is not a dict with exactly these keys, or a value is wrong.
+            ValueError: If `config` is not a dict with exactly these keys, or a value is wrong.
 
         Example:
             >>> Preprocessing.from_dict(Preprocessing(32).to_dict()) == Preprocessing(32)
@@ -171,12 +171,12 @@ def pixels(image: Any, channels: int) -> np.ndarray:
     feed the training, ignore it too.
 
     Args:
-        image: path, PIL image, or uint8 or float array of shape (H, W) or (H, W, C).
-        channels: number of channels of the result.
+        image: Path, PIL image, or uint8 or float array of shape (H, W) or (H, W, C).
+        channels: Number of channels of the result.
 
     Raises:
-        ValueError: see `Preprocessing.__call__`.
-        ImportError: `image` is a path and Pillow is not installed.
+        ValueError: As `Preprocessing.__call__`.
+        ImportError: If `image` is a path and Pillow is not installed.
 
     Example:
         >>> pixels(np.zeros((5, 4), np.uint8), channels=3).shape

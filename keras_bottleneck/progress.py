@@ -13,9 +13,9 @@ def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]
     """Yields `items`; a bar on stderr appears after two seconds, in terminals and notebooks only.
 
     Args:
-        items: what to go through.
-        total: how many there are.
-        description: what the bar is called.
+        items: What to go through.
+        total: How many there are.
+        description: What the bar is called.
     """
     from rich.console import Console
     from rich.progress import Progress

@@ -47,11 +47,11 @@ class Augmenter:
     """The augmentations of one pipeline.
 
     Args:
-        augment: names out of `NAMES`, Keras layers, or callables on batches, in order.
-        channels: of the images.
+        augment: Names out of `NAMES`, Keras layers, or callables on batches, in order.
+        channels: Of the images.
 
     Raises:
-        ValueError: `augment` is no sequence, or holds something else, or "rand_augment" for grey
+        ValueError: If `augment` is no sequence, or holds something else, or "rand_augment" for grey
             images.
     """
 

@@ -28,7 +28,7 @@ def decode(path: "tf.Tensor", channels: int) -> "tf.Tensor":
     for the grey of all other files. The EXIF orientation is ignored, as it is there.
 
     Args:
-        path: scalar string tensor.
+        path: Scalar string tensor.
         channels: 1 or 3.
     """
     tf = load_tensorflow()
@@ -60,8 +60,8 @@ def scan(paths: Sequence[Path], on_scan: Callable[[Path, Scan], None]) -> list[S
     A file that breaks the decoder would otherwise end a training hours after its start.
 
     Args:
-        paths: the files.
-        on_scan: called with every path and its result, in order; it may raise to stop.
+        paths: The files.
+        on_scan: Called with every path and its result, in order; it may raise to stop.
     """
     results = []
     with ThreadPool(os.cpu_count()) as pool:

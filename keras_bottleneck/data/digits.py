@@ -24,18 +24,18 @@ def digits(
 
     Args:
         image_size: (height, width) in pixels to scale to; one integer stands for both.
-        batch_size: images per batch.
+        batch_size: Images per batch.
         channels: 1, or 3 for models that want colour.
-        validation_split: share of every class that validates, in [0, 1).
-        seed: of the split, the order and the augmentation.
-        augment: as in `image_folder`.
+        validation_split: Share of every class that validates, in [0, 1).
+        seed: Of the split, the order and the augmentation.
+        augment: As in `image_folder`.
 
     Returns:
         Batches of float32 (batch, height, width, channels) images in 0..1, class names "0".."9".
 
     Raises:
-        ImportError: TensorFlow or scikit-learn is not installed.
-        ValueError: an argument is out of range.
+        ImportError: If TensorFlow or scikit-learn is not installed.
+        ValueError: If an argument is out of range.
 
     Source: E. Alpaydin and C. Kaynak 1998, UCI Machine Learning Repository; the test part, as
     scikit-learn's `load_digits` carries it.

@@ -34,32 +34,32 @@ def image_folder(
     Hidden files and folders (".DS_Store") are ignored.
 
     Args:
-        path: the folder. Its sub-folders are the classes, sorted by name; images may lie deeper.
+        path: The folder. Its sub-folders are the classes, sorted by name; images may lie deeper.
         image_size: (height, width) of the model input in pixels; one integer stands for both;
             None for that of `preprocessing`, or (224, 224).
-        batch_size: images per batch; the last batch of an epoch may be smaller.
-        validation_split: share of every class that validates, in [0, 1); every class keeps an
+        batch_size: Images per batch; the last batch of an epoch may be smaller.
+        validation_split: Share of every class that validates, in [0, 1); every class keeps an
             image to train with.
         subset: "both", "train" or "validation"; the part that is not wanted is None.
-        seed: of the split, the order and the augmentation. The same seed gives the same batches.
-        augment: what happens to training batches of float32 pixels in 0..255, in this order:
+        seed: Of the split, the order and the augmentation. The same seed gives the same batches.
+        augment: What happens to training batches of float32 pixels in 0..255, in this order:
             "flip" (left-right), "crop" (shift by up to 1/8), "rand_augment" (Cubuk et al. 2019),
             "mixup" (Zhang et al. 2017; labels become float32 (batch, classes) in both parts),
             Keras layers, or functions from batch to batch.
         channels: 1 (grey) or 3; None for that of `preprocessing`, or 3.
-        preprocessing: resizing, scale, mean and std; by default pixels are stretched to
+        preprocessing: Resizing, scale, mean and std; by default pixels are stretched to
             `image_size` and divided by 255.
         on_corrupt: "skip" leaves unreadable files out, warns once and lists them in `skipped`;
             "error" raises at the first.
-        cache: keep decoded, resized images in memory (4 bytes per value). The first epoch then
+        cache: Keep decoded, resized images in memory (4 bytes per value). The first epoch then
             begins when all images are decoded.
 
     Returns:
         Batches of float32 (batch, height, width, channels) images and int32 (batch,) labels.
 
     Raises:
-        ImportError: TensorFlow is not installed.
-        ValueError: an argument is out of range; the folder is missing, has fewer than two
+        ImportError: If TensorFlow is not installed.
+        ValueError: If an argument is out of range; the folder is missing, has fewer than two
             classes, or a class without a readable image; or a file is unreadable and `on_corrupt`
             is "error".
 

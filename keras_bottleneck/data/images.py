@@ -18,13 +18,13 @@ class ImageData:
     int32 (batch,), or float32 (batch, classes) where labels are mixed.
 
     Attributes:
-        train: shuffled in every epoch and augmented; None for `subset="validation"`.
-        validation: in a fixed order, never augmented; None where there is none.
-        class_names: name of every label, in label order.
-        preprocessing: what was done to the pixels.
-        skipped: files that are no readable images and were left out.
-        train_size: number of images in `train`.
-        validation_size: number of images in `validation`.
+        train: Shuffled in every epoch and augmented; None for `subset="validation"`.
+        validation: In a fixed order, never augmented; None where there is none.
+        class_names: Name of every label, in label order.
+        preprocessing: What was done to the pixels.
+        skipped: Files that are no readable images and were left out.
+        train_size: Number of images in `train`.
+        validation_size: Number of images in `validation`.
     """
 
     train: "tf.data.Dataset | None"
@@ -40,7 +40,7 @@ def load_tensorflow() -> Any:
     """The tensorflow module.
 
     Raises:
-        ImportError: TensorFlow is not installed.
+        ImportError: If TensorFlow is not installed.
     """
     try:
         import tensorflow

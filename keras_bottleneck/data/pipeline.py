@@ -19,13 +19,13 @@ class Batcher:
     """What the training and the validation batches have in common.
 
     Attributes:
-        preprocessing: how pixels become model input.
-        batch_size: images per batch; the last batch may be smaller.
-        classes: number of classes.
-        seed: of order and augmentation.
-        augmenter: what happens to training batches of 0..255 pixels; its need of one-hot labels
+        preprocessing: How pixels become model input.
+        batch_size: Images per batch; the last batch may be smaller.
+        classes: Number of classes.
+        seed: Of order and augmentation.
+        augmenter: What happens to training batches of 0..255 pixels; its need of one-hot labels
             decides the label kind of the validation batches, too.
-        cache: keep decoded and resized images in memory.
+        cache: Keep decoded and resized images in memory.
     """
 
     preprocessing: Preprocessing

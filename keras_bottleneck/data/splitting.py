@@ -17,13 +17,13 @@ def stratified_split(
     and gets a validation sample where it has two or more.
 
     Args:
-        names: one per sample, unique.
-        labels: one class index per sample.
-        validation_split: share of every class that validates, in [0, 1).
-        seed: another one gives another split.
+        names: One per sample, unique.
+        labels: One class index per sample.
+        validation_split: Share of every class that validates, in [0, 1).
+        seed: Another one gives another split.
 
     Raises:
-        ValueError: a split is wanted, but every class has a single sample.
+        ValueError: If a split is wanted, but every class has a single sample.
 
     Example:
         >>> stratified_split(["a", "b", "c", "d"], [0, 0, 1, 1], 0.5, seed=0)

@@ -26,11 +26,10 @@ class InvertedResidual(ResidualBlock):
         kernel_size: Side of the depthwise kernel, an odd number.
         padding: `"same"` (TensorFlow's, keras.applications) or `"symmetric"` (torchvision).
         activation: After the expanding and the depthwise convolution.
-        drop_path: Probability of dropping the branch of a sample while training.
-        se_ratio: Squeeze-excite after the depthwise convolution, as a part of its channels.
-        zero_init_residual: Start the projection's batch norm at zero.
-        epsilon: Batch norm's epsilon.
-        momentum: Batch norm's momentum, in Keras's sense.
+        shortcut: `"identity"`, or `"none"` to add nothing anywhere.
+        **kwargs: The other arguments of `ResidualBlock` (`drop_path`, `se_ratio`, which here
+            follows the depthwise convolution, `zero_init_residual`, `epsilon`, `momentum`) and
+            of `keras.layers.Layer` (`name`, `dtype`).
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: `(batch, ceil(height / stride), ceil(width / stride), filters)`.
@@ -53,23 +52,12 @@ class InvertedResidual(ResidualBlock):
         kernel_size: int = 3,
         padding: str = "same",
         activation: activations.Activation = "relu6",
-        drop_path: float = 0.0,
-        se_ratio: float = 0.0,
-        zero_init_residual: bool = False,
-        epsilon: float = 1e-5,
-        momentum: float = 0.9,
+        shortcut: str = "identity",
         **kwargs: Any,
     ) -> None:
+        checks.one_of("shortcut", shortcut, ("identity", "none"))
         super().__init__(
-            stride=stride,
-            padding=padding,
-            activation=activation,
-            drop_path=drop_path,
-            se_ratio=se_ratio,
-            zero_init_residual=zero_init_residual,
-            epsilon=epsilon,
-            momentum=momentum,
-            **kwargs,
+            stride=stride, shortcut=shortcut, padding=padding, activation=activation, **kwargs
         )
         self.filters = checks.integer("filters", filters)
         self.expansion = checks.integer("expansion", expansion)
@@ -83,11 +71,9 @@ class InvertedResidual(ResidualBlock):
         """`filters`, whatever enters."""
         return self.filters
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        """Make and build the sub-layers for an input of `input_shape`."""
-        adds = self.stride == 1 and input_shape[-1] == self.filters
-        self.shortcut = "identity" if adds else "none"
-        super().build(input_shape)
+    def shortcut_kind(self, channels: int) -> str:
+        """The one asked for where the shapes are equal, else "none"."""
+        return self.shortcut if self.stride == 1 and channels == self.filters else "none"
 
     def make_branch(self, channels: int) -> Sequence[keras.layers.Layer]:
         """Expand, depthwise and project, with squeeze-excite before the projection."""
@@ -115,11 +101,8 @@ class InvertedResidual(ResidualBlock):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        config = super().get_config()
-        # Which shortcut the block has follows from its shapes.
-        del config["shortcut"]
         return {
-            **config,
+            **super().get_config(),
             "filters": self.filters,
             "expansion": self.expansion,
             "kernel_size": self.kernel_size,

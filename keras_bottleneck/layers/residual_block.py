@@ -110,27 +110,32 @@ class ResidualBlock(Block):
         """Make and build the sub-layers for an input of `input_shape`."""
         channels = image_channels(self, input_shape)
         out_channels = self.out_channels(channels)
+        kind = self.shortcut_kind(channels)
         branch = list(self.make_branch(channels))
-        self.after_branch = list(self._make_after_branch(out_channels))
+        self.after_branch = list(self._make_after_branch(kind))
         build_chain([*branch, *self.after_branch], input_shape)
 
         output_shape = self.compute_output_shape(input_shape)
-        self.shortcut_path = shortcuts.make(self, channels, out_channels)
+        self.shortcut_path = shortcuts.KINDS[kind](self, channels, out_channels)
         if self.shortcut_path is not None:
             self.shortcut_path.build(input_shape)
         self.add = None
-        if self.shortcut != "none":
+        if kind != "none":
             self.add = keras.layers.Add(**self.named("add"))
             self.add.build([output_shape, output_shape])
         self.final_activation = activations.make(self.sum_activation(), **self.named("act"))
         if self.final_activation is not None:
             self.final_activation.build(output_shape)
 
-    def _make_after_branch(self, out_channels: int) -> Iterable[keras.layers.Layer]:
+    def _make_after_branch(self, kind: str) -> Iterable[keras.layers.Layer]:
         if self.se_ratio and self.squeeze_after_branch:
             yield SqueezeExcite(self.se_ratio, **self.named("se"))
-        if self.drop_path and self.shortcut != "none":
+        if self.drop_path and kind != "none":
             yield DropPath(self.drop_path, **self.named("drop_path"))
+
+    def shortcut_kind(self, channels: int) -> str:
+        """The kind of shortcut for an input of `channels`."""
+        return self.shortcut
 
     def sum_activation(self) -> activations.Activation:
         """The activation after the sum; None where the paper's block ends linear."""

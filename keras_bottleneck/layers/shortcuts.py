@@ -12,11 +12,6 @@ from keras_bottleneck.layers.block import Block, Shape, build_chain
 from keras_bottleneck.layers.conv_norm_act import ConvNormAct
 
 
-def make(block: Any, channels: int, out_channels: int) -> keras.layers.Layer | None:
-    """The shortcut of `block`, as its `shortcut`, `stride` and channels ask for."""
-    return KINDS[block.shortcut](block, channels, out_channels)
-
-
 def _projection(block: Any, channels: int, out_channels: int) -> keras.layers.Layer | None:
     """1x1 convolution + batch norm (He et al. 2015, option B)."""
     if _same_shape(block, channels, out_channels):

@@ -101,8 +101,9 @@ def model_of(
     """The model from the sources of `x` to `y`, with the weights asked for."""
     if not isinstance(name, str) or not name:
         raise checks.reject("name", name, "a non-empty string")
-    inputs = x if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
-    model = keras.Model(inputs, y, name=name)
+    sources = [x] if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
+    # A list of one would make Keras warn at every call with a plain tensor.
+    model = keras.Model(sources[0] if len(sources) == 1 else sources, y, name=name)
     if head.weights is not None:
         _load_weights(model, head.weights)
     return model

@@ -67,7 +67,7 @@ def feature_pyramid(model: keras.Model) -> keras.Model:
         [64, 64, 128, 256, 512]
     """
     outputs = [model.get_layer(feature.name).output for feature in feature_info(model)]
-    return keras.Model(model.inputs, outputs, name=f"{model.name}_pyramid")
+    return keras.Model(keras_private.input_structure(model), outputs, name=f"{model.name}_pyramid")
 
 
 def _stage_ends(model: keras.Model) -> list[keras.layers.Layer]:

@@ -19,8 +19,8 @@ def load(path: str | Path, threads: int | None = None) -> Predictor:
         threads: CPU threads for .tflite and .onnx; None leaves the number to the runtime.
 
     Raises:
-        ValueError: there is no such artifact, or it or its metadata is damaged.
-        ImportError: the runtime's package is not installed; the message names it.
+        ValueError: If there is no such artifact, or it or its metadata is damaged.
+        ImportError: If the runtime's package is not installed; the message names it.
 
     Example:
         >>> load("model.tflite", threads=2)("cat.jpg", top=1)  # doctest: +SKIP

@@ -17,12 +17,12 @@ class KerasFile:
     """A .keras file, loaded in Keras's safe mode and called in inference mode.
 
     Args:
-        path: the .keras file.
+        path: The .keras file.
         threads: None; the backend's threads belong to the process, not to a model.
 
     Raises:
-        ValueError: not a Keras model with one input and one output, or `threads` is given.
-        ImportError: `keras` is not installed.
+        ValueError: If the file is no Keras model with one input and one output, or `threads` is given.
+        ImportError: If `keras` is not installed.
     """
 
     def __init__(self, path: Path, threads: int | None = None):
@@ -53,7 +53,7 @@ def read_metadata(path: Path) -> str | None:
     """The metadata text among the members of the .keras archive; None where there is none.
 
     Raises:
-        ValueError: the archive is damaged.
+        ValueError: If the archive is damaged.
     """
     return read_member(path, MEMBER, KIND)
 

@@ -54,7 +54,7 @@ def find(path: str | Path) -> tuple[Path, Kind]:
     """`path` as a Path, and its kind: told by the suffix of a file, the content of a folder.
 
     Raises:
-        ValueError: `path` does not exist or is of no known kind.
+        ValueError: If `path` does not exist or is of no known kind.
     """
     if not isinstance(path, (str, Path)):
         raise reject("path", path, ACCEPTED)

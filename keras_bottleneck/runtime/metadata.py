@@ -21,16 +21,16 @@ class Metadata:
     """What travels inside every artifact.
 
     Args:
-        name: the model's name.
-        labels: one per class, in the order of the outputs; None where classes have no names.
-        preprocessing: how an image becomes model input; None where the caller sees to that.
-        input_name: name of the model's input.
+        name: The model's name.
+        labels: One per class, in the order of the outputs; None where classes have no names.
+        preprocessing: How an image becomes model input; None where the caller sees to that.
+        input_name: Name of the model's input.
         output_name: "probabilities", "logits" where the softmax is left to the reader, or
             "features" of a model without classes.
-        versions: package name -> version, of what made the file.
+        versions: Package name -> version, of what made the file.
 
     Raises:
-        ValueError: an argument is of another type.
+        ValueError: If an argument is of another type.
 
     Example:
         >>> metadata = Metadata("tiny", ("cat", "dog"), None, versions={"keras": "3.15.1"})
@@ -74,7 +74,7 @@ class Metadata:
         """The metadata that `to_json` wrote.
 
         Raises:
-            ValueError: `text` is not such JSON, or of a newer format than this version reads.
+            ValueError: If `text` is not such JSON, or of a newer format than this version reads.
         """
         content = _parsed(text)
         if content["preprocessing"] is not None:
@@ -136,8 +136,8 @@ def read(path: str | Path) -> Metadata | None:
         path: .keras, .onnx or .tflite file, or SavedModel folder.
 
     Raises:
-        ValueError: there is no such artifact, or it or its metadata is damaged.
-        ImportError: the file is .onnx and `onnxruntime` is not installed.
+        ValueError: If there is no such artifact, or it or its metadata is damaged.
+        ImportError: If the file is .onnx and `onnxruntime` is not installed.
     """
     found, kind = kinds.find(path)
     text = kind.read_metadata(found)
@@ -156,11 +156,11 @@ def write(path: str | Path, metadata: Metadata) -> None:
 
     Args:
         path: .keras, .onnx or .tflite file, or SavedModel folder.
-        metadata: what to store.
+        metadata: What to store.
 
     Raises:
-        ValueError: there is no such artifact, or it is damaged.
-        ImportError: the file is .onnx and `onnx` is not installed.
+        ValueError: If there is no such artifact, or it is damaged.
+        ImportError: If the file is .onnx and `onnx` is not installed.
     """
     found, kind = kinds.find(path)
     kind.write_metadata(found, metadata.to_json(), metadata.labels)

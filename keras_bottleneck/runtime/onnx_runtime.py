@@ -18,12 +18,12 @@ class ONNX:
     """An .onnx file, run by ONNX Runtime's CPU provider.
 
     Args:
-        path: the .onnx file.
+        path: The .onnx file.
         threads: CPU threads within an operator; None leaves the number to ONNX Runtime.
 
     Raises:
-        ValueError: the file is not an ONNX model with one float input and one output.
-        ImportError: `onnxruntime` is not installed.
+        ValueError: If the file is not an ONNX model with one float input and one output.
+        ImportError: If `onnxruntime` is not installed.
     """
 
     def __init__(self, path: Path, threads: int | None = None):
@@ -63,8 +63,8 @@ def read_metadata(path: Path) -> str | None:
     """The metadata text in the file's `metadata_props`; None where there is none.
 
     Raises:
-        ValueError: the file is not an ONNX model.
-        ImportError: `onnxruntime` is not installed.
+        ValueError: If the file is not an ONNX model.
+        ImportError: If `onnxruntime` is not installed.
     """
     properties = _session(path, optimize=False).get_modelmeta().custom_metadata_map
     return properties.get(METADATA_KEY)
@@ -74,8 +74,8 @@ def write_metadata(path: Path, text: str, labels: tuple[str, ...] | None) -> Non
     """Stores `text` in the file's `metadata_props`. The labels travel in it.
 
     Raises:
-        ValueError: the file is not an ONNX model.
-        ImportError: `onnx` is not installed.
+        ValueError: If the file is not an ONNX model.
+        ImportError: If `onnx` is not installed.
     """
     onnx = need("onnx", "onnx", KIND)
     try:

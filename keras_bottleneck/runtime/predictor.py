@@ -21,12 +21,12 @@ class Predictor:
     """An artifact ready to predict; `keras_bottleneck.runtime.load` makes one.
 
     Attributes:
-        path: the file or folder.
-        metadata: what the artifact carries about itself, or None.
-        labels: the classes' names in the order of the outputs, or None.
-        preprocessing: how an image becomes model input, or None.
-        input_shape: the model's input, with None for free dimensions; (N, H, W, C) for images.
-        input_name: the model's own name of its input.
+        path: The file or folder.
+        metadata: What the artifact carries about itself, or None.
+        labels: The classes' names in the order of the outputs, or None.
+        preprocessing: How an image becomes model input, or None.
+        input_shape: The model's input, with None for free dimensions; (N, H, W, C) for images.
+        input_name: The model's own name of its input.
         output_name: "probabilities" or "logits" from the metadata; else the model's own name.
 
     Example:
@@ -57,16 +57,16 @@ class Predictor:
         """The `top` most probable classes as (label, probability), best first.
 
         Args:
-            images: one image (path, PIL image, or uint8 or float array (H, W) or (H, W, C) of pixel
+            images: One image (path, PIL image, or uint8 or float array (H, W) or (H, W, C) of pixel
                 values 0..255), a list of images of any sizes, or an array (N, H, W, C).
-            top: how many classes; all where there are fewer.
+            top: How many classes; all where there are fewer.
 
         Returns:
             A list of pairs for one image; a list of such lists for a list or an (N, H, W, C) array.
             Without labels in the metadata, a class is called by its index: "0", "1", ...
 
         Raises:
-            ValueError: `top` or an image is not as described, or the model is no classifier.
+            ValueError: If `top` or an image is not as described, or the model is no classifier.
         """
         count = integer("top", top)
         ranked = [self._ranked(row, count) for row in self.probabilities(images)]
@@ -80,7 +80,7 @@ class Predictor:
         softmax, all others are taken as they are.
 
         Raises:
-            ValueError: an image is not as described, or the model is no classifier.
+            ValueError: If an image is not as described, or the model is no classifier.
         """
         many = images if _is_many(images) else [images]
         if len(many) == 0:
@@ -92,10 +92,10 @@ class Predictor:
         """The model's raw outputs, float32, for an already preprocessed float `batch`.
 
         Args:
-            batch: float array of the model's `input_shape`; N is free whatever the file says.
+            batch: Float array of the model's `input_shape`; N is free whatever the file says.
 
         Raises:
-            ValueError: `batch` is not a float array of that shape, or has no samples.
+            ValueError: If `batch` is not a float array of that shape, or has no samples.
 
         Example:
             >>> batch = np.zeros((3, 224, 224, 3), np.float32)

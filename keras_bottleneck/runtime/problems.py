@@ -18,7 +18,7 @@ def need(module: str, package: str, kind: str) -> ModuleType:
     """The imported `module` of a runtime.
 
     Raises:
-        ImportError: it cannot be imported; the message names the pip `package`.
+        ImportError: If it cannot be imported; the message names the pip `package`.
     """
     try:
         return importlib.import_module(module)

@@ -17,12 +17,12 @@ class SavedModel:
     """A SavedModel folder's "serving_default" signature, run by TensorFlow.
 
     Args:
-        path: the folder that holds saved_model.pb.
+        path: The folder that holds saved_model.pb.
         threads: None; TensorFlow's threads belong to the process, not to a model.
 
     Raises:
-        ValueError: not a SavedModel, no such signature with one input and one output, or `threads`.
-        ImportError: `tensorflow` is not installed.
+        ValueError: If it is no SavedModel with one input and one output, or `threads` is given.
+        ImportError: If `tensorflow` is not installed.
     """
 
     def __init__(self, path: Path, threads: int | None = None):
@@ -58,7 +58,7 @@ def read_metadata(path: Path) -> str | None:
     """The metadata text in `assets.extra`; None where there is none.
 
     Raises:
-        ValueError: the text is not UTF-8.
+        ValueError: If the text is not UTF-8.
     """
     file = _file(path)
     try:

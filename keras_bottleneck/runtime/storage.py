@@ -14,7 +14,7 @@ def read_member(path: Path, name: str, kind: str) -> str | None:
     """The text of member `name` of the archive in `path`; None where there is no such member.
 
     Raises:
-        ValueError: the archive is damaged; the message calls the file a `kind`.
+        ValueError: If the archive is damaged; the message calls the file a `kind`.
     """
     if not zipfile.is_zipfile(path):
         return None

@@ -21,12 +21,12 @@ class TFLite:
     scale and zero point translate. Safe to call from several threads, one at a time.
 
     Args:
-        path: the .tflite file.
+        path: The .tflite file.
         threads: CPU threads of the interpreter; None leaves the number to LiteRT.
 
     Raises:
-        ValueError: the file is not a TFLite model with one input and one output.
-        ImportError: `ai-edge-litert` is not installed.
+        ValueError: If the file is not a TFLite model with one input and one output.
+        ImportError: If `ai-edge-litert` is not installed.
     """
 
     def __init__(self, path: Path, threads: int | None = None):
@@ -86,7 +86,7 @@ def read_metadata(path: Path) -> str | None:
     """The metadata text in the zip archive at the file's tail; None where there is none.
 
     Raises:
-        ValueError: the archive is damaged or cut off.
+        ValueError: If the archive is damaged or cut off.
     """
     text = read_member(path, MEMBER, KIND)
     # The model in front still loads when the tail is cut, and would then predict from raw pixels.

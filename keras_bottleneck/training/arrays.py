@@ -17,12 +17,12 @@ class ArrayBatches(keras.utils.PyDataset):
     a run can be repeated without touching the rest of the program.
 
     Args:
-        arrays: images of shape (samples, ...) and labels of shape (samples, ...).
-        batch_size: samples per batch; the last batch may be smaller.
-        seed: of the order; None draws one.
+        arrays: Images of shape (samples, ...) and labels of shape (samples, ...).
+        batch_size: Samples per batch; the last batch may be smaller.
+        seed: Of the order; None draws one.
 
     Raises:
-        ValueError: `arrays` are not two, or of different lengths, or without samples.
+        ValueError: If `arrays` are not two, or of different lengths, or without samples.
     """
 
     def __init__(self, arrays: Sequence[Any], batch_size: int, seed: int | None) -> None:

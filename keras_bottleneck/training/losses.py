@@ -35,14 +35,14 @@ class SmoothedCrossentropy(keras.losses.Loss):
     Source: Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7.
 
     Args:
-        label_smoothing: share of every label that is spread evenly over all classes, in [0, 1).
+        label_smoothing: Share of every label that is spread evenly over all classes, in [0, 1).
         from_logits: True where the predictions have not passed a softmax.
-        reduction: as in every `keras.losses.Loss`.
-        name: as in every `keras.losses.Loss`.
-        dtype: as in every `keras.losses.Loss`.
+        reduction: As in every `keras.losses.Loss`.
+        name: As in every `keras.losses.Loss`.
+        dtype: As in every `keras.losses.Loss`.
 
     Raises:
-        ValueError: `label_smoothing` or `from_logits` is out of range.
+        ValueError: If `label_smoothing` or `from_logits` is out of range.
 
     Example:
         >>> loss = SmoothedCrossentropy(label_smoothing=0.1)

@@ -13,7 +13,7 @@ def class_count(model: keras.Model) -> int:
     """The number of classes of a classifier: the width of its only output, (batch, classes).
 
     Raises:
-        ValueError: the model is not built, or its output is no row of two or more classes.
+        ValueError: If the model is not built, or its output is no row of two or more classes.
     """
     outputs = getattr(model, "outputs", None) or []
     shape = tuple(outputs[0].shape) if len(outputs) == 1 else None
@@ -33,7 +33,7 @@ def output_layers(model: keras.Model) -> list[keras.layers.Layer]:
     `Activation("linear", dtype="float32")` that is customary after a mixed precision softmax.
 
     Raises:
-        ValueError: the output is made by a bare `keras.ops` function, not by a layer.
+        ValueError: If the output is made by a bare `keras.ops` function, not by a layer.
     """
     found = []
     for layer in _backwards(model):
@@ -55,7 +55,7 @@ def returns_logits(model: keras.Model) -> bool:
     model as last layer is looked into.
 
     Raises:
-        ValueError: the last activation is neither linear nor softmax.
+        ValueError: If the last activation is neither linear nor softmax.
     """
     layer = output_layers(model)[-1]
     if isinstance(layer, keras.layers.Softmax):
@@ -77,11 +77,11 @@ def check_labels(model: keras.Model, labels: Any) -> None:
     """Refuses labels that the model has no output for.
 
     Args:
-        model: a classifier, as for `class_count`.
-        labels: array of integers, (batch,) or (batch, 1), or of rows, (batch, classes).
+        model: A classifier, as for `class_count`.
+        labels: Array of integers, (batch,) or (batch, 1), or of rows, (batch, classes).
 
     Raises:
-        ValueError: an index is negative or not below the number of classes, or the rows have
+        ValueError: If an index is negative or not below the number of classes, or the rows have
             another width. Left alone, such labels train a wrong model without any error.
     """
     classes = class_count(model)

@@ -17,7 +17,7 @@ def set_mixed_precision(model: keras.Model, policy: str) -> None:
     many classes in 16 bits loses the small probabilities, and the loss with them.
 
     Args:
-        model: a built functional or Sequential model; nested models and composite layers are
+        model: A built functional or Sequential model; nested models and composite layers are
             changed throughout.
         policy: "mixed_bfloat16" or "mixed_float16".
 

@@ -26,29 +26,29 @@ class Recipe:
     does the same as `recipe.fit`.
 
     Args:
-        epochs: passes over the training data.
-        batch_size: samples per batch of (images, labels) arrays; datasets come batched.
+        epochs: Passes over the training data.
+        batch_size: Samples per batch of (images, labels) arrays; datasets come batched.
         optimizer: "adamw", "sgd" (with momentum) or "adam".
-        learning_rate: its peak, reached after the warm-up; it then falls to 0 along a half cosine
+        learning_rate: Its peak, reached after the warm-up; it then falls to 0 along a half cosine
             (Loshchilov & Hutter 2017). 1e-3 suits adamw and adam; sgd wants about 0.1 for 256
             samples per batch.
-        momentum: of "sgd", in [0, 1).
-        warmup_epochs: length of the linear warm-up from 0 (Goyal et al. 2017); never more than
+        momentum: Of "sgd", in [0, 1).
+        warmup_epochs: Length of the linear warm-up from 0 (Goyal et al. 2017); never more than
             half of `epochs` are spent on it.
-        weight_decay: decoupled, `w -= learning_rate * weight_decay * w` in every step (Loshchilov
+        weight_decay: Decoupled, `w -= learning_rate * weight_decay * w` in every step (Loshchilov
             & Hutter 2019), whichever the optimizer: "adam" with a decay is "adamw". Variables
             with one axis (biases, gamma and beta of normalizations) do not decay.
-        label_smoothing: share of every label that is spread over all classes, in [0, 1).
-        ema: momentum of a running average of the weights, such as 0.999; None for none. Validation
+        label_smoothing: Share of every label that is spread over all classes, in [0, 1).
+        ema: Momentum of a running average of the weights, such as 0.999; None for none. Validation
             and the trained model use the average; a checkpoint amid the training holds the raw
             weights.
         mixed_precision: "mixed_bfloat16" or "mixed_float16" (with loss scaling) to compute in 16
             bits, see `set_mixed_precision`; None leaves the model's dtypes alone.
-        seed: of the order of arrays; None for another order in every run. Datasets bring their
+        seed: Of the order of arrays; None for another order in every run. Datasets bring their
             own order; for dropout and fresh weights there is `keras.utils.set_random_seed`.
 
     Raises:
-        ValueError: a field is outside what is described above.
+        ValueError: If a field is outside what is described above.
 
     Example:
         >>> recipe = Recipe(epochs=3, warmup_epochs=0.5)
@@ -86,7 +86,7 @@ class Recipe:
         """The learning rate as a function of the step: 0, linearly up, half a cosine down to 0.
 
         Args:
-            steps_per_epoch: batches per epoch.
+            steps_per_epoch: Batches per epoch.
         """
         steps = self.epochs * integer("steps_per_epoch", steps_per_epoch)
         warmup = round(min(self.warmup_epochs * steps_per_epoch, steps / 2))
@@ -104,11 +104,11 @@ class Recipe:
         activation.
 
         Args:
-            model: a built functional or Sequential classifier with one output, (batch, classes).
-            steps_per_epoch: batches per epoch.
+            model: A built functional or Sequential classifier with one output, (batch, classes).
+            steps_per_epoch: Batches per epoch.
 
         Raises:
-            ValueError: the model is something else, or ends in another activation.
+            ValueError: If the model is something else, or ends in another activation.
 
         Example:
             >>> callbacks = recipe.compile(model, steps_per_epoch=len(train))
@@ -135,18 +135,18 @@ class Recipe:
         against the model: arrays in full, training datasets by their first batch.
 
         Args:
-            model: as for `compile`.
+            model: As for `compile`.
             train: (images, labels) arrays, or batches of both: a tf.data.Dataset, PyDataset,
                 torch DataLoader or generator.
-            validation: the same; None for no validation.
-            callbacks: run after the recipe's own.
-            steps_per_epoch: needed where `train` does not know its length.
+            validation: The same; None for no validation.
+            callbacks: Run after the recipe's own.
+            steps_per_epoch: Needed where `train` does not know its length.
 
         Returns:
             Keras's history of "loss", "accuracy", "val_loss" and "val_accuracy".
 
         Raises:
-            ValueError: as `compile`; the length of `train` is unknown; or labels do not fit the
+            ValueError: As `compile`; the length of `train` is unknown; or labels do not fit the
                 classes of the model.
         """
         train, validation = self._batches(train), self._batches(validation)

@@ -13,11 +13,11 @@ def steps_in(dataset: Any, steps_per_epoch: int | None = None) -> int:
     """The steps of an epoch: `steps_per_epoch` where given, else what `dataset` says of itself.
 
     Args:
-        dataset: a tf.data.Dataset, or anything with a length, such as a PyDataset or DataLoader.
-        steps_per_epoch: wins over the dataset.
+        dataset: A tf.data.Dataset, or anything with a length, such as a PyDataset or DataLoader.
+        steps_per_epoch: Wins over the dataset.
 
     Raises:
-        ValueError: the dataset has no known length and `steps_per_epoch` is not given.
+        ValueError: If the dataset has no known length and `steps_per_epoch` is not given.
     """
     if steps_per_epoch is not None:
         return checks.integer("steps_per_epoch", steps_per_epoch)
@@ -36,7 +36,7 @@ def some_labels(dataset: Any) -> Any:
     """All labels of arrays, the first batch's of datasets; None for what can be read only once.
 
     Args:
-        dataset: batches of (images, labels, ...).
+        dataset: Batches of (images, labels, ...).
     """
     if isinstance(dataset, ArrayBatches):
         return dataset.labels

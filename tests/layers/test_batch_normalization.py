@@ -1,0 +1,203 @@
+"""Our batch norm and Keras's are the same function; only the kernel differs."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bottleneck.layers import BatchNormalization
+
+TENSORFLOW = keras.config.backend() == "tensorflow"
+only_tensorflow = pytest.mark.skipif(not TENSORFLOW, reason="the fused kernel is TensorFlow's")
+
+
+@pytest.fixture
+def gradients():
+    """A function: outputs and gradients of sum(layer(x) * direction) for x, gamma and beta."""
+    tf = pytest.importorskip("tensorflow", reason="gradients are taken with its tape")
+
+    def compute(layer, x, direction):
+        x = tf.convert_to_tensor(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+            loss = tf.reduce_sum(tf.cast(y, "float32") * direction)
+        sources = [x, *(variable.value for variable in layer.trainable_variables)]
+        return y, tape.gradient(loss, sources)
+
+    return compute
+
+
+@pytest.fixture
+def fused_calls(monkeypatch):
+    """Counts the calls of the fused kernel."""
+    calls = []
+    original = BatchNormalization._fused_training_call
+
+    def spy(self, inputs):
+        calls.append(inputs.shape)
+        return original(self, inputs)
+
+    monkeypatch.setattr(BatchNormalization, "_fused_training_call", spy)
+    return calls
+
+
+def pair(shape, **arguments):
+    """Ours and Keras's with the same random weights."""
+    ours, stock = BatchNormalization(**arguments), keras.layers.BatchNormalization(**arguments)
+    generator = np.random.default_rng(3)
+    ours.build(shape)
+    stock.build(shape)
+    weights = [generator.uniform(0.5, 1.5, weight.shape) for weight in stock.get_weights()]
+    ours.set_weights(weights)
+    stock.set_weights(weights)
+    return ours, stock
+
+
+def assert_same_weights(ours, stock, tolerance=1e-5):
+    for one, other in zip(ours.get_weights(), stock.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+@only_tensorflow
+@pytest.mark.parametrize("shape", [(4, 5, 6, 3), (1, 2, 1, 7), (2, 1, 1, 3), (1, 1, 1, 3)])
+@pytest.mark.parametrize("options", [{}, {"center": False}, {"scale": False}, {"axis": 3}], ids=str)
+def test_training_equals_keras(shape, options, noise, gradients, fused_calls, max_difference):
+    ours, stock = pair(shape, momentum=0.7, **options)
+    # Images that differ: two that are nearly equal would measure rounding alone.
+    x = noise(*shape) + 2 * np.arange(shape[0], dtype="float32").reshape(-1, 1, 1, 1)
+    direction = noise(*shape, seed=1)
+    result = gradients(ours, x, direction)
+    assert len(fused_calls) == 1
+    assert max_difference(result, gradients(stock, x, direction)) <= 1e-5
+    assert_same_weights(ours, stock)
+
+
+@only_tensorflow
+def test_the_moving_variance_has_no_bessel_correction(noise, as_array):
+    x = noise(1, 2, 1, 3)
+    layer = BatchNormalization(momentum=0.0)
+    layer(x, training=True)
+    np.testing.assert_allclose(as_array(layer.moving_variance), x.var((0, 1, 2)), rtol=1e-5)
+
+
+@only_tensorflow
+def test_gradients_equal_finite_differences(noise, gradients, as_array):
+    x, direction = noise(2, 2, 2, 2), noise(2, 2, 2, 2, seed=1)
+    layer, _ = pair(x.shape)
+    _, (gradient, _, _) = gradients(layer, x, direction)
+    gamma, beta = (weight.astype("float64") for weight in layer.get_weights()[:2])
+
+    def loss(x):
+        normal = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + layer.epsilon)
+        return ((normal * gamma + beta) * direction).sum()
+
+    step, expected = 1e-5, np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        nudge = np.zeros(x.shape)
+        nudge[index] = step
+        expected[index] = (loss(x + nudge) - loss(x - nudge)) / (2 * step)
+    np.testing.assert_allclose(as_array(gradient), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("mixed_bfloat16", 2**-6), ("mixed_float16", 2**-9)]
+)
+def test_half_precision_training_equals_keras_to_its_precision(
+    policy, tolerance, noise, fused_calls, as_array
+):
+    ours, stock = pair((4, 6, 6, 3), dtype=policy)
+    x = noise(4, 6, 6, 3)
+    y, expected = ours(x, training=True), stock(x, training=True)
+    assert len(fused_calls) == TENSORFLOW
+    assert y.dtype == expected.dtype
+    # One unit in the last place of the largest output, which is below 8.
+    np.testing.assert_allclose(as_array(y), as_array(expected), atol=4 * tolerance)
+    assert_same_weights(ours, stock, tolerance=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((8, 5), {}),
+        ((4, 6, 3), {}),
+        ((2, 3, 4, 4, 3), {}),
+        ((4, 3, 5, 6), {"axis": 1}),
+        ((4, 5, 6, 3), {"renorm": True}),
+        ((4, 5, 6, 3), {"epsilon": 1e-6}),
+        ((4, 5, 6, 3), {"dtype": "float64"}),
+    ],
+    ids=str,
+)
+def test_what_the_fused_kernel_cannot_do_is_keras_own(
+    shape, options, noise, fused_calls, max_difference
+):
+    ours, stock = pair(shape, **options)
+    x = noise(*shape)
+    assert max_difference(ours(x, training=True), stock(x, training=True)) == 0.0
+    assert fused_calls == []
+    assert_same_weights(ours, stock, tolerance=0.0)
+
+
+def test_a_mask_is_keras_own(noise, fused_calls, max_difference):
+    ours, stock = pair((4, 2, 3, 3))
+    x, mask = noise(4, 2, 3, 3), np.random.default_rng(0).random((4, 2, 3)) > 0.5
+    expected = stock(x, training=True, mask=mask)
+    assert max_difference(ours(x, training=True, mask=mask), expected) == 0.0
+    assert fused_calls == []
+    assert_same_weights(ours, stock, tolerance=0.0)
+
+
+@only_tensorflow
+def test_synchronized_statistics_are_keras_own(noise, fused_calls):
+    import tensorflow as tf
+
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        layer = BatchNormalization(synchronized=True)
+        layer(noise(4, 2, 3, 3), training=True)
+    assert fused_calls == []
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("trainable", [True, False])
+def test_frozen_and_inference_use_the_moving_statistics(
+    training, trainable, noise, fused_calls, max_difference
+):
+    if training and trainable:
+        pytest.skip("that is training")
+    ours, stock = pair((4, 5, 6, 3))
+    ours.trainable = stock.trainable = trainable
+    x = noise(4, 5, 6, 3)
+    assert max_difference(ours(x, training=training), stock(x, training=training)) == 0.0
+    assert fused_calls == []
+    assert_same_weights(ours, stock, tolerance=0.0)
+
+
+def test_twenty_steps_of_training_give_keras_loss_curve(noise):
+    x, y = noise(32, 8, 8, 3), noise(32, 2, seed=1)
+
+    def losses(norm):
+        keras.utils.set_random_seed(5)
+        layers = []
+        for filters in (8, 16):
+            conv = keras.layers.Conv2D(filters, 3, use_bias=False)
+            layers += [conv, norm(momentum=0.9), keras.layers.ReLU()]
+        pooled = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+        model = keras.Sequential([keras.Input(x.shape[1:]), *layers, *pooled])
+        model.compile(keras.optimizers.SGD(0.05), "mse", jit_compile=False)
+        history = model.fit(x, y, batch_size=32, epochs=20, shuffle=False, verbose=0)
+        return history.history["loss"]
+
+    ours, stock = losses(BatchNormalization), losses(keras.layers.BatchNormalization)
+    assert ours[-1] < 0.95 * ours[0]
+    np.testing.assert_allclose(ours, stock, rtol=1e-3)
+
+
+@only_tensorflow
+def test_xla_gives_the_same_statistics(noise):
+    import tensorflow as tf
+
+    x = noise(3, 4, 5, 2)
+    compiled, stock = pair(x.shape, momentum=0.5)
+    y = tf.function(lambda x: compiled(x, training=True), jit_compile=True)(x)
+    np.testing.assert_allclose(y, stock(x, training=True), atol=1e-5)
+    assert_same_weights(compiled, stock)

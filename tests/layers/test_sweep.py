@@ -1,0 +1,144 @@
+"""Random blocks: their shape, their config, and what `flatten` and `fold` make of them."""
+
+import keras
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from keras_bottleneck import layers
+from keras_bottleneck.graph import flatten, fold
+
+ACTIVATIONS = {
+    "none": lambda: None,
+    "relu": lambda: "relu",
+    "relu6": lambda: "relu6",
+    "swish": lambda: "swish",
+    "prelu": lambda: keras.layers.PReLU(shared_axes=[1, 2]),
+    "callable": lambda: keras.activations.gelu,
+}
+
+common = st.fixed_dictionaries(
+    {
+        "stride": st.integers(1, 3),
+        "padding": st.sampled_from(["symmetric", "same"]),
+        "drop_path": st.sampled_from([0.0, 0.3]),
+        "se_ratio": st.sampled_from([0.0, 0.25, 1.0]),
+        "zero_init_residual": st.booleans(),
+    }
+)
+activation = st.sampled_from(sorted(ACTIVATIONS))
+shortcut = st.sampled_from(["projection", "pad", "pool", "identity", "none"])
+sizes = st.tuples(st.integers(1, 17), st.integers(1, 17))
+quick = settings(
+    deadline=None,
+    derandomize=True,
+    # jax compiles each operation for each new shape.
+    max_examples=12 if keras.config.backend() == "tensorflow" else 4,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+def check(block, size, channels, helpers):
+    noise, trained, max_difference = helpers
+    image = keras.Input((*size, channels))
+    output = block(image)
+    assert tuple(output.shape) == tuple(block.compute_output_shape(image.shape))
+    copy = type(block).from_config(block.get_config())
+    assert copy.get_config() == block.get_config()
+
+    model = trained(keras.Model(image, output))
+    x = noise(2, *size, channels)
+    y = model(x)
+    assert tuple(y.shape) == (2, *output.shape[1:])
+    assert max_difference(flatten(model)(x), y) == 0.0
+    assert max_difference(fold(model)(x), y) <= 1e-4
+
+
+def possible(kind, stride, channels, out_channels):
+    if kind == "identity":
+        return stride == 1 and channels == out_channels
+    return kind != "pad" or out_channels >= channels
+
+
+def test_basic_blocks(noise, trained, max_difference):
+    @quick
+    @given(common, activation, shortcut, sizes, st.integers(1, 9), st.integers(1, 9))
+    def sweep(arguments, act, kind, size, channels, filters):
+        assume(possible(kind, arguments["stride"], channels, filters))
+        block = layers.BasicBlock(
+            filters, shortcut=kind, activation=ACTIVATIONS[act](), **arguments
+        )
+        check(block, size, channels, (noise, trained, max_difference))
+
+    sweep()
+
+
+def test_bottlenecks(noise, trained, max_difference):
+    @quick
+    @given(
+        common,
+        activation,
+        shortcut,
+        sizes,
+        st.sampled_from([1, 3, 8, 12]),
+        st.sampled_from([1, 4, 6]),
+        st.integers(1, 4),
+        st.sampled_from([1, 2, 3]),
+        st.sampled_from(["1x1", "3x3"]),
+    )
+    def sweep(arguments, act, kind, size, channels, filters, expansion, groups, stride_on):
+        assume(possible(kind, arguments["stride"], channels, filters * expansion))
+        block = layers.Bottleneck(
+            filters,
+            expansion=expansion,
+            groups=groups,
+            stride_on=stride_on,
+            shortcut=kind,
+            activation=ACTIVATIONS[act](),
+            **arguments,
+        )
+        check(block, size, channels, (noise, trained, max_difference))
+
+    sweep()
+
+
+def test_inverted_residuals(noise, trained, max_difference):
+    @quick
+    @given(
+        common, activation, sizes, st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 2, 6])
+    )
+    def sweep(arguments, act, size, channels, filters, expansion):
+        block = layers.InvertedResidual(
+            filters, expansion=expansion, activation=ACTIVATIONS[act](), **arguments
+        )
+        check(block, size, channels, (noise, trained, max_difference))
+
+    sweep()
+
+
+def test_convolutions(noise, trained, max_difference):
+    @quick
+    @given(
+        st.one_of(st.none(), st.sampled_from([2, 4])),
+        st.integers(1, 5),
+        st.integers(1, 3),
+        st.integers(1, 2),
+        st.sampled_from(["symmetric", "same"]),
+        st.booleans(),
+        activation,
+        sizes,
+        st.sampled_from([2, 4]),
+    )
+    def sweep(filters, kernel_size, stride, dilation, padding, use_bias, act, size, channels):
+        layer = layers.ConvNormAct(
+            filters,
+            kernel_size,
+            stride,
+            groups=1 if filters is None else 2,
+            dilation=1 if stride > 1 else dilation,
+            padding=padding,
+            use_bias=use_bias,
+            activation=ACTIVATIONS[act](),
+        )
+        check(layer, size, channels, (noise, trained, max_difference))
+
+    sweep()
