@@ -27,7 +27,7 @@ def stratified_split(
 
     Example:
         >>> stratified_split(["a", "b", "c", "d"], [0, 0, 1, 1], 0.5, seed=0)
-        ([0, 3], [1, 2])
+        ([1, 2], [0, 3])
     """
     members: dict[int, list[int]] = {}
     for index, label in enumerate(labels):

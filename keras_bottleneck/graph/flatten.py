@@ -23,7 +23,8 @@ def flatten(model: keras.Model) -> keras.Model:
 
     Returns:
         A functional model with the same name, inputs, outputs and weights, not compiled. Layers
-        keep their names; one whose name is taken is prefixed with the name of what held it.
+        keep their names; one whose name is taken is prefixed with the name of what held it. The
+        order of `get_weights()` can differ: it follows the flat graph.
 
     Raises:
         ValueError: If `model` is subclassed or has no input shape yet.

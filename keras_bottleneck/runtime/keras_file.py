@@ -21,7 +21,7 @@ class KerasFile:
         threads: None; the backend's threads belong to the process, not to a model.
 
     Raises:
-        ValueError: If the file is no Keras model with one input and one output, or `threads` is given.
+        ValueError: If it is no Keras model with one input and one output, or `threads` is given.
         ImportError: If `keras` is not installed.
     """
 
