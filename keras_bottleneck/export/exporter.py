@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def export_model(
         manifest.commit(scratch, target, {one.path.name: _entry(one, described) for one in made})
     return ExportReport(
         name=described.name,
-        artifacts=tuple(_moved(one, target) for one in made),
+        artifacts=tuple(replace(one, path=target / one.path.name) for one in made),
         samples=len(samples.inputs),
         real_samples=verify is not None,
         keras_accuracy=accuracy(reference, samples.labels, described.output_name),
@@ -206,13 +207,3 @@ def _entry(artifact: Artifact, described: Metadata) -> dict[str, Any]:
         "agreement": seen.agreement,
         "accuracy": seen.accuracy,
     }
-
-
-def _moved(artifact: Artifact, directory: Path) -> Artifact:
-    return Artifact(
-        artifact.format,
-        directory / artifact.path.name,
-        artifact.size,
-        artifact.sha256,
-        artifact.comparison,
-    )

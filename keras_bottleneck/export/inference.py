@@ -53,7 +53,7 @@ TRAINING_ONLY = tuple(
 
 
 def float32_model(model: keras.Model) -> keras.Model:
-    """`model` itself where it computes in float32 alone, else a float32 copy.
+    """`model` itself, or a float32 copy where any of its layers computes in half precision.
 
     The copy is what artifacts are compared with: half precision is a way to train, not what is
     shipped.
@@ -69,10 +69,9 @@ def float32_model(model: keras.Model) -> keras.Model:
             "`model` must have one input (batch, height, width, channels) and one output. "
             f"Received: model={model.name!r} with inputs and outputs {shapes}"
         )
-    layers = keras_private.sublayers(found)
-    if all(layer.compute_dtype == "float32" for layer in layers if layer.weights):
-        return model
-    return graph.cast(model, "float32")
+    precisions = {layer.compute_dtype for layer in keras_private.sublayers(found)}
+    half = precisions & {"float16", "bfloat16"}
+    return graph.cast(model, "float32") if half else model
 
 
 def inference_model(model: keras.Model, input_shape: tuple[int | None, ...]) -> keras.Model:

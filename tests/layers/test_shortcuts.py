@@ -15,7 +15,7 @@ def test_equal_shapes_are_added_as_they_are(shortcut, noise, max_difference):
     block, x = BasicBlock(4, shortcut=shortcut), noise(2, 5, 5, 4)
     y = block(x)
     assert block.shortcut_path is None
-    expected = keras.ops.relu(block.branch(x) + x)
+    expected = keras.ops.relu(keras.ops.add(block.branch(x), x))
     assert max_difference(y, expected) == 0.0
 
 
