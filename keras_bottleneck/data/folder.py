@@ -64,8 +64,8 @@ def image_folder(
             is "error".
 
     Example:
-        >>> data = image_folder("flowers", image_size=96, augment=("flip", "crop"))
-        >>> model.fit(data.train, validation_data=data.validation)
+        >>> data = image_folder("flowers", image_size=96, augment=["flip"])  # doctest: +SKIP
+        >>> model.fit(data.train, validation_data=data.validation)  # doctest: +SKIP
     """
     preprocessing = _preprocessing(preprocessing, image_size, channels)
     batch_size = integer("batch_size", batch_size)

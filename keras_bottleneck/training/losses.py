@@ -45,8 +45,11 @@ class SmoothedCrossentropy(keras.losses.Loss):
         ValueError: If `label_smoothing` or `from_logits` is out of range.
 
     Example:
+        >>> import numpy as np
         >>> loss = SmoothedCrossentropy(label_smoothing=0.1)
-        >>> value = loss([0, 2], [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
+        >>> value = loss(np.array([0, 2]), np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]))
+        >>> round(float(value), 3)
+        0.362
     """
 
     def __init__(

@@ -52,7 +52,7 @@ class Recipe:
 
     Example:
         >>> recipe = Recipe(epochs=3, warmup_epochs=0.5)
-        >>> history = recipe.fit(model, (images, labels))
+        >>> history = recipe.fit(model, (images, labels))  # doctest: +SKIP
     """
 
     epochs: int = 10
@@ -111,8 +111,10 @@ class Recipe:
             ValueError: If the model is something else, or ends in another activation.
 
         Example:
-            >>> callbacks = recipe.compile(model, steps_per_epoch=len(train))
-            >>> model.fit(train, epochs=recipe.epochs, callbacks=callbacks)
+            >>> from keras_bottleneck.models import ResNet18
+            >>> model = ResNet18(input_shape=(32, 32, 3), classes=10, stem="cifar")
+            >>> callbacks = Recipe(ema=0.99).compile(model, steps_per_epoch=100)
+            >>> model.fit(train, epochs=10, callbacks=callbacks)  # doctest: +SKIP
         """
         class_count(model)
         loss = SmoothedCrossentropy(self.label_smoothing, from_logits=returns_logits(model))
