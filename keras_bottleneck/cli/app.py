@@ -59,7 +59,7 @@ def entry_point() -> None:
 @app.command()
 def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for the files.")] = Path("demo"),
-    epochs: Annotated[int, typer.Option(help="Passes over the 1,437 training scans.")] = 8,
+    epochs: Annotated[int, typer.Option(help="Passes over the 1,438 training scans.")] = 8,
 ) -> None:
     """Train a small ResNet on real scans of digits, export every format, run and compare each.
 

@@ -22,7 +22,7 @@ from keras_bottleneck.export.inference import (
     inference_model,
     output_name,
 )
-from keras_bottleneck.export.keras_file import check_preprocessing, checked_labels
+from keras_bottleneck.export.keras_file import check_labels, check_preprocessing
 from keras_bottleneck.export.quiet import native_messages_held
 from keras_bottleneck.export.report import Artifact, ExportReport
 from keras_bottleneck.export.source import Source
@@ -103,7 +103,7 @@ def export_model(
     reference_model = float32_model(model)
     check_preprocessing(reference_model, preprocessing)
     shape = artifact_shape(reference_model, image_size, batch_size, preprocessing)
-    checked_labels(reference_model, labels)
+    check_labels(reference_model, labels)
     manifest.read(target)
     count = checks.integer("verify_samples", verify_samples)
     described = Metadata(

@@ -48,7 +48,7 @@ def save_model(
         raise checks.reject("path", str(path), "a path that ends in .keras")
     target = Path(path)
     functional(model)
-    checked_labels(model, labels)
+    check_labels(model, labels)
     check_preprocessing(model, preprocessing)
     described = Metadata(
         name=model.name,
@@ -68,7 +68,7 @@ def save_model(
     return target
 
 
-def checked_labels(model: keras.Model, labels: Any) -> None:
+def check_labels(model: keras.Model, labels: Any) -> None:
     """Raise ValueError unless there is one label for each class, in an order."""
     classes = model.outputs[0].shape[-1]
     # One column is the probability or logit of the second of two classes.

@@ -1,6 +1,5 @@
 """Run an artifact in its own runtime and compare it with the Keras model, sample by sample."""
 
-import itertools
 import statistics
 import time
 import warnings
@@ -90,7 +89,7 @@ def _batches(verify: Any) -> Any:
         return [verify]
     if isinstance(verify, (str, bytes, dict)) or not hasattr(verify, "__iter__"):
         raise checks.reject("verify", verify, accepted)
-    return itertools.chain(verify)
+    return verify
 
 
 def _checked_inputs(x: Any, input_shape: tuple[int | None, ...]) -> Array:

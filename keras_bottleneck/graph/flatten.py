@@ -89,8 +89,8 @@ class _Inliner:
             self.containers.pop()
 
     def _copied(self, operation: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        changes = self.changes if isinstance(operation, keras.layers.Layer) else {}
-        return copied(operation, args, kwargs, name=self._unique_name(operation.name), **changes)
+        name = self._unique_name(operation.name)
+        return copied(operation, args, kwargs, name=name, **self.changes)
 
     def _unique_name(self, name: str) -> str:
         candidates = [name] if not self.containers or name not in self.reserved else []

@@ -10,7 +10,6 @@ from keras_bottleneck.checks import one_of, reject
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime import kinds
 from keras_bottleneck.runtime.problems import unreadable
-from keras_bottleneck.runtime.storage import MEMBER as MEMBER
 
 FORMAT = 1
 OUTPUTS = ("probabilities", "logits", "features")
