@@ -4,6 +4,7 @@ Everything else uses Keras's public interface, so that a Keras release which mov
 names breaks here, in one place, and not somewhere inside a training run.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -63,13 +64,23 @@ def maker(tensor: keras.KerasTensor) -> Any:
 def replay(
     model: keras.Model, inputs: Sequence[Any], visit: Callable[[Call, Any, Any], Any]
 ) -> list[Any]:
-    """Compute each call of `model` as `visit(call, args, kwargs)`; returns the flat outputs."""
-    tensors = dict(zip(map(id, model.inputs), inputs, strict=True))
+    """Compute each call of `model` as `visit(call, args, kwargs)`; returns the flat outputs.
+
+    Values may be anything; each is let go when its last reader has been visited.
+    """
+    values = dict(zip(map(id, model.inputs), inputs, strict=True))
+    left = Counter(id(tensor) for call in calls(model) for tensor in call.inputs)
+    left.update(map(id, model.outputs))
     for call in calls(model):
-        args, kwargs = call.arguments.fill_in(tensors)
+        args, kwargs = call.arguments.fill_in(values)
         outputs = keras.tree.flatten(visit(call, args, kwargs))
-        tensors.update(zip(map(id, call.outputs), outputs, strict=True))
-    return [tensors[id(output)] for output in model.outputs]
+        del args, kwargs
+        values.update(zip(map(id, call.outputs), outputs, strict=True))
+        for tensor in call.inputs:
+            left[id(tensor)] -= 1
+            if not left[id(tensor)]:
+                del values[id(tensor)]
+    return [values[id(output)] for output in model.outputs]
 
 
 def output_structure(model: keras.Model) -> Any:

@@ -7,49 +7,11 @@ import keras
 from keras_bottleneck import checks, graph, keras_private
 from keras_bottleneck.export.grouped_conv import GroupedConv2D
 from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
+from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.preprocessing import Preprocessing
 
 INPUT_NAME = "image"
-
-# Layers that are the identity at inference. Converters stumble over the random ones.
-TRAINING_ONLY = tuple(
-    getattr(keras.layers, name)
-    for name in (
-        "ActivityRegularization",
-        "AlphaDropout",
-        "AugMix",
-        "CutMix",
-        "Dropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "MixUp",
-        "RandAugment",
-        "RandomBrightness",
-        "RandomColorDegeneration",
-        "RandomColorJitter",
-        "RandomContrast",
-        "RandomElasticTransform",
-        "RandomErasing",
-        "RandomFlip",
-        "RandomGaussianBlur",
-        "RandomGrayscale",
-        "RandomHue",
-        "RandomInvert",
-        "RandomPerspective",
-        "RandomPosterization",
-        "RandomRotation",
-        "RandomSaturation",
-        "RandomSharpness",
-        "RandomShear",
-        "RandomTranslation",
-        "RandomZoom",
-        "SpatialDropout1D",
-        "SpatialDropout2D",
-        "SpatialDropout3D",
-    )
-    if hasattr(keras.layers, name)
-)
 
 
 def float32_model(model: keras.Model) -> keras.Model:
@@ -96,7 +58,7 @@ class _Exportable:
 
     def visit(self, call: Call, args: Any, kwargs: Any) -> Any:
         operation = call.operation
-        if _training_only(operation):
+        if training_only(operation):
             return keras_private.tensors_in(args, kwargs)[0]
         grouped = type(operation) is keras.layers.Conv2D and operation.groups > 1
         return self.copies.call(operation, args, kwargs, _plainly_grouped if grouped else _renamed)
@@ -113,12 +75,6 @@ def _plainly_grouped(conv: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
     outputs = copy(*args, **kwargs)
     copy.set_weights(conv.get_weights())
     return copy, outputs
-
-
-def _training_only(layer: Any) -> bool:
-    if isinstance(layer, keras.layers.Pipeline):
-        return all(_training_only(inner) for inner in layer.layers)
-    return isinstance(layer, TRAINING_ONLY)
 
 
 def artifact_shape(

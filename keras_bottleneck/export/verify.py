@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import checks, runtime
+from keras_bottleneck import runtime, samples
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime.batching import in_batches
 from keras_bottleneck.runtime.classes import class_probabilities
@@ -63,58 +63,7 @@ def collect(
             stacklevel=3,
         )
         return Samples(_noise(input_shape[1:], preprocessing), None)
-    inputs, labels, count = [], [], 0
-    for batch in _batches(verify):
-        # As `fit` takes them: images, (images, labels) or (images, labels, sample weights).
-        x, y, *_ = (*batch, None) if isinstance(batch, (tuple, list)) else (batch, None)
-        inputs.append(_checked_inputs(x, input_shape))
-        labels.append(None if y is None else _class_indices(y, len(inputs[-1])))
-        count += len(inputs[-1])
-        if count >= limit:
-            break
-    if not count:
-        raise ValueError("`verify` must hold at least one sample. Received: an empty dataset")
-    known = [one for one in labels if one is not None]
-    joined = np.concatenate(known)[:limit] if len(known) == len(labels) else None
-    return Samples(np.concatenate(inputs)[:limit], joined)
-
-
-def _batches(verify: Any) -> Any:
-    accepted = "a dataset of batches (images, labels) or images, or such arrays"
-    if hasattr(verify, "as_numpy_iterator"):
-        return verify.as_numpy_iterator()
-    if isinstance(verify, np.ndarray):
-        return [verify]
-    if isinstance(verify, tuple) and len(verify) in (2, 3):
-        return [verify]
-    if isinstance(verify, (str, bytes, dict)) or not hasattr(verify, "__iter__"):
-        raise checks.reject("verify", verify, accepted)
-    return verify
-
-
-def _checked_inputs(x: Any, input_shape: tuple[int | None, ...]) -> Array:
-    images = np.asarray(x)
-    if images.ndim != 4 or images.shape[1:] != input_shape[1:]:
-        raise ValueError(
-            f"`verify` must hold batches of images {input_shape[1:]}. Received: an array of shape "
-            f"{images.shape}"
-        )
-    images = images.astype(np.float32)
-    if not np.isfinite(images).all():
-        raise ValueError("`verify` must hold finite values. Received: images with NaN or infinity")
-    return images
-
-
-def _class_indices(y: Any, count: int) -> Array:
-    labels = np.asarray(y)
-    one_hot = labels.ndim == 2 and labels.shape[1] > 1
-    indices = labels.argmax(-1) if one_hot else labels.reshape(-1).astype(np.int64)
-    if len(indices) != count:
-        raise ValueError(
-            f"`verify` must hold one label for each image. Received: {len(indices)} labels for "
-            f"{count} images"
-        )
-    return indices
+    return Samples(*samples.read("verify", verify, input_shape, limit))
 
 
 def _noise(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Array:
@@ -166,14 +115,14 @@ def difference(outputs: Array, reference: Array, output_name: str) -> float:
     return float(np.abs(outputs - reference).max()) / scale
 
 
-def compare(path: Path, samples: Samples, reference: Array, output_name: str) -> Comparison:
+def compare(path: Path, given: Samples, reference: Array, output_name: str) -> Comparison:
     """Run the artifact at `path` on every sample, and compare with `reference`.
 
     Samples go in batches of the artifact's fixed size, one by one where it takes any.
     """
     predictor = runtime.load(path)
     size = predictor.input_shape[0] or 1
-    batches = np.split(samples.inputs, range(size, len(samples.inputs), size))
+    batches = np.split(given.inputs, range(size, len(given.inputs), size))
     for _ in range(WARM_UP_RUNS):
         predictor.run(batches[0])
     outputs, seconds = [], []
@@ -185,6 +134,6 @@ def compare(path: Path, samples: Samples, reference: Array, output_name: str) ->
     return Comparison(
         error=difference(found, reference, output_name),
         agreement=accuracy(found, classes(reference, output_name), output_name),
-        accuracy=accuracy(found, samples.labels, output_name),
+        accuracy=accuracy(found, given.labels, output_name),
         latency_ms=1e3 * statistics.median(seconds),
     )

@@ -54,6 +54,23 @@ def rebuild(model: keras.Model, visit: Visit, inputs: list[Any] | None = None) -
     )
 
 
+class TensorMap:
+    """A dict with Keras tensors for keys, which have no hash but their address."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[Any, Any]] = {}
+
+    def __setitem__(self, tensor: Any, value: Any) -> None:
+        # The tensor is kept too: the address of a dead one would be given to another.
+        self._found[id(tensor)] = tensor, value
+
+    def __getitem__(self, tensor: Any) -> Any:
+        return self._found[id(tensor)][1]
+
+    def __contains__(self, tensor: Any) -> bool:
+        return id(tensor) in self._found
+
+
 class Copies:
     """Copies of operations, one for each: what is called twice stays one thing called twice."""
 

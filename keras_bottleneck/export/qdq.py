@@ -1,0 +1,295 @@
+"""From an ONNX graph that simulates int8 in float32 to one that ONNX Runtime computes in int8.
+
+tf2onnx makes QuantizeLinear and DequantizeLinear out of the fake quantizers of activations, but
+folds those of kernels and biases into float32 constants that lie on the int8 and int32 grids.
+ONNX Runtime computes an operator in integers where a DequantizeLinear makes each of its inputs
+and its output goes into a QuantizeLinear. `rewrite` brings that about everywhere.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+# The axis of output channels in the kernel of each operator that has one.
+CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
+# Operators whose output holds nothing but values of their one input.
+MOVING = {
+    *("Expand", "Flatten", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "ReduceMax", "Reshape"),
+    *("Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
+}
+# Operators whose output stays within the range of their one input.
+AVERAGING = {"AveragePool", "GlobalAveragePool", "Resize"}
+
+KERNEL_CODES = 127
+BIAS_CODES = 2**31 - 1
+# How far a float32 kernel may be off its grid, in parts of its largest value.
+OFF_GRID = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """The kernel of one layer, which lies on an int8 grid.
+
+    Attributes:
+        name: The layer; no two kernels share a name.
+        values: float32, in ONNX's layout: (O, I/groups, kh, kw) for Conv, (I, O, kh, kw) for
+            ConvTranspose, (I, O) for Gemm and MatMul.
+        steps: float32, what one step of the codes is worth: shape (O,), or () for all channels.
+    """
+
+    name: str
+    values: np.ndarray
+    steps: np.ndarray
+
+
+def rewrite(proto: "onnx.ModelProto", kernels: Sequence[Kernel]) -> "onnx.ModelProto":
+    """`proto` with int8 kernels, int32 biases and no float islands between them.
+
+    Args:
+        proto: A graph from tf2onnx, opset 13 or later, whose activations are quantized.
+        kernels: The kernel of every quantized layer. They are found in the graph by their values.
+
+    Returns:
+        A new graph with the same inputs and outputs.
+
+    Raises:
+        ValueError: If a kernel is not in the graph or not on its grid, the input of its layer is
+            not quantized, or a layer with a quantized input has no kernel. Names all of them.
+    """
+    import onnx
+
+    rewritten = onnx.ModelProto()
+    rewritten.CopyFrom(proto)
+    graph = _Graph(rewritten.graph)
+    _quantize_before_moving(graph)
+    _quantize_after_passing(graph)
+    _store_integers(graph, kernels)
+    graph.write()
+    return rewritten
+
+
+class _Graph:
+    """A graph with the look-ups that the format leaves to its readers."""
+
+    def __init__(self, proto: "onnx.GraphProto") -> None:
+        from onnx import numpy_helper
+
+        self.proto = proto
+        self.nodes = list(proto.node)
+        self.constants = {one.name: numpy_helper.to_array(one) for one in proto.initializer}
+        self.outputs = {one.name for one in proto.output}
+        self.makers: dict[str, Any] = {}
+        self.readers: dict[str, list[Any]] = defaultdict(list)
+        for node in self.nodes:
+            self.register(node)
+
+    def register(self, node: Any) -> Any:
+        """Enter a node into the look-ups."""
+        self.makers.update(dict.fromkeys(node.output, node))
+        for name in node.input:
+            self.readers[name].append(node)
+        return node
+
+    def make(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> Any:
+        """A node that is known to the look-ups, but has no place among the nodes yet."""
+        from onnx import helper
+
+        return self.register(helper.make_node(operator, inputs, [output], output, **attributes))
+
+    def pair(self, source: str, grid: list[str], target: str) -> list[Any]:
+        """The two nodes that round `source` to the grid and call the result `target`."""
+        codes = f"{target}_codes"
+        quantize = self.make("QuantizeLinear", [source, *grid], codes)
+        return [quantize, self.make("DequantizeLinear", [codes, *grid], target)]
+
+    def grid(self, name: str) -> list[str] | None:
+        """Names of scale and zero point, if a DequantizeLinear makes the tensor."""
+        maker = self.makers.get(name)
+        made = maker is not None and maker.op_type == "DequantizeLinear"
+        return list(maker.input[1:]) if made else None
+
+    def next_grid(self, name: str) -> list[str] | None:
+        """Names of scale and zero point, if one QuantizeLinear is all that reads the tensor."""
+        readers = self.readers[name]
+        read = len(readers) == 1 and readers[0].op_type == "QuantizeLinear"
+        return list(readers[0].input[1:]) if read and name not in self.outputs else None
+
+    def store(self, name: str, codes: np.ndarray, steps: np.ndarray, axis: int) -> str:
+        """Add the tensor `codes * steps`, unless a layer with the same kernel has done so."""
+        if name not in self.makers:
+            zeros = np.zeros(steps.shape, codes.dtype)
+            parts = {f"{name}_codes": codes, f"{name}_steps": steps, f"{name}_zero": zeros}
+            self.constants |= parts
+            self.nodes.insert(0, self.make("DequantizeLinear", list(parts), name, axis=axis))
+        return name
+
+    def write(self) -> None:
+        """Put what the outputs depend on into the protobuf."""
+        from onnx import numpy_helper
+
+        needed, nodes = set(self.outputs), []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+                nodes.append(node)
+        constants = [(name, array) for name, array in self.constants.items() if name in needed]
+        del self.proto.initializer[:], self.proto.node[:]
+        self.proto.initializer.extend(numpy_helper.from_array(a, name) for name, a in constants)
+        self.proto.node.extend(reversed(nodes))
+
+
+def _quantize_before_moving(graph: _Graph) -> None:
+    """Round before an operator that moves or clips values, where it is rounded after it.
+
+    Otherwise it stands between a computing operator and that one's QuantizeLinear, as the
+    Squeeze behind a GlobalAveragePool does. The result is the same.
+    """
+    nodes = []
+    for node in reversed(graph.nodes):
+        nodes.append(node)
+        grid = graph.next_grid(node.output[0])
+        source = node.input[0] if node.input else ""
+        if not grid or graph.grid(source):
+            continue
+        if _moves(graph, node) or _clips(graph, node, grid):
+            node.input[0] = f"{node.output[0]}_input"
+            graph.readers[source].remove(node)
+            graph.readers[node.input[0]].append(node)
+            nodes += reversed(graph.pair(source, grid, node.input[0]))
+    graph.nodes = nodes[::-1]
+
+
+def _moves(graph: _Graph, node: Any) -> bool:
+    """Whether the output holds only values of the input and zeros, which are on every grid."""
+    if node.op_type == "Resize":
+        return _attribute(node, "mode", b"nearest") == b"nearest"
+    if node.op_type == "Pad" and len(node.input) > 2:
+        return not np.any(graph.constants.get(node.input[2], 1.0))
+    return node.op_type in MOVING
+
+
+def _clips(graph: _Graph, node: Any, grid: list[str]) -> bool:
+    """Whether a ReLU cuts off values that are on the grid; else ONNX Runtime leaves it out."""
+    limits = [graph.constants.get(name) for name in node.input[1:]]
+    low, high = [*limits, None, None][:2] if node.op_type == "Clip" else (0.0, None)
+    scale, zero = (graph.constants[name] for name in grid)
+    codes = np.iinfo(zero.dtype)
+    cuts_low = low is not None and low / scale + zero >= codes.min + 0.5
+    cuts_high = high is not None and high / scale + zero <= codes.max - 0.5
+    return node.op_type in ("Relu", "Clip") and bool(cuts_low or cuts_high)
+
+
+def _attribute(node: Any, name: str, default: Any) -> Any:
+    from onnx import helper
+
+    found = [one for one in node.attribute if one.name == name]
+    return helper.get_attribute_value(found[0]) if found else default
+
+
+def _quantize_after_passing(graph: _Graph) -> None:
+    """Behind an operator that keeps the range of its input, round as in front of it."""
+    nodes = []
+    for node in graph.nodes:
+        nodes.append(node)
+        grid = _passed_grid(graph, node)
+        # The last node makes the old name, so that readers and graph outputs stay as they are.
+        name = node.output[0]
+        if grid and node.op_type == "Pad":
+            # ONNX Runtime has no rule for it; but it can pad codes, with the code of zero.
+            inputs = [graph.makers[node.input[0]].input[0], node.input[1], grid[1]]
+            nodes[-1] = graph.make("Pad", inputs, f"{name}_codes")
+            nodes[-1].attribute.extend(node.attribute)
+            nodes.append(graph.make("DequantizeLinear", [f"{name}_codes", *grid], name))
+        elif grid and not graph.next_grid(name):
+            node.output[0] = f"{name}_float"
+            nodes += graph.pair(node.output[0], grid, name)
+    graph.nodes = nodes
+
+
+def _passed_grid(graph: _Graph, node: Any) -> list[str] | None:
+    """Names of the scale and zero point of the input, if they do for the output too."""
+    grids = [graph.grid(name) for name in node.input]
+    if node.op_type == "Concat":
+        found = [[graph.constants[name].item() for name in grid] for grid in grids if grid]
+        return grids[0] if len(found) == len(grids) and all(g == found[0] for g in found) else None
+    averages = node.op_type in AVERAGING and _attribute(node, "mode", b"") != b"cubic"
+    return grids[0] if averages or _moves(graph, node) else None
+
+
+def _store_integers(graph: _Graph, kernels: Sequence[Kernel]) -> None:
+    """Replace the float constants of every quantized layer; `ValueError` if one cannot be."""
+    by_content = defaultdict(list)
+    for kernel in kernels:
+        by_content[_content(kernel.values)].append(kernel)
+    problems, seen = [], set()
+    for node in list(graph.nodes):
+        if node.op_type not in CHANNEL_AXIS or node.input[1] not in graph.constants:
+            continue
+        values = graph.constants[node.input[1]]
+        same = by_content[_content(values.T if _attribute(node, "transB", 0) else values)]
+        seen.update(kernel.name for kernel in same)
+        quantized = graph.grid(node.input[0])
+        if same and not quantized:
+            problems.append(f"the input of {same[0].name!r} is not quantized")
+        elif quantized and not same:
+            problems.append(f"the node {node.name!r} has no kernel")
+        elif quantized and not _store_layer(graph, node, same):
+            problems.append(f"the kernel of {same[0].name!r} is not on the grid of its steps")
+    lost = [kernel.name for kernel in kernels if kernel.name not in seen]
+    problems += [f"the kernel of {name!r} is not in the graph" for name in lost]
+    if problems:
+        raise ValueError(f"The graph does not match the kernels: {'; '.join(problems)}.")
+
+
+def _content(values: np.ndarray) -> bytes:
+    """A key for the numbers of an array, whatever its shape; adding zero unites 0 and -0."""
+    return hashlib.sha256((values + np.float32(0)).tobytes()).digest()
+
+
+def _store_layer(graph: _Graph, node: Any, same: Sequence[Kernel]) -> bool:
+    """Store the integers of one layer, if it is one of these kernels."""
+    values = graph.constants[node.input[1]].astype(np.float64)
+    axis = 0 if _attribute(node, "transB", 0) else CHANNEL_AXIS[node.op_type]
+    input_step = graph.constants[graph.makers[node.input[0]].input[1]].astype(np.float64)
+    biased, slot = _bias(graph, node)
+    bias = graph.constants[biased.input[slot]].astype(np.float64) if biased else np.zeros(1)
+    # Kernels of nothing but zeros are equal whatever their steps; the bias tells them apart.
+    kernel = min(same, key=lambda one: _rounded(bias, input_step * one.steps)[1])
+
+    steps = np.asarray(kernel.steps, np.float32)
+    shape = [-1 if one == axis else 1 for one in range(values.ndim)]
+    codes, error = _rounded(values / (steps.reshape(shape) if steps.ndim else steps), 1.0)
+    if error > OFF_GRID * KERNEL_CODES or np.abs(codes).max() > KERNEL_CODES:
+        return False
+    name = f"{kernel.name}_kernel"
+    node.input[1] = graph.store(name, codes.astype(np.int8), steps, axis)
+    if biased:
+        step = (input_step * steps).astype(np.float32)
+        codes = _rounded(bias, step)[0].astype(np.int32)
+        biased.input[slot] = graph.store(f"{node.output[0]}_bias", codes, step, 0)
+    return True
+
+
+def _rounded(values: np.ndarray, steps: Any) -> tuple[np.ndarray, float]:
+    """The int32 codes of the values, and how far their products with the steps are off."""
+    codes = np.rint(values / steps).clip(-BIAS_CODES, BIAS_CODES)
+    return codes, float(np.abs(codes * steps - values).max())
+
+
+def _bias(graph: _Graph, node: Any) -> tuple[Any, int]:
+    """The node that adds the bias of a layer, and which input it is; (None, 0) without one."""
+    if len(node.input) > 2:
+        return node, 2
+    readers = graph.readers[node.output[0]]
+    if len(readers) == 1 and readers[0].op_type == "Add":
+        for slot, name in enumerate(readers[0].input):
+            if name in graph.constants:
+                return readers[0], slot
+    return None, 0

@@ -1,0 +1,95 @@
+"""The quantized network: a primitive one with its kernels replaced and quantizers put in."""
+
+from typing import Any
+
+import keras
+
+from keras_bottleneck import keras_private
+from keras_bottleneck.graph.rebuild import Copies, TensorMap, copied, rebuild
+from keras_bottleneck.keras_private import Call
+from keras_bottleneck.quantization.kernels import QUANTIZED
+from keras_bottleneck.quantization.placement import FIXED_RANGES, Placement, Rule
+from keras_bottleneck.quantization.quantizers import FakeQuantize
+
+
+class Insertion:
+    """A quantized model beside the primitive one that it was made of.
+
+    Attributes:
+        model: The quantized model; its ranges are still to be set.
+        quantizers: The `FakeQuantize` layer of each group of tensors.
+        original: Of a tensor of `model`, the tensor of the primitive model.
+        sources: Of a kernel layer of `model` by its id, the layer of the primitive model.
+    """
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.quantizers: dict[int, FakeQuantize] = {}
+        self.original = TensorMap()
+        self.sources: dict[int, keras.layers.Layer] = {}
+        self._copies = Copies()
+        self._steps = TensorMap()
+        self._rounded_inputs = TensorMap()
+        old = placement.model.inputs
+        inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name) for x in old]
+        self._inputs = TensorMap()
+        for new, tensor in zip(inputs, old, strict=True):
+            self._inputs[new] = tensor
+        self.model = rebuild(placement.model, self._visit, inputs)
+
+    def _visit(self, call: Call, args: Any, kwargs: Any) -> Any:
+        args, kwargs = keras.tree.map_structure(self._read, (args, kwargs))
+        rule = self.placement.rule(call)
+        if rule is Rule.JOIN:
+            args = ([self._joined(x, call) for x in args[0]],)
+        if rule is Rule.KERNEL:
+            args = (*args, self._steps[args[0]])
+        make = self._kernel if rule is Rule.KERNEL else copied
+        made = self._copies.call(call.operation, args, kwargs, make)
+        outputs = keras.tree.flatten(made)
+        for old, new in zip(call.outputs, outputs, strict=True):
+            self.original[new] = old
+        if rule is Rule.PASS:
+            self._steps[outputs[0]] = self._steps[keras_private.tensors_in(args)[0]]
+        rounded = [self._rounded(x, y) for x, y in zip(call.outputs, outputs, strict=True)]
+        return keras.tree.pack_sequence_as(made, rounded)
+
+    def _read(self, argument: Any) -> Any:
+        """What a layer reads in place of `argument`: the model's inputs are rounded first."""
+        if argument not in self._inputs:
+            return argument
+        if argument not in self._rounded_inputs:
+            self._rounded_inputs[argument] = self._rounded(self._inputs[argument], argument)
+        return self._rounded_inputs[argument]
+
+    def _rounded(self, old: Any, new: Any) -> Any:
+        if id(old) not in self.placement.rounded:
+            return new
+        return self._quantized(self.placement.group(old), old, new)
+
+    def _joined(self, x: Any, call: Call) -> Any:
+        """An input of a concatenation, on the grid of its output."""
+        output = call.outputs[0]
+        group = self.placement.group(output)
+        same = self.placement.group(self.original[x]) == group
+        return x if same else self._quantized(group, output, x)
+
+    def _quantized(self, group: int, old: Any, new: Any) -> Any:
+        if group not in self.quantizers:
+            fixed = self.placement.fixed.get(id(old))
+            name = f"{keras_private.maker(old).name}_quant"
+            layer = FakeQuantize(name=name, fixed=fixed is not None)
+            self.quantizers[group] = layer
+        rounded, step = self.quantizers[group](new)
+        self._steps[rounded] = step
+        self.original[rounded] = old
+        return rounded
+
+    def _kernel(self, layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        copy = QUANTIZED[type(layer)].from_config(layer.get_config())
+        outputs = copy(*args)
+        kernel, bias = layer.get_weights()
+        copy.kernel.assign(kernel)
+        copy.bias.assign(bias)
+        self.sources[id(copy)] = layer
+        return copy, outputs

@@ -1,0 +1,169 @@
+"""The layers with kernels, as int8 runtimes compute them: kernel and bias on integer grids."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck.quantization.fake_quant import (
+    KERNEL_CODES,
+    fake_quant_kernel,
+    round_straight,
+)
+
+# A bias is an int32; the factor of two leaves room for what training does to it.
+MAX_BIAS = 2.0**31 - 1
+ROOM_FOR_BIAS = 2.0**30
+SMALLEST_REACH = 1e-8
+
+
+class QuantizedKernel(keras.layers.Layer):
+    """What quantized layers share: each is called with its input and the step of that input.
+
+    `reach` is the largest value that the int8 kernel holds: one for each output channel, or a
+    scalar where `KERNEL_AXIS` is None. Its step is `reach / 127`.
+    """
+
+    KERNEL_AXIS: int | None = -1
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # The grids stay in full precision when the network around computes in half.
+        super().__init__(*args, autocast=False, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for inputs of `input_shape`."""
+        super().build(input_shape)
+        axis = self.KERNEL_AXIS
+        self.reach = self.add_weight(
+            shape=() if axis is None else (self.kernel.shape[axis],),
+            initializer="ones",
+            dtype="float32",
+            trainable=False,
+            name="reach",
+        )
+        self.moving = self.add_weight(
+            shape=(), initializer="zeros", dtype="float32", trainable=False, name="moving"
+        )
+
+    def call(self, x: Any, input_step: Any, training: bool | None = None) -> Any:
+        """What the int8 operator makes of `x`, before its output is rounded."""
+        if training:
+            moved = self.reach + self.moving * (self.full_reach(input_step) - self.reach)
+            self.reach.assign(keras.ops.stop_gradient(moved))
+        kernel = keras.ops.cast(self.quantized_kernel(), self.compute_dtype)
+        bias = keras.ops.cast(self.quantized_bias(input_step), self.compute_dtype)
+        return self.linear(x, kernel) + bias
+
+    def linear(self, x: Any, kernel: Any) -> Any:
+        """The layer's operator without its bias."""
+        raise NotImplementedError
+
+    def quantized_kernel(self) -> Any:
+        """The kernel on its int8 grid, as float32."""
+        return fake_quant_kernel(self.kernel, self.reach, self.KERNEL_AXIS)
+
+    def quantized_bias(self, input_step: Any) -> Any:
+        """The bias on its int32 grid, as float32."""
+        step = input_step * self.kernel_step
+        codes = keras.ops.clip(round_straight(self.bias / step), -MAX_BIAS, MAX_BIAS)
+        return codes * step
+
+    @property
+    def kernel_step(self) -> Any:
+        """The value of one code of the kernel: shape (channels,) or ()."""
+        return self.reach / KERNEL_CODES
+
+    def full_reach(self, input_step: Any) -> Any:
+        """The reach that clips neither kernel nor bias."""
+        axis = self.KERNEL_AXIS
+        rank = len(self.kernel.shape)
+        others = None if axis is None else [i for i in range(rank) if i != axis % rank]
+        largest = keras.ops.max(keras.ops.abs(self.kernel), axis=others)
+        return keras.ops.maximum(largest, self.bias_floor(input_step))
+
+    def bias_floor(self, input_step: Any) -> Any:
+        """The reach that the bias needs to fit an int32.
+
+        It matters in dead channels, whose kernels are all but zero: without it the TFLite
+        converter rescales the kernel in its own way.
+        """
+        bias = keras.ops.abs(self.bias)
+        largest = bias if self.KERNEL_AXIS is not None else keras.ops.max(bias)
+        floor = largest * (KERNEL_CODES / ROOM_FOR_BIAS) / input_step
+        return keras.ops.maximum(floor, SMALLEST_REACH)
+
+    def compute_output_spec(self, x: Any, input_step: Any, training: bool | None = None) -> Any:
+        """The spec of the stock layer's output."""
+        return keras.KerasTensor(self.compute_output_shape(x.shape), self.compute_dtype)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Keras's kernels save only what they know of."""
+        super().save_own_variables(store)
+        store["reach"] = np.asarray(keras.ops.convert_to_numpy(self.reach))
+        store["moving"] = np.asarray(keras.ops.convert_to_numpy(self.moving))
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` stored."""
+        own = {"reach": self.reach, "moving": self.moving}
+        super().load_own_variables({key: store[key] for key in store if key not in own})
+        for key, variable in own.items():
+            variable.assign(store[key])
+
+
+@keras.saving.register_keras_serializable(package="keras_bottleneck")
+class QuantizedConv2D(QuantizedKernel, keras.layers.Conv2D):
+    """`keras.layers.Conv2D`, per output channel."""
+
+    def linear(self, x: Any, kernel: Any) -> Any:
+        """The convolution."""
+        return self.convolution_op(x, kernel)
+
+
+@keras.saving.register_keras_serializable(package="keras_bottleneck")
+class QuantizedDepthwiseConv2D(QuantizedKernel, keras.layers.DepthwiseConv2D):
+    """`keras.layers.DepthwiseConv2D`, per channel."""
+
+    KERNEL_AXIS = 2
+
+    def linear(self, x: Any, kernel: Any) -> Any:
+        """The depthwise convolution."""
+        return keras.ops.depthwise_conv(
+            x, kernel, self.strides, self.padding, dilation_rate=self.dilation_rate
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_bottleneck")
+class QuantizedConv2DTranspose(QuantizedKernel, keras.layers.Conv2DTranspose):
+    """`keras.layers.Conv2DTranspose`, per tensor: the converter takes no other."""
+
+    KERNEL_AXIS = None
+
+    def linear(self, x: Any, kernel: Any) -> Any:
+        """The transposed convolution."""
+        return keras.ops.conv_transpose(
+            x,
+            kernel,
+            self.strides,
+            self.padding,
+            self.output_padding,
+            dilation_rate=self.dilation_rate,
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_bottleneck")
+class QuantizedDense(QuantizedKernel, keras.layers.Dense):
+    """`keras.layers.Dense`, per tensor: the converter takes no other."""
+
+    KERNEL_AXIS = None
+
+    def linear(self, x: Any, kernel: Any) -> Any:
+        """The matrix product."""
+        return keras.ops.matmul(x, kernel)
+
+
+QUANTIZED: dict[type, type[QuantizedKernel]] = {
+    keras.layers.Conv2D: QuantizedConv2D,
+    keras.layers.DepthwiseConv2D: QuantizedDepthwiseConv2D,
+    keras.layers.Conv2DTranspose: QuantizedConv2DTranspose,
+    keras.layers.Dense: QuantizedDense,
+}

@@ -1,0 +1,46 @@
+"""What a kernel sees: the inputs behind each output, and their second moments."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+# Output positions that moments are taken over, spread evenly: more change nothing.
+POSITIONS = 100_000
+
+
+def patches(layer: Any, x: Array) -> Array:
+    """Inputs of each output position, (positions, height * width, channels).
+
+    Args:
+        layer: A Conv2D, DepthwiseConv2D or Dense.
+        x: Its input, (N, height, width, channels) or (N, ..., channels).
+    """
+    if isinstance(layer, keras.layers.Dense):
+        return x.reshape(-1, 1, x.shape[-1])
+    windows = _windows(layer, x)
+    return windows.reshape(-1, windows.shape[-2], windows.shape[-1])
+
+
+def spread(count: int) -> slice:
+    """Evenly spaced positions out of `count`, at most `POSITIONS`."""
+    return slice(None, None, max(1, -(-count // POSITIONS)))
+
+
+def _windows(layer: Any, x: Array) -> Array:
+    """(N, height, width, kernel height * kernel width, channels)."""
+    pads = [(0, 0), (0, 0)]
+    spans = [(k - 1) * d + 1 for k, d in zip(layer.kernel_size, layer.dilation_rate, strict=True)]
+    if layer.padding == "same":
+        for axis, (span, stride) in enumerate(zip(spans, layer.strides, strict=True)):
+            size = x.shape[1 + axis]
+            total = max((-(-size // stride) - 1) * stride + span - size, 0)
+            pads[axis] = (total // 2, total - total // 2)
+    padded = np.pad(x, [(0, 0), *pads, (0, 0)])
+    seen = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
+    (down, right), (high, wide) = layer.strides, layer.dilation_rate
+    seen = seen[:, ::down, ::right, :, ::high, ::wide]
+    seen = np.moveaxis(seen, 3, -1)
+    return seen.reshape(*seen.shape[:3], -1, seen.shape[-1])

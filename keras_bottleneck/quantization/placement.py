@@ -1,0 +1,221 @@
+"""Where fake quantizers go: which tensors are rounded, and which of them share a range."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks, keras_private
+from keras_bottleneck.graph.training_only import training_only
+from keras_bottleneck.keras_private import Call
+from keras_bottleneck.quantization.kernels import QUANTIZED
+
+
+class Rule(Enum):
+    """How int8 runtimes treat an operator."""
+
+    KERNEL = "its sum is rounded once, after the ReLU that may follow"
+    SUM = "like a kernel: its result is rounded once, after the ReLU that may follow"
+    CLIP = "fused into the kernel or sum before it, if that has no other reader"
+    ROUND = "rounds its result to a range of its own"
+    SIGMOID = "its result has the fixed range 0 to 255/256"
+    TANH = "its result has the fixed range -1 to 127/128"
+    AVERAGE = "rounds its result to the range of its input"
+    PASS = "passes values on"
+    JOIN = "passes the values of several inputs on, which must share a range"
+
+
+FIXED_RANGES = {Rule.SIGMOID: (0.0, 255 / 256), Rule.TANH: (-1.0, 127 / 128)}
+
+Choice = Callable[[Any], Rule | None]
+
+
+def _always(rule: Rule) -> Choice:
+    return lambda layer: rule
+
+
+def _kernel(layer: Any) -> Rule | None:
+    plain = layer.quantization_mode is None and not getattr(layer, "lora_enabled", False)
+    return Rule.KERNEL if plain else None
+
+
+def _clip(layer: Any) -> Rule | None:
+    plain = layer.threshold == 0 and not layer.negative_slope and layer.max_value in (None, 6.0)
+    return Rule.CLIP if plain else None
+
+
+ACTIVATIONS = {
+    keras.activations.sigmoid: Rule.SIGMOID,
+    keras.activations.tanh: Rule.TANH,
+    keras.activations.hard_silu: Rule.ROUND,
+}
+
+
+def _activation(layer: Any) -> Rule | None:
+    return ACTIVATIONS.get(layer.activation)
+
+
+def _upsampling(layer: Any) -> Rule | None:
+    return {"nearest": Rule.PASS, "bilinear": Rule.AVERAGE}.get(layer.interpolation)
+
+
+RULES: dict[type, Choice] = {
+    **dict.fromkeys(QUANTIZED, _kernel),
+    keras.layers.Add: _always(Rule.SUM),
+    keras.layers.Subtract: _always(Rule.SUM),
+    keras.layers.Multiply: _always(Rule.SUM),
+    keras.layers.ReLU: _clip,
+    keras.layers.LeakyReLU: _always(Rule.ROUND),
+    keras.layers.Activation: _activation,
+    keras.layers.Softmax: _always(Rule.SIGMOID),
+    keras.layers.GlobalAveragePooling2D: _always(Rule.ROUND),
+    keras.layers.AveragePooling2D: _always(Rule.AVERAGE),
+    keras.layers.MaxPooling2D: _always(Rule.PASS),
+    keras.layers.GlobalMaxPooling2D: _always(Rule.PASS),
+    keras.layers.UpSampling2D: _upsampling,
+    keras.layers.ZeroPadding2D: _always(Rule.PASS),
+    keras.layers.Cropping2D: _always(Rule.PASS),
+    keras.layers.Flatten: _always(Rule.PASS),
+    keras.layers.Reshape: _always(Rule.PASS),
+    keras.layers.Permute: _always(Rule.PASS),
+    keras.layers.Identity: _always(Rule.PASS),
+    keras.layers.Concatenate: _always(Rule.JOIN),
+}
+
+# Bare operations have no public classes, only names.
+OPERATION_RULES = {name: Rule.PASS for name in ("Pad", "Reshape", "Transpose", "Squeeze", "ExpandDims")}
+
+
+def rule_of(operation: Any) -> Rule | None:
+    """The rule for a layer or bare operation; None where int8 runtimes have none."""
+    if not isinstance(operation, keras.layers.Layer):
+        return OPERATION_RULES.get(type(operation).__name__)
+    if training_only(operation):
+        return Rule.PASS
+    if getattr(operation, "data_format", "channels_last") == "channels_first":
+        return None
+    choose = RULES.get(type(operation))
+    return None if choose is None else choose(operation)
+
+
+class Placement:
+    """The quantizers of a network.
+
+    Attributes:
+        rounded: ids of the tensors behind which a quantizer goes.
+        in_float: ids of the operations that stay in float.
+    """
+
+    def __init__(self, model: keras.Model, skip: Sequence[str] | str = ()) -> None:
+        """Place quantizers in `model`, which `primitive` made.
+
+        Raises:
+            ValueError: If a layer cannot be quantized and is not skipped, or `skip` names none.
+        """
+        self.model = model
+        self.calls = list(keras_private.calls(model))
+        self.in_float = self._skipped(skip)
+        self.readers: dict[int, list[Call | None]] = defaultdict(list)
+        for call in self.calls:
+            for tensor in call.inputs:
+                self.readers[id(tensor)].append(call)
+        for output in model.outputs:
+            self.readers[id(output)].append(None)
+        self.rounded: set[int] = set()
+        self._parents: dict[int, int] = {}
+        self.fixed: dict[int, Rule] = {}
+        self._place()
+
+    def rule(self, call: Call) -> Rule | None:
+        """The rule for `call`; None where it stays in float."""
+        return None if id(call.operation) in self.in_float else rule_of(call.operation)
+
+    def group(self, tensor: Any) -> int:
+        """The same number for all tensors that share a range."""
+        return self._root(id(tensor))
+
+    def _skipped(self, skip: Sequence[str] | str) -> set[int]:
+        unsupported = [call for call in self.calls if rule_of(call.operation) is None]
+        if isinstance(skip, str) and skip == "unsupported":
+            return {id(call.operation) for call in unsupported}
+        found: set[int] = set()
+        for name in _names(skip):
+            named = {id(c.operation) for c in self.calls if _is_called(c.operation.name, name)}
+            if not named:
+                known = sorted({call.operation.name for call in self.calls})
+                checks.one_of("skip", name, known)
+            found |= named
+        left = [call.operation for call in unsupported if id(call.operation) not in found]
+        if left:
+            shown = ", ".join(f"{one.name!r} ({type(one).__name__})" for one in left[:5])
+            more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+            raise ValueError(
+                "`model` must consist of layers that int8 runtimes have, or be given "
+                f"skip='unsupported'. Received: {shown}{more}"
+            )
+        return found
+
+    def _place(self) -> None:
+        for tensor in self.model.inputs:
+            if self._read_in_int8(tensor):
+                self.rounded.add(id(tensor))
+        for call in self.calls:
+            self._place_behind(call)
+        for call in self.calls:
+            if self.rule(call) is Rule.JOIN:
+                self._join(call)
+
+    def _place_behind(self, call: Call) -> None:
+        rule = self.rule(call)
+        for output in call.outputs:
+            if rule is None:
+                if self._read_in_int8(output):
+                    self.rounded.add(id(output))
+            elif rule is Rule.PASS:
+                self._unite(call.inputs[0], output)
+            elif rule is Rule.AVERAGE:
+                self._unite(call.inputs[0], output)
+                self.rounded.add(id(output))
+            elif not (rule in (Rule.KERNEL, Rule.SUM) and self._clipped_next(output)):
+                self.rounded.add(id(output))
+            if rule in FIXED_RANGES:
+                self.fixed[id(output)] = rule
+
+    def _read_in_int8(self, tensor: Any) -> bool:
+        calls = [call for call in self.readers[id(tensor)] if call is not None]
+        return any(self.rule(call) is not None for call in calls)
+
+    def _clipped_next(self, tensor: Any) -> bool:
+        readers = self.readers[id(tensor)]
+        return len(readers) == 1 and readers[0] is not None and self.rule(readers[0]) is Rule.CLIP
+
+    def _join(self, call: Call) -> None:
+        """One range for what is concatenated; a fixed one keeps its own."""
+        for tensor in call.inputs:
+            if self.group(tensor) not in {self._root(key) for key in self.fixed}:
+                self._unite(tensor, call.outputs[0])
+
+    def _root(self, key: int) -> int:
+        while self._parents.get(key, key) != key:
+            key = self._parents[key]
+        return key
+
+    def _unite(self, one: Any, other: Any) -> None:
+        self._parents[self._root(id(other))] = self._root(id(one))
+
+
+def _names(skip: Any) -> Iterable[str]:
+    accepted = "a sequence of layer names, or 'unsupported'"
+    if isinstance(skip, str) or not isinstance(skip, Sequence):
+        raise checks.reject("skip", skip, accepted)
+    for name in skip:
+        if not isinstance(name, str):
+            raise checks.reject("skip", skip, accepted)
+    return skip
+
+
+def _is_called(name: str, wanted: str) -> bool:
+    """Whether a flat layer is the one called `wanted`, or a part of the block called so."""
+    return name == wanted or name.startswith(f"{wanted}_")

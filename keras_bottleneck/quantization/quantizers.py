@@ -1,0 +1,81 @@
+"""`FakeQuantize`, the layer that puts activations on the grid of an 8-bit tensor."""
+
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks
+from keras_bottleneck.quantization.fake_quant import fake_quant, step_of
+
+
+@keras.saving.register_keras_serializable(package="keras_bottleneck")
+class FakeQuantize(keras.layers.Layer):
+    """Rounds a tensor to the 256 levels of one range, zero among them.
+
+    The step of the grid leaves beside the values, because the layers that read them need it: a
+    bias lies on the grid of input step times kernel step. Called on several tensors, it gives
+    all of them one range. While `moving` is 1 (see `QuantizationSchedule`), training steps pull
+    the range towards that of their batch.
+
+    Args:
+        momentum: Part of the old range that a training step keeps, in [0, 1).
+        fixed: Whether the range never moves, like a sigmoid's.
+
+    Input shape: any.
+    Output: a tensor of the same shape and dtype, and the step, a float32 scalar.
+
+    Raises:
+        ValueError: For a wrong argument.
+
+    Source: Jacob et al. 2018, section 3.
+
+    Example:
+        >>> values, step = FakeQuantize()(keras.ops.convert_to_tensor([0.0, 0.3, 9.0]))
+        >>> float(keras.ops.max(values)) < 1.01
+        True
+    """
+
+    def __init__(self, momentum: float = 0.99, fixed: bool = False, **kwargs: Any) -> None:
+        # Ranges stay in full precision when the network around computes in half.
+        super().__init__(autocast=False, **kwargs)
+        self.momentum = checks.number("momentum", momentum, 0.0, 1.0, below=True)
+        self.fixed = checks.boolean("fixed", fixed)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the range, -1 to 1 until it is set."""
+        for name, value in (("low", -1.0), ("high", 1.0), ("moving", 0.0)):
+            made = self.add_weight(
+                shape=(),
+                initializer=keras.initializers.Constant(value),
+                dtype="float32",
+                trainable=False,
+                name=name,
+            )
+            setattr(self, name, made)
+
+    def set_range(self, low: float, high: float) -> None:
+        """Quantize between `low` (at most 0) and `high` (at least 0) from now on."""
+        self.low.assign(low)
+        self.high.assign(high)
+
+    def call(self, x: Any, training: bool | None = None) -> tuple[Any, Any]:
+        """The rounded `x`, and the step of its grid."""
+        if training and not self.fixed:
+            self._follow(keras.ops.cast(keras.ops.stop_gradient(x), "float32"))
+        return fake_quant(x, self.low, self.high), step_of(self.low, self.high)
+
+    def _follow(self, x: Any) -> None:
+        """Move the range towards that of `x`; zero stays inside."""
+        rate = (1.0 - self.momentum) * self.moving
+        low = keras.ops.minimum(keras.ops.min(x), 0.0)
+        high = keras.ops.maximum(keras.ops.max(x), 0.0)
+        self.low.assign(self.low + rate * (low - self.low))
+        self.high.assign(self.high + rate * (high - self.high))
+
+    def compute_output_spec(self, x: Any, training: bool | None = None) -> tuple[Any, Any]:
+        """The spec of `x`, and that of a scalar."""
+        return keras.KerasTensor(x.shape, x.dtype), keras.KerasTensor((), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "momentum": self.momentum, "fixed": self.fixed}

@@ -1,0 +1,144 @@
+"""Kernels and biases adjusted to rounded inputs, layer after layer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck import keras_private
+from keras_bottleneck.keras_private import Call
+from keras_bottleneck.progress import track
+from keras_bottleneck.quantization import rounding
+from keras_bottleneck.quantization.insertion import Insertion
+from keras_bottleneck.quantization.kernels import QuantizedKernel
+from keras_bottleneck.quantization.patches import patches, spread
+from keras_bottleneck.quantization.quantizers import FakeQuantize
+
+Array = np.ndarray[Any, Any]
+
+MEMORY = 2**28
+
+
+@dataclass
+class Twin:
+    """A value as the float network has it, and as the quantized one does."""
+
+    exact: Any
+    rounded: Any
+
+
+def reconstruct(insertion: Insertion, images: Array, adaptive: bool, correct_biases: bool) -> None:
+    """Adjust the kernels of a calibrated model, in place, from its input to its output.
+
+    The float and the quantized network run side by side; at each kernel, the sums of both are
+    known. Bias correction makes their means equal; adaptive rounding chooses the codes that
+    bring them together.
+
+    Args:
+        insertion: A quantized model whose ranges are set.
+        images: (N, height, width, channels); as many are used as fit in memory.
+        adaptive: Whether kernels are rounded adaptively.
+        correct_biases: Whether biases are corrected.
+
+    Source: bias correction is Nagel et al. 2019, section 4.2, measured instead of derived.
+    """
+    model = insertion.model
+    count = sum(1 for call in keras_private.calls(model))
+    visits = iter(track(range(count), count, "adjust kernels"))
+
+    def visit(call: Call, args: Any, kwargs: Any) -> Any:
+        next(visits)
+        operation = call.operation
+        if isinstance(operation, FakeQuantize):
+            (x,) = args
+            rounded, step = operation(x.rounded)
+            return Twin(x.exact, rounded), Twin(step, step)
+        if isinstance(operation, QuantizedKernel):
+            x, step = args
+            exact = insertion.sources[id(operation)](x.exact)
+            _adjust(operation, x.rounded, step.rounded, exact, adaptive, correct_biases)
+            return Twin(exact, operation(x.rounded, step.rounded))
+        exact, rounded = (
+            _run(operation, *keras.tree.map_structure(_side(side), (args, kwargs)))
+            for side in ("exact", "rounded")
+        )
+        return Twin(exact, rounded)
+
+    chosen = keras.ops.convert_to_tensor(images[: _affordable(model, len(images))])
+    keras_private.replay(model, [Twin(chosen, chosen)], visit)
+    visits.close()
+
+
+def _side(side: str) -> Any:
+    return lambda one: getattr(one, side) if isinstance(one, Twin) else one
+
+
+def _run(operation: Any, args: Any, kwargs: Any) -> Any:
+    return operation(*args, **kwargs)
+
+
+def _affordable(model: keras.Model, count: int) -> int:
+    """How many images' largest tensor fits in `MEMORY` bytes."""
+    sizes = [
+        int(np.prod([side or 1 for side in tensor.shape[1:]]))
+        for call in keras_private.calls(model)
+        for tensor in call.outputs
+        if len(tensor.shape)
+    ]
+    return max(1, min(count, MEMORY // (4 * max(sizes))))
+
+
+def _adjust(
+    layer: QuantizedKernel, x: Any, step: Any, exact: Any, adaptive: bool, correct_biases: bool
+) -> None:
+    if adaptive and not isinstance(layer, keras.layers.Conv2DTranspose):
+        _round(layer, _numpy(x), _numpy(exact))
+        layer.reach.assign(keras.ops.maximum(layer.reach, layer.bias_floor(step)))
+    else:
+        layer.reach.assign(layer.full_reach(step))
+    if correct_biases:
+        # On the float side of the bias's own grid, which is a thousand times finer.
+        error = _numpy(exact) - _numpy(layer(x, step))
+        axes = tuple(range(error.ndim - 1))
+        layer.bias.assign(layer.bias + error.mean(axes, dtype=np.float64).astype(np.float32))
+
+
+def _round(layer: QuantizedKernel, x: Array, y: Array) -> None:
+    """Round the kernel of `layer` so that `x`, rounded inputs, makes `y`, exact outputs."""
+    seen = patches(layer, x)
+    y = y.reshape(-1, y.shape[-1])
+    seen, y = seen[spread(len(seen))], y[spread(len(y))]
+    kernel = _numpy(layer.kernel).astype(np.float64)
+    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+    groups = kernel.shape[2] if depthwise else getattr(layer, "groups", 1)
+    flat = kernel.reshape(-1, y.shape[-1])
+    outputs = y.shape[-1] // groups
+    inputs = seen.shape[-1] // groups
+    rounded, reach = np.empty_like(flat), np.empty(y.shape[-1])
+    systems = []
+    for group in range(groups):
+        own = slice(group * outputs, (group + 1) * outputs)
+        part = np.ascontiguousarray(seen[:, :, group * inputs : (group + 1) * inputs])
+        moment, cross = _moments(part.reshape(len(part), -1), y[:, own])
+        fitted = rounding.fit(moment, cross, flat[:, own])
+        reach[own] = rounding.best_reach(moment, fitted)
+        systems.append((own, moment, fitted))
+    if layer.KERNEL_AXIS is None:
+        # One step for all: the outputs' own reaches are parts of the largest.
+        reach[:] = reach.max()
+    for own, moment, fitted in systems:
+        rounded[:, own] = rounding.adaptive_rounding(moment, fitted, reach[own])
+    layer.kernel.assign(rounded.reshape(kernel.shape))
+    layer.reach.assign(reach.max() if layer.KERNEL_AXIS is None else reach)
+
+
+def _moments(x: Array, y: Array) -> tuple[Array, Array]:
+    """Means of x x^T and of x y^T, without the means of x and y."""
+    x = x - x.mean(0)
+    y = y - y.mean(0)
+    return (x.T @ x).astype(np.float64) / len(x), (x.T @ y).astype(np.float64) / len(x)
+
+
+def _numpy(tensor: Any) -> Array:
+    return np.asarray(keras.ops.convert_to_numpy(tensor))

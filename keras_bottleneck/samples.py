@@ -1,0 +1,87 @@
+"""Model inputs, and labels where there are any, read from whatever holds them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from keras_bottleneck import checks
+
+Array = np.ndarray[Any, Any]
+
+
+def read(
+    name: str, data: Any, input_shape: tuple[int | None, ...], limit: int
+) -> tuple[Array, Array | None]:
+    """Up to `limit` inputs (N, height, width, channels), and class indices (N,) or None.
+
+    Args:
+        name: The argument that `data` was given as, for errors.
+        data: A dataset or iterable of batches (images, labels) or images, or such arrays.
+        input_shape: (batch, height, width, channels) of the model; a side may be None.
+        limit: The data is read no further than this.
+
+    Raises:
+        ValueError: If `data` is neither, is empty, or does not hold finite images of that shape.
+    """
+    inputs: list[Array] = []
+    labels: list[Array | None] = []
+    count = 0
+    for batch in _batches(name, data):
+        # As `fit` takes them: images, (images, labels) or (images, labels, sample weights).
+        x, y, *_ = (*batch, None) if isinstance(batch, (tuple, list)) else (batch, None)
+        inputs.append(_checked_images(name, x, input_shape))
+        labels.append(None if y is None else _class_indices(name, y, len(inputs[-1])))
+        count += len(inputs[-1])
+        if count >= limit:
+            break
+    if not count:
+        raise ValueError(f"`{name}` must hold at least one sample. Received: an empty dataset")
+    sizes = sorted({one.shape[1:3] for one in inputs})
+    if len(sizes) > 1:
+        raise ValueError(f"`{name}` must hold images of one size. Received: sizes {sizes}")
+    known = [one for one in labels if one is not None]
+    joined = np.concatenate(known)[:limit] if len(known) == len(labels) else None
+    return np.concatenate(inputs)[:limit], joined
+
+
+def _batches(name: str, data: Any) -> Iterable[Any]:
+    accepted = "a dataset of batches (images, labels) or images, or such arrays"
+    if hasattr(data, "as_numpy_iterator"):
+        return iter(data.as_numpy_iterator())
+    if isinstance(data, np.ndarray):
+        return [data]
+    if isinstance(data, tuple) and len(data) in (2, 3):
+        return [data]
+    if isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__"):
+        raise checks.reject(name, data, accepted)
+    return iter(data)
+
+
+def _checked_images(name: str, x: Any, input_shape: tuple[int | None, ...]) -> Array:
+    images = np.asarray(x)
+    wanted = input_shape[1:]
+    fits = images.ndim == 4 and all(
+        side in (None, own) for side, own in zip(wanted, images.shape[1:], strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"`{name}` must hold batches of images {wanted}. Received: an array of shape "
+            f"{images.shape}"
+        )
+    images = images.astype(np.float32)
+    if not np.isfinite(images).all():
+        raise ValueError(f"`{name}` must hold finite values. Received: images with NaN or infinity")
+    return images
+
+
+def _class_indices(name: str, y: Any, count: int) -> Array:
+    labels = np.asarray(y)
+    one_hot = labels.ndim == 2 and labels.shape[1] > 1
+    indices = labels.argmax(-1) if one_hot else labels.reshape(-1).astype(np.int64)
+    if len(indices) != count:
+        raise ValueError(
+            f"`{name}` must hold one label for each image. Received: {len(indices)} labels for "
+            f"{count} images"
+        )
+    return indices
