@@ -14,7 +14,7 @@ from rich.table import Table
 
 import keras_bottleneck as kb
 from keras_bottleneck import data
-from keras_bottleneck.export import FORMATS, load_model
+from keras_bottleneck.export import FLOAT_FORMATS, load_model
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     report = kb.export_model(
         model,
         options.out,
-        list(FORMATS),
+        list(FLOAT_FORMATS),
         labels=carried.labels,
         preprocessing=carried.preprocessing,
         verify=verify,

@@ -27,6 +27,7 @@ if importlib.util.find_spec("keras") is not None:
         feature_info,
         feature_pyramid,
     )
+    from keras_bottleneck.quantization import quantize
 
     __all__ += [
         "MobileNetV2",
@@ -46,5 +47,7 @@ if importlib.util.find_spec("keras") is not None:
         "graph",
         "layers",
         "models",
+        "quantization",
+        "quantize",
         "training",
     ]

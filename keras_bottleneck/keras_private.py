@@ -61,6 +61,12 @@ def maker(tensor: keras.KerasTensor) -> Any:
     return tensor._keras_history.operation
 
 
+def made_of(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
+    """The tensors that were read by the call that made `tensor`."""
+    operation, node_index, _ = tensor._keras_history
+    return list(operation._inbound_nodes[node_index].input_tensors)
+
+
 def replay(
     model: keras.Model, inputs: Sequence[Any], visit: Callable[[Call, Any, Any], Any]
 ) -> list[Any]:

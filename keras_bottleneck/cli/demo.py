@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from keras_bottleneck.data import digits
-from keras_bottleneck.export import FORMATS, ExportReport, export_model, save_model
+from keras_bottleneck.export import FLOAT_FORMATS, ExportReport, export_model, save_model
 from keras_bottleneck.models import ResNet
 from keras_bottleneck.training import Recipe
 
@@ -34,7 +34,7 @@ def run_demo(directory: Path, epochs: int) -> ExportReport:
     return export_model(
         model,
         directory,
-        list(FORMATS),
+        list(FLOAT_FORMATS),
         labels=images.class_names,
         preprocessing=images.preprocessing,
         verify=images.validation,

@@ -3,11 +3,12 @@
 from keras_bottleneck.export.audit import AuditReport, audit
 from keras_bottleneck.export.errors import ExportError
 from keras_bottleneck.export.exporter import export_model
-from keras_bottleneck.export.formats import FORMATS
+from keras_bottleneck.export.formats import FLOAT_FORMATS, FORMATS
 from keras_bottleneck.export.keras_file import load_model, save_model
 from keras_bottleneck.export.report import Artifact, ExportReport
 
 __all__ = [
+    "FLOAT_FORMATS",
     "FORMATS",
     "Artifact",
     "AuditReport",

@@ -23,9 +23,12 @@ class AuditReport(Printable):
         tensor_types: Type name to number of tensors.
         dynamic: Inputs and outputs with a dimension that is not fixed.
         foreign: Operators that not every runtime has: custom ones, TensorFlow's (Flex), variables.
-        float_operators: In a file with int8 weights, the operators that still compute in float
-            on a float tensor; empty in a float file.
+        float_operators: In a file with int8 activations, the operators that compute in float all
+            the same; empty in other files. The first and last, which translate what the caller
+            gives and takes, do not count. ONNX Runtime computes more in float than is listed
+            here, such as transposed convolutions and hard swish, of which it has no int8 kind.
         per_channel: Kernels quantized per channel and in all.
+        per_tensor: Depthwise kernels with one scale for many channels.
     """
 
     path: Path
@@ -35,13 +38,24 @@ class AuditReport(Printable):
     foreign: tuple[str, ...] = ()
     float_operators: Counter[str] = field(default_factory=Counter)
     per_channel: tuple[int, int] = (0, 0)
+    per_tensor: tuple[str, ...] = ()
+
+    @property
+    def int8_problems(self) -> tuple[str, ...]:
+        """What keeps an int8 file from running in integers, one sentence each.
+
+        A file with float activations, whatever its weights, has none.
+        """
+        found = [f"{uses} x {name} in float" for name, uses in self.float_operators.items()]
+        found += [f"{name} has one scale for all its channels" for name in self.per_tensor]
+        found += [f"operator {name} is not built into every runtime" for name in self.foreign]
+        return tuple(found)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What will not run on every device, one sentence each; empty for a clean file."""
         found = [f"{name} has a dimension that is not fixed" for name in self.dynamic]
-        found += [f"operator {name} is not built into every runtime" for name in self.foreign]
-        return tuple(found)
+        return (*found, *self.int8_problems)
 
     def __rich__(self) -> Any:
         from rich.table import Table
@@ -108,8 +122,9 @@ def _audit_tflite(path: Path) -> AuditReport:
     uses: Counter[str] = Counter()
     tensor_types: Counter[str] = Counter()
     float_operators: Counter[str] = Counter()
-    foreign = []
+    foreign, per_tensor = [], []
     kernels = per_channel = 0
+    in_integers = False
     for graph in model.subgraphs:
         tensor_types.update(types[tensor.type] for tensor in graph.tensors)
         for operator in graph.operators:
@@ -121,11 +136,17 @@ def _audit_tflite(path: Path) -> AuditReport:
                 foreign.append(name)
             uses[name] += 1
             inputs = [graph.tensors[index] for index in operator.inputs if index >= 0]
-            if any(types[graph.tensors[index].type] == "FLOAT32" for index in operator.outputs):
+            made = {types[graph.tensors[index].type] for index in operator.outputs}
+            in_integers = in_integers or bool(made & {"INT8", "INT16"})
+            last = name == "DEQUANTIZE" and set(operator.outputs) <= set(graph.outputs)
+            if "FLOAT32" in made and not last:
                 float_operators[name] += 1
             if name in ("CONV_2D", "DEPTHWISE_CONV_2D") and types[inputs[1].type] == "INT8":
                 kernels += 1
-                per_channel += len(inputs[1].quantization.scale) > 1
+                several = len(inputs[1].quantization.scale) > 1
+                per_channel += several
+                if name == "DEPTHWISE_CONV_2D" and inputs[1].shape[-1] > 1 and not several:
+                    per_tensor.append(inputs[1].name.decode())
     main = model.subgraphs[0]
     ends = [main.tensors[index] for index in (*main.inputs, *main.outputs)]
     return AuditReport(
@@ -134,8 +155,9 @@ def _audit_tflite(path: Path) -> AuditReport:
         tensor_types=tensor_types,
         dynamic=tuple(tensor.name.decode() for tensor in ends if _is_dynamic(tensor)),
         foreign=tuple(dict.fromkeys(foreign)),
-        float_operators=float_operators if tensor_types["INT8"] else Counter(),
+        float_operators=float_operators if in_integers else Counter(),
         per_channel=(per_channel, kernels),
+        per_tensor=tuple(per_tensor),
     )
 
 
@@ -156,40 +178,65 @@ def _audit_onnx(path: Path) -> AuditReport:
         if any(not side.dim_value for side in value.type.tensor_type.shape.dim)
     ]
     foreign = [node.op_type for node in model.graph.node if node.domain not in ("", "ai.onnx")]
-    kinds = Counter(names(tensor.data_type) for tensor in model.graph.initializer)
-    quantized = kinds["INT8"] + kinds["UINT8"] > 0
-    uses = Counter(node.op_type for node in model.graph.node)
-    scales = {one.name: tuple(one.dims) for one in model.graph.initializer}
+    quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    constants = {one.name: tuple(one.dims) for one in model.graph.initializer}
     kernels = [
-        scales.get(node.input[1], ())
+        (node.input[0], constants[node.input[0]], constants.get(node.input[1], ()))
         for node in model.graph.node
-        if node.op_type == "DequantizeLinear" and _is_kernel(model, node.input[0])
+        if node.op_type == "DequantizeLinear" and len(constants.get(node.input[0], ())) == 4
     ]
+    depthwise = _depthwise_kernels(model)
     return AuditReport(
         path=path,
-        operators=uses,
-        tensor_types=kinds,
+        operators=Counter(node.op_type for node in model.graph.node),
+        tensor_types=Counter(names(tensor.data_type) for tensor in model.graph.initializer),
         dynamic=tuple(dynamic),
         foreign=tuple(dict.fromkeys(foreign)),
         float_operators=_float_islands(model) if quantized else Counter(),
-        per_channel=(sum(len(dims) == 1 and dims[0] > 1 for dims in kernels), len(kernels)),
+        per_channel=(sum(_several(scale) for _, _, scale in kernels), len(kernels)),
+        per_tensor=tuple(
+            name
+            for name, shape, scale in kernels
+            if name in depthwise and shape[0] > 1 and not _several(scale)
+        ),
     )
 
 
-def _is_kernel(model: Any, name: str) -> bool:
-    return any(one.name == name and len(one.dims) == 4 for one in model.graph.initializer)
+def _several(dims: tuple[int, ...]) -> bool:
+    return len(dims) == 1 and dims[0] > 1
+
+
+def _depthwise_kernels(model: Any) -> set[str]:
+    """Names of the stored kernels with one input channel for each output."""
+    made_of = {node.output[0]: node.input[0] for node in model.graph.node if node.input}
+    shapes = {one.name: tuple(one.dims) for one in model.graph.initializer}
+    kernels = {made_of.get(n.input[1], "") for n in model.graph.node if n.op_type == "Conv"}
+    return {name for name in kernels if len(shapes.get(name, ())) == 4 and shapes[name][1] == 1}
 
 
 def _float_islands(model: Any) -> Counter[str]:
-    """Convolutions and matrix products with an input that no DequantizeLinear made."""
+    """Convolutions and matrix products that ONNX Runtime cannot compute in integers.
+
+    It does so where each input comes from a DequantizeLinear and the output, a ReLU or the sum
+    with a bias between, goes into a QuantizeLinear.
+    """
     dequantized = {
         node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"
     }
+    readers = {name: node for node in model.graph.node for name in node.input}
+
+    def rounded(name: str) -> bool:
+        reader = readers.get(name)
+        while reader is not None and reader.op_type in ("Relu", "Clip", "Add"):
+            reader = readers.get(reader.output[0])
+        return reader is not None and reader.op_type == "QuantizeLinear"
+
     computing = ("Conv", "Gemm", "MatMul", "ConvTranspose")
     return Counter(
         node.op_type
         for node in model.graph.node
-        if node.op_type in computing and not set(node.input[:2]) <= dequantized
+        if node.op_type in computing
+        and not (set(node.input[:2]) <= dequantized and rounded(node.output[0]))
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras_bottleneck import runtime
 from keras_bottleneck.export.formats import Format
 from keras_bottleneck.export.source import Source
-from keras_bottleneck.export.verify import Array, difference
+from keras_bottleneck.export.verify import Array
 
 SAMPLES = 2
 
@@ -44,4 +44,4 @@ def _diverges(model: keras.Model, layer: keras.layers.Layer, form: Format, input
         form.write(Source(part, "features", Path(scratch)), path)
         found = runtime.load(path).run(inputs)
     reference = [keras.ops.convert_to_numpy(part(inputs[i : i + 1])) for i in range(len(inputs))]
-    return difference(found, np.concatenate(reference), "features") > form.tolerance
+    return form.measure(found, np.concatenate(reference), "features") > form.tolerance

@@ -12,9 +12,10 @@ import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.export import manifest
+from keras_bottleneck.export.audit import audit
 from keras_bottleneck.export.divergence import first_divergent_layer
 from keras_bottleneck.export.errors import ExportError
-from keras_bottleneck.export.formats import FORMATS, Format
+from keras_bottleneck.export.formats import DEFAULT_FORMATS, FORMATS, Format, Needs
 from keras_bottleneck.export.inference import (
     INPUT_NAME,
     artifact_shape,
@@ -37,13 +38,18 @@ from keras_bottleneck.export.verify import (
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.progress import track
+from keras_bottleneck.quantization.quantizers import is_quantized
 from keras_bottleneck.runtime import Metadata, metadata
+from keras_bottleneck.samples import read
+
+IO_TYPES = ("float32", "int8", "uint8")
+CALIBRATION_IMAGES = 512
 
 
 def export_model(
     model: keras.Model,
     directory: str | Path,
-    formats: Sequence[str] = ("saved_model", "tflite", "onnx"),
+    formats: Sequence[str] | None = None,
     *,
     name: str | None = None,
     labels: Sequence[str] | None = None,
@@ -52,6 +58,9 @@ def export_model(
     verify_samples: int = 256,
     image_size: int | tuple[int, int] | None = None,
     batch_size: int | None = 1,
+    io_type: str = "float32",
+    calibration: Any = None,
+    allow_float: bool = False,
 ) -> ExportReport:
     """Write `model` as SavedModel, TFLite and ONNX files, run each, and compare it with Keras.
 
@@ -65,8 +74,10 @@ def export_model(
         model: Any functional or `Sequential` Keras model of images; it stays untouched.
         directory: Where the files go. They are moved in when all are verified;
             `manifest.json`, replaced last, lists them with their sha256.
-        formats: Rows of `FORMATS`: `"saved_model"`, `"tflite"`, `"tflite_float16"`,
-            `"tflite_dynamic"` (int8 weights), `"onnx"`.
+        formats: Rows of `FORMATS`. Of a float model `"saved_model"`, `"tflite"`, `"onnx"` (these
+            by default), `"tflite_float16"`, `"tflite_dynamic"` (int8 weights), `"tflite_int16"`
+            (int16 activations, int8 weights); of a quantized one `"tflite_int8"` and
+            `"onnx_int8"` (both by default).
         name: Base of the file names; by default the model's name.
         labels: Names of the classes, in the order of the outputs.
         preprocessing: How an image becomes the model's input.
@@ -77,6 +88,12 @@ def export_model(
             `preprocessing` does not say it.
         batch_size: The static batch of the files; None for any, which some phone delegates
             refuse.
+        io_type: What `tflite_int8` takes and returns: `"float32"`, `"int8"` or `"uint8"`. A model
+            of raw pixels, 0 to 255, takes them as they are with `"uint8"`.
+        calibration: Images that stand for all that the model will see, as for `quantize`; the
+            range of each tensor of `tflite_int16` is measured on them.
+        allow_float: Whether an int8 file may hold operators in float, as where layers were
+            skipped.
 
     Returns:
         An `ExportReport`; printing it shows file, size, accuracy, agreement and latency.
@@ -84,7 +101,8 @@ def export_model(
     Raises:
         ValueError: For a wrong argument; nothing has been written.
         ExportError: If a file cannot be written or does not compute what the model computes;
-            the message names the first layer that diverges. The directory is left as it was.
+            the message names the first layer that diverges. Also if an int8 file is not int8
+            throughout. The directory is left as it was.
 
     Example:
         >>> from keras_bottleneck.models import ResNet18
@@ -99,8 +117,10 @@ def export_model(
             f"backend={keras.config.backend()!r}"
         )
     target = _checked_directory(directory)
-    rows = _checked_formats(formats)
     reference_model = float32_model(model)
+    rows = _checked_formats(formats, is_quantized(reference_model))
+    checks.one_of("io_type", io_type, IO_TYPES)
+    checks.boolean("allow_float", allow_float)
     check_preprocessing(reference_model, preprocessing)
     shape = artifact_shape(reference_model, image_size, batch_size, preprocessing)
     check_labels(reference_model, labels)
@@ -115,6 +135,7 @@ def export_model(
         versions=versions("tensorflow", "keras", "tf2onnx", "onnx"),
     )
     samples = collect(verify, shape, count, preprocessing)
+    ranges = _calibration(rows, calibration, shape)
 
     exported = inference_model(reference_model, shape)
     reference = keras_outputs(reference_model, samples.inputs)
@@ -124,9 +145,9 @@ def export_model(
             "weights, or the samples drive it to infinity."
         )
     with manifest.scratch_folder(target) as scratch:
-        source = Source(exported, described.output_name, scratch)
+        source = Source(exported, described.output_name, scratch, io_type, ranges)
         made = [
-            _made(row, source, scratch, described, samples, reference)
+            _made(row, source, scratch, described, samples, reference, allow_float)
             for row in track(rows, len(rows), f"export {described.name}")
         ]
         manifest.commit(scratch, target, {one.path.name: _entry(one, described) for one in made})
@@ -148,11 +169,32 @@ def _checked_directory(directory: Any) -> Path:
     return path
 
 
-def _checked_formats(formats: Any) -> list[str]:
+def _checked_formats(formats: Any, quantized: bool) -> list[str]:
+    if formats is None:
+        formats = DEFAULT_FORMATS[Needs.QUANTIZED if quantized else Needs.FLOAT]
     if isinstance(formats, str) or not isinstance(formats, Sequence) or not formats:
         accepted = f"a sequence of names out of {', '.join(FORMATS)}"
         raise checks.reject("formats", formats, accepted)
-    return list(dict.fromkeys(checks.one_of("formats", one, FORMATS) for one in formats))
+    rows = list(dict.fromkeys(checks.one_of("formats", one, FORMATS) for one in formats))
+    for row in rows:
+        if (FORMATS[row].needs is Needs.QUANTIZED) != quantized:
+            kind = "a model from `quantize`" if quantized else "a float model"
+            fitting = [
+                name
+                for name, form in FORMATS.items()
+                if (form.needs is Needs.QUANTIZED) == quantized
+            ]
+            raise checks.reject("formats", row, f"one of {', '.join(fitting)} for {kind}")
+    return rows
+
+
+def _calibration(rows: list[str], calibration: Any, shape: tuple[int | None, ...]) -> Array | None:
+    needing = [row for row in rows if FORMATS[row].needs is Needs.CALIBRATION]
+    if not needing:
+        return None
+    if calibration is None:
+        raise checks.reject("calibration", None, f"given for format {needing[0]!r}")
+    return read("calibration", calibration, shape, CALIBRATION_IMAGES)[0]
 
 
 def _checked_name(name: Any) -> str:
@@ -169,21 +211,34 @@ def _made(
     described: Metadata,
     samples: Samples,
     reference: Array,
+    allow_float: bool,
 ) -> Artifact:
     """Write, describe and run one artifact.
 
     Raises:
-        ExportError: If it differs from `reference` by more than its format's tolerance.
+        ExportError: If it differs from `reference` by more than its format's tolerance, or is
+            an int8 file with operators in float that are not allowed.
     """
     form = FORMATS[row]
     path = scratch / form.file_name.format(name=described.name)
     with native_messages_held():
         form.write(source, path)
         metadata.write(path, described)
-        seen = compare(path, samples, reference, described.output_name)
+        if form.needs is Needs.QUANTIZED and not allow_float:
+            _check_int8(path)
+        seen = compare(path, samples, reference, described.output_name, form.measure)
     if not seen.error <= form.tolerance:
         raise ExportError(_diagnosis(path.name, form, source, samples, seen.error))
     return Artifact(row, path, manifest.size_of(path), manifest.sha256_of(path), seen)
+
+
+def _check_int8(path: Path) -> None:
+    problems = audit(path).int8_problems
+    if problems:
+        raise ExportError(
+            f"{path.name} is not int8 throughout: {'; '.join(problems)}; pass allow_float=True to "
+            "export it all the same."
+        )
 
 
 def _diagnosis(file_name: str, form: Format, source: Source, samples: Samples, error: float) -> str:

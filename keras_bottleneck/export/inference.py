@@ -1,5 +1,6 @@
 """The network as it is exported: float32, folded, static, without what only training needs."""
 
+from collections import Counter
 from typing import Any
 
 import keras
@@ -10,6 +11,8 @@ from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.quantization.kernels import QuantizedKernel
+from keras_bottleneck.quantization.quantizers import FakeQuantize
 
 INPUT_NAME = "image"
 
@@ -55,13 +58,25 @@ class _Exportable:
 
     def __init__(self) -> None:
         self.copies = Copies()
+        self.kernels: Counter[str] = Counter()
 
     def visit(self, call: Call, args: Any, kwargs: Any) -> Any:
         operation = call.operation
         if training_only(operation):
             return keras_private.tensors_in(args, kwargs)[0]
+        if isinstance(operation, QuantizedKernel):
+            return self._own_kernel(operation, args, kwargs)
         grouped = type(operation) is keras.layers.Conv2D and operation.groups > 1
         return self.copies.call(operation, args, kwargs, _plainly_grouped if grouped else _renamed)
+
+    def _own_kernel(self, layer: QuantizedKernel, args: Any, kwargs: Any) -> Any:
+        """A copy for this call alone: converters leave a kernel with two readers in float."""
+        self.kernels[layer.name] += 1
+        number = self.kernels[layer.name]
+        name = layer.name if number == 1 else f"{layer.name}_call{number}"
+        return copied(layer, args, kwargs, name=f"{INPUT_NAME}_1" if name == INPUT_NAME else name)[
+            1
+        ]
 
 
 def _renamed(operation: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
@@ -115,9 +130,11 @@ def output_name(model: keras.Model) -> str:
     """
     if len(model.outputs[0].shape) != 2:
         return "features"
-    last = keras_private.maker(model.outputs[0])
+    tensor = model.outputs[0]
+    last = keras_private.maker(tensor)
     while _passes_values_on(last):
-        last = keras_private.maker(last.input)
+        tensor = keras_private.made_of(tensor)[0]
+        last = keras_private.maker(tensor)
     if isinstance(last, keras.Model):
         return output_name(last)
     activation = getattr(last, "activation", None)
@@ -132,4 +149,4 @@ def output_name(model: keras.Model) -> str:
 def _passes_values_on(layer: Any) -> bool:
     if isinstance(layer, keras.layers.Activation):
         return layer.activation is keras.activations.linear
-    return isinstance(layer, (keras.layers.Identity, keras.layers.Dropout))
+    return isinstance(layer, (keras.layers.Identity, keras.layers.Dropout, FakeQuantize))

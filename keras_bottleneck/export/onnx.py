@@ -1,10 +1,17 @@
 """ONNX."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
 
 from keras_bottleneck import checks
+from keras_bottleneck.export import qdq
 from keras_bottleneck.export.errors import ExportError
 from keras_bottleneck.export.source import Source
+from keras_bottleneck.quantization.kernels import QuantizedKernel
 
 # The first with per-channel QuantizeLinear semantics settled in all runtimes of today.
 OPSET = 17
@@ -13,6 +20,22 @@ OPSET = 17
 def write(source: Source, path: Path) -> None:
     """Write `source` as ONNX."""
     import onnx
+
+    onnx.save(_converted(source, lambda proto: proto), str(path))
+
+
+def write_int8(source: Source, path: Path) -> None:
+    """Write `source`, a quantized model, with int8 kernels, int32 biases and 8-bit activations."""
+    import onnx
+
+    kernels = [
+        _kernel(layer) for layer in source.model.layers if isinstance(layer, QuantizedKernel)
+    ]
+    onnx.save(_converted(source, lambda proto: qdq.rewrite(proto, kernels)), str(path))
+
+
+def _converted(source: Source, finish: Callable[[Any], Any]) -> Any:
+    import onnx
     import tensorflow as tf
     import tf2onnx
 
@@ -20,9 +43,21 @@ def write(source: Source, path: Path) -> None:
     function = tf.function(source.serve, input_signature=signature)
     try:
         proto, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+        proto = finish(proto)
         onnx.checker.check_model(proto)
     except Exception as error:  # tf2onnx raises whatever its rewriters raise
         raise ExportError(
             f"ONNX conversion of {source.model.name!r} failed: {checks.first_line(error)}."
         ) from None
-    onnx.save(proto, str(path))
+    return proto
+
+
+def _kernel(layer: QuantizedKernel) -> qdq.Kernel:
+    """The kernel of `layer` in ONNX's layout."""
+    values = np.asarray(keras.ops.convert_to_numpy(layer.quantized_kernel()))
+    steps = np.asarray(keras.ops.convert_to_numpy(layer.kernel_step))
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        values = values.transpose(2, 3, 0, 1)
+    elif values.ndim == 4:
+        values = values.transpose(3, 2, 0, 1)
+    return qdq.Kernel(layer.name, np.ascontiguousarray(values), steps)

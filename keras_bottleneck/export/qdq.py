@@ -112,8 +112,9 @@ class _Graph:
     def grid(self, name: str) -> list[str] | None:
         """Names of scale and zero point, if a DequantizeLinear makes the tensor."""
         maker = self.makers.get(name)
-        made = maker is not None and maker.op_type == "DequantizeLinear"
-        return list(maker.input[1:]) if made else None
+        if maker is None or maker.op_type != "DequantizeLinear":
+            return None
+        return list(maker.input[1:])
 
     def next_grid(self, name: str) -> list[str] | None:
         """Names of scale and zero point, if one QuantizeLinear is all that reads the tensor."""
@@ -228,7 +229,8 @@ def _store_integers(graph: _Graph, kernels: Sequence[Kernel]) -> None:
     by_content = defaultdict(list)
     for kernel in kernels:
         by_content[_content(kernel.values)].append(kernel)
-    problems, seen = [], set()
+    problems: list[str] = []
+    seen: set[str] = set()
     for node in list(graph.nodes):
         if node.op_type not in CHANNEL_AXIS or node.input[1] not in graph.constants:
             continue
@@ -285,9 +287,10 @@ def _rounded(values: np.ndarray, steps: Any) -> tuple[np.ndarray, float]:
 
 def _bias(graph: _Graph, node: Any) -> tuple[Any, int]:
     """The node that adds the bias of a layer, and which input it is; (None, 0) without one."""
-    if len(node.input) > 2:
+    if len(node.input) > 2 and node.input[2] in graph.constants:
         return node, 2
-    readers = graph.readers[node.output[0]]
+    # tf2onnx moves the bias of the others into the node: an Add behind them is something else.
+    readers = graph.readers[node.output[0]] if node.op_type in ("MatMul", "ConvTranspose") else []
     if len(readers) == 1 and readers[0].op_type == "Add":
         for slot, name in enumerate(readers[0].input):
             if name in graph.constants:

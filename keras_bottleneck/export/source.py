@@ -17,12 +17,24 @@ class Source:
         model: A model from `inference_model`.
         output_name: What its output is called in the artifacts.
         scratch: A folder for intermediate files.
+        io_type: "float32", "int8" or "uint8": what int8 TFLite files take and return.
+        calibration: Images that stand for all that the model will see, (N, height, width,
+            channels), for the formats that need them.
     """
 
-    def __init__(self, model: keras.Model, output_name: str, scratch: Path) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        output_name: str,
+        scratch: Path,
+        io_type: str = "float32",
+        calibration: Any = None,
+    ) -> None:
         self.model = model
         self.output_name = output_name
         self.scratch = scratch
+        self.io_type = io_type
+        self.calibration = calibration
 
     @property
     def input_signature(self) -> list[Any]:

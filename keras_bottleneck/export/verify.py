@@ -3,6 +3,7 @@
 import statistics
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class Samples:
 class Comparison:
     """What running an artifact on the samples has shown.
 
-    `error` is the largest difference from Keras (see `Format.tolerance`), `agreement` the part
+    `error` is the difference from Keras (see `Format.tolerance`), `agreement` the part
     of samples with the same top-1 class, `accuracy` the part with the true one (both None where
     there are no classes), `latency_ms` the median time of one sample in milliseconds.
     """
@@ -62,11 +63,11 @@ def collect(
             "know how they do on images.",
             stacklevel=3,
         )
-        return Samples(_noise(input_shape[1:], preprocessing), None)
+        return Samples(_made_up(input_shape[1:], preprocessing), None)
     return Samples(*samples.read("verify", verify, input_shape, limit))
 
 
-def _noise(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Array:
+def _made_up(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Array:
     """Noise with the 1/f spectrum of photographs, as pixels through the preprocessing."""
     height, width, channels = (side or 1 for side in shape)
     rng = np.random.default_rng(0)
@@ -115,8 +116,25 @@ def difference(outputs: Array, reference: Array, output_name: str) -> float:
     return float(np.abs(outputs - reference).max()) / scale
 
 
-def compare(path: Path, given: Samples, reference: Array, output_name: str) -> Comparison:
-    """Run the artifact at `path` on every sample, and compare with `reference`.
+def noise(outputs: Array, reference: Array, output_name: str) -> float:
+    """The root mean square of the difference, as a part of that of the reference.
+
+    Outputs that are not finite, or of another shape, differ by infinity.
+    """
+    if outputs.shape != reference.shape or not np.isfinite(outputs).all():
+        return float("inf")
+    power = max(float(np.mean(reference**2, dtype=np.float64)), 1e-30)
+    return float(np.sqrt(np.mean((outputs - reference) ** 2, dtype=np.float64) / power))
+
+
+def compare(
+    path: Path,
+    given: Samples,
+    reference: Array,
+    output_name: str,
+    measure: Callable[[Array, Array, str], float] = difference,
+) -> Comparison:
+    """Run the artifact at `path` on every sample, and `measure` it against `reference`.
 
     Samples go in batches of the artifact's fixed size, one by one where it takes any.
     """
@@ -132,7 +150,7 @@ def compare(path: Path, given: Samples, reference: Array, output_name: str) -> C
         seconds.append((time.perf_counter() - start) / size)
     found = np.concatenate(outputs)
     return Comparison(
-        error=difference(found, reference, output_name),
+        error=measure(found, reference, output_name),
         agreement=accuracy(found, classes(reference, output_name), output_name),
         accuracy=accuracy(found, given.labels, output_name),
         latency_ms=1e3 * statistics.median(seconds),

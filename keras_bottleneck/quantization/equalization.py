@@ -78,7 +78,12 @@ def _pairs(placement: Placement) -> list[Pair]:
             continue
         first, second = call.operation, reader.operation
         once = calls_of[id(first)] == calls_of[id(second)] == 1
-        if once and type(first) in OUTPUT_AXIS and type(second) in INPUT_AXIS and _ungrouped(second):
+        if (
+            once
+            and type(first) in OUTPUT_AXIS
+            and type(second) in INPUT_AXIS
+            and _ungrouped(second)
+        ):
             pairs.append(Pair(first, second, tensor, ceiling))
     return pairs
 

@@ -8,7 +8,7 @@ from keras_bottleneck import keras_private
 from keras_bottleneck.graph.rebuild import Copies, TensorMap, copied, rebuild
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.quantization.kernels import QUANTIZED
-from keras_bottleneck.quantization.placement import FIXED_RANGES, Placement, Rule
+from keras_bottleneck.quantization.placement import Placement, Rule
 from keras_bottleneck.quantization.quantizers import FakeQuantize
 
 

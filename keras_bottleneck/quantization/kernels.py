@@ -97,17 +97,17 @@ class QuantizedKernel(keras.layers.Layer):
         return keras.KerasTensor(self.compute_output_shape(x.shape), self.compute_dtype)
 
     def save_own_variables(self, store: Any) -> None:
-        """Keras's kernels save only what they know of."""
-        super().save_own_variables(store)
-        store["reach"] = np.asarray(keras.ops.convert_to_numpy(self.reach))
-        store["moving"] = np.asarray(keras.ops.convert_to_numpy(self.moving))
+        """Put all variables in `store`: the stock layers only save those that they know of."""
+        for variable in self._own():
+            store[variable.name] = np.asarray(keras.ops.convert_to_numpy(variable))
 
     def load_own_variables(self, store: Any) -> None:
         """Load what `save_own_variables` stored."""
-        own = {"reach": self.reach, "moving": self.moving}
-        super().load_own_variables({key: store[key] for key in store if key not in own})
-        for key, variable in own.items():
-            variable.assign(store[key])
+        for variable in self._own():
+            variable.assign(store[variable.name])
+
+    def _own(self) -> list[Any]:
+        return [self.kernel, self.bias, self.reach, self.moving]
 
 
 @keras.saving.register_keras_serializable(package="keras_bottleneck")

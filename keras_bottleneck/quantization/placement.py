@@ -85,7 +85,9 @@ RULES: dict[type, Choice] = {
 }
 
 # Bare operations have no public classes, only names.
-OPERATION_RULES = {name: Rule.PASS for name in ("Pad", "Reshape", "Transpose", "Squeeze", "ExpandDims")}
+OPERATION_RULES = {
+    name: Rule.PASS for name in ("Pad", "Reshape", "Transpose", "Squeeze", "ExpandDims")
+}
 
 
 def rule_of(operation: Any) -> Rule | None:

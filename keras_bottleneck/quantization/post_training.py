@@ -6,17 +6,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import checks, graph, keras_private, samples
+from keras_bottleneck import checks, samples
 from keras_bottleneck.graph.rebuild import functional
-from keras_bottleneck.quantization.calibrators import CALIBRATORS, calibrate, nudged
+from keras_bottleneck.quantization.calibrators import CALIBRATORS, calibrate
 from keras_bottleneck.quantization.equalization import equalize as equalized
 from keras_bottleneck.quantization.histogram import Histogram
 from keras_bottleneck.quantization.insertion import Insertion
-from keras_bottleneck.quantization.kernels import QuantizedKernel
 from keras_bottleneck.quantization.observation import observe_histograms
 from keras_bottleneck.quantization.placement import FIXED_RANGES, Placement
 from keras_bottleneck.quantization.primitive import primitive
-from keras_bottleneck.quantization.quantizers import FakeQuantize
 from keras_bottleneck.quantization.reconstruction import reconstruct
 
 Array = np.ndarray[Any, Any]
@@ -34,7 +32,7 @@ def quantize(
     skip: Sequence[str] | str = (),
     images: int = 512,
 ) -> keras.Model:
-    """x"""
+    """X"""
     network = functional(model)
     checks.one_of("calibrator", calibrator, CALIBRATORS)
     checks.one_of("rounding", rounding, ROUNDINGS)
@@ -61,7 +59,9 @@ def _calibrate(insertion: Insertion, images: Array, calibrator: str) -> None:
     inputs = {placement.group(tensor) for tensor in placement.model.inputs}
     for group, quantizer in insertion.quantizers.items():
         if quantizer.fixed:
-            low, high = next(FIXED_RANGES[r] for k, r in placement.fixed.items() if placement._root(k) == group)
+            low, high = next(
+                FIXED_RANGES[r] for k, r in placement.fixed.items() if placement._root(k) == group
+            )
         elif group in inputs:
             low, high = _pixels(merged[group])
         else:

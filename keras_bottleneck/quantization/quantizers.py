@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_bottleneck import checks
+from keras_bottleneck import checks, keras_private
 from keras_bottleneck.quantization.fake_quant import fake_quant, step_of
 
 
@@ -34,6 +34,9 @@ class FakeQuantize(keras.layers.Layer):
         >>> float(keras.ops.max(values)) < 1.01
         True
     """
+
+    # Up to rounding: what looks for a model's last layer looks further.
+    passes_values_on = True
 
     def __init__(self, momentum: float = 0.99, fixed: bool = False, **kwargs: Any) -> None:
         # Ranges stay in full precision when the network around computes in half.
@@ -79,3 +82,8 @@ class FakeQuantize(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "momentum": self.momentum, "fixed": self.fixed}
+
+
+def is_quantized(model: keras.Model) -> bool:
+    """Whether `model` came from `quantize`."""
+    return any(isinstance(layer, FakeQuantize) for layer in keras_private.sublayers(model))

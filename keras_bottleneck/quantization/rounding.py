@@ -6,9 +6,10 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-# Part of the mean square of the inputs that holds the solution near the trained kernel: the
-# images are few, and directions that they hardly show must not be fitted to them.
-DAMPING = 0.03
+# Parts of the inputs' mean power that hold a solution near the trained kernel: the images are
+# few, and directions that they hardly show must not be fitted to them.
+FITTING = 3.0
+ROUNDING = 0.3
 # Columns whose errors are carried to all later ones together.
 BLOCK = 64
 # Reaches that are tried, as parts of the one that clips nothing.
@@ -27,7 +28,7 @@ def fit(moment: Array, cross: Array, kernel: Array) -> Array:
         cross: Mean of x y^T without their means, (inputs, outputs).
         kernel: (inputs, outputs).
     """
-    ridge = _ridge(moment)
+    ridge = _ridge(moment, FITTING)
     return np.linalg.solve(moment + ridge, cross + ridge @ kernel)
 
 
@@ -59,7 +60,7 @@ def adaptive_rounding(moment: Array, kernel: Array, reach: Array) -> Array:
     Source: Frantar et al. 2022, "GPTQ", section 3, with columns in order of falling power.
     """
     order = np.argsort(-np.diag(moment), kind="stable")
-    damped = (moment + _ridge(moment))[np.ix_(order, order)]
+    damped = (moment + _ridge(moment, ROUNDING))[np.ix_(order, order)]
     factor = np.linalg.cholesky(np.linalg.inv(damped)).T
     left = kernel[order].astype(np.float64)
     step = reach / CODES
@@ -78,6 +79,6 @@ def adaptive_rounding(moment: Array, kernel: Array, reach: Array) -> Array:
     return result
 
 
-def _ridge(moment: Array) -> Array:
-    power = np.diag(moment)
-    return np.diag(np.full(len(power), DAMPING * power.mean() + 1e-12))
+def _ridge(moment: Array, part: float) -> Array:
+    power = np.trace(moment) / len(moment)
+    return np.eye(len(moment)) * (part * power + 1e-12)

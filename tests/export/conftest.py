@@ -64,7 +64,7 @@ def exported(network, samples, tmp_path_factory):
     report = kb.export_model(
         network,
         folder,
-        list(kb.export.FORMATS),
+        list(kb.export.FLOAT_FORMATS),
         labels=[f"class {index}" for index in range(CLASSES)],
         preprocessing=kb.Preprocessing(IMAGE[:2]),
         verify=samples,

@@ -6,7 +6,8 @@ import pytest
 from keras import layers
 
 import keras_bottleneck as kb
-from keras_bottleneck.export.inference import TRAINING_ONLY, inference_model
+from keras_bottleneck.export.inference import inference_model
+from keras_bottleneck.graph.training_only import TRAINING_ONLY
 
 FORMATS = ("saved_model", "tflite", "onnx")
 
