@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_bottleneck import checks
-from keras_bottleneck.export.printing import Printable
+from keras_bottleneck.printing import Printable
 
 # Weights left behind as variables: LiteRT's delegates read garbage from them.
 VARIABLES = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")

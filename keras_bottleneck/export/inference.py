@@ -7,6 +7,7 @@ import keras
 
 from keras_bottleneck import checks, graph, keras_private
 from keras_bottleneck.export.grouped_conv import GroupedConv2D
+from keras_bottleneck.graph.cast import half_precision
 from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
@@ -34,9 +35,7 @@ def float32_model(model: keras.Model) -> keras.Model:
             "`model` must have one input (batch, height, width, channels) and one output. "
             f"Received: model={model.name!r} with inputs and outputs {shapes}"
         )
-    precisions = {layer.compute_dtype for layer in keras_private.sublayers(found)}
-    half = precisions & {"float16", "bfloat16"}
-    return graph.cast(model, "float32") if half else model
+    return graph.cast(model, "float32") if half_precision(found) else model
 
 
 def inference_model(model: keras.Model, input_shape: tuple[int | None, ...]) -> keras.Model:
@@ -58,7 +57,7 @@ class _Exportable:
 
     def __init__(self) -> None:
         self.copies = Copies()
-        self.kernels: Counter[str] = Counter()
+        self.uses: Counter[str] = Counter()
 
     def visit(self, call: Call, args: Any, kwargs: Any) -> Any:
         operation = call.operation
@@ -71,18 +70,19 @@ class _Exportable:
 
     def _own_kernel(self, layer: QuantizedKernel, args: Any, kwargs: Any) -> Any:
         """A copy for this call alone: converters leave a kernel with two readers in float."""
-        self.kernels[layer.name] += 1
-        number = self.kernels[layer.name]
-        name = layer.name if number == 1 else f"{layer.name}_call{number}"
-        return copied(layer, args, kwargs, name=f"{INPUT_NAME}_1" if name == INPUT_NAME else name)[
-            1
-        ]
+        self.uses[layer.name] += 1
+        number = self.uses[layer.name]
+        name = _free(layer.name) if number == 1 else f"{layer.name}_call{number}"
+        return copied(layer, args, kwargs, name=name)[1]
 
 
 def _renamed(operation: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    # The name of the new input may be that of one of the user's layers.
-    taken = operation.name == INPUT_NAME
-    return copied(operation, args, kwargs, name=f"{INPUT_NAME}_1" if taken else operation.name)
+    return copied(operation, args, kwargs, name=_free(operation.name))
+
+
+def _free(name: str) -> str:
+    """`name`, unless the new input is called so."""
+    return f"{name}_1" if name == INPUT_NAME else name
 
 
 def _plainly_grouped(conv: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:

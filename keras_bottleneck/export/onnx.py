@@ -28,9 +28,8 @@ def write_int8(source: Source, path: Path) -> None:
     """Write `source`, a quantized model, with int8 kernels, int32 biases and 8-bit activations."""
     import onnx
 
-    kernels = [
-        _kernel(layer) for layer in source.model.layers if isinstance(layer, QuantizedKernel)
-    ]
+    layers = [layer for layer in source.model.layers if isinstance(layer, QuantizedKernel)]
+    kernels = [_kernel(layer) for layer in layers]
     onnx.save(_converted(source, lambda proto: qdq.rewrite(proto, kernels)), str(path))
 
 

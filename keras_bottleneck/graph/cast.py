@@ -1,8 +1,19 @@
 """The same network in another precision."""
 
+from typing import Any
+
 import keras
 
+from keras_bottleneck import keras_private
 from keras_bottleneck.graph.flatten import flat_copy
+
+
+def half_precision(model: keras.Model) -> Any:
+    """The dtype policy of the first layer that computes in half precision; None without one."""
+    for layer in keras_private.sublayers(model):
+        if layer.compute_dtype in ("float16", "bfloat16"):
+            return layer.dtype_policy
+    return None
 
 
 def cast(model: keras.Model, dtype: str = "float32") -> keras.Model:

@@ -30,7 +30,7 @@ class Pair:
     ceiling: float
 
 
-def equalize(placement: Placement, images: Array) -> None:
+def equalize_channels(placement: Placement, images: Array) -> None:
     """Scale the channels between consecutive layers, in place; what the network computes stays.
 
     A positive factor in the outputs of one layer passes a ReLU and is divided out of the inputs

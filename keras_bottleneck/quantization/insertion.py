@@ -76,10 +76,9 @@ class Insertion:
 
     def _quantized(self, group: int, old: Any, new: Any) -> Any:
         if group not in self.quantizers:
-            fixed = self.placement.fixed.get(id(old))
+            fixed = self.placement.fixed_range(group)
             name = f"{keras_private.maker(old).name}_quant"
-            layer = FakeQuantize(name=name, fixed=fixed is not None)
-            self.quantizers[group] = layer
+            self.quantizers[group] = FakeQuantize(name=name, fixed=fixed is not None)
         rounded, step = self.quantizers[group](new)
         self._steps[rounded] = step
         self.original[rounded] = old

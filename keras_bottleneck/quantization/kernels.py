@@ -20,11 +20,21 @@ SMALLEST_REACH = 1e-8
 class QuantizedKernel(keras.layers.Layer):
     """What quantized layers share: each is called with its input and the step of that input.
 
-    `reach` is the largest value that the int8 kernel holds: one for each output channel, or a
-    scalar where `KERNEL_AXIS` is None. Its step is `reach / 127`.
+    `reach` is the largest value that the int8 kernel holds: one for each output channel where
+    the converter can take that, else a scalar. Its step is `reach / 127`.
+
+    Attributes:
+        CHANNEL_AXIS: The axis of the kernel that counts output channels.
+        PER_CHANNEL: Whether each of them has a reach of its own.
     """
 
-    KERNEL_AXIS: int | None = -1
+    CHANNEL_AXIS = -1
+    PER_CHANNEL = True
+
+    @property
+    def kernel_axis(self) -> int | None:
+        """The axis of the kernel with a scale for each index; None for one scale."""
+        return self.CHANNEL_AXIS if self.PER_CHANNEL else None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # The grids stay in full precision when the network around computes in half.
@@ -33,9 +43,8 @@ class QuantizedKernel(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of `input_shape`."""
         super().build(input_shape)
-        axis = self.KERNEL_AXIS
         self.reach = self.add_weight(
-            shape=() if axis is None else (self.kernel.shape[axis],),
+            shape=(self.kernel.shape[self.CHANNEL_AXIS],) if self.PER_CHANNEL else (),
             initializer="ones",
             dtype="float32",
             trainable=False,
@@ -60,7 +69,7 @@ class QuantizedKernel(keras.layers.Layer):
 
     def quantized_kernel(self) -> Any:
         """The kernel on its int8 grid, as float32."""
-        return fake_quant_kernel(self.kernel, self.reach, self.KERNEL_AXIS)
+        return fake_quant_kernel(self.kernel, self.reach, self.kernel_axis)
 
     def quantized_bias(self, input_step: Any) -> Any:
         """The bias on its int32 grid, as float32."""
@@ -75,10 +84,11 @@ class QuantizedKernel(keras.layers.Layer):
 
     def full_reach(self, input_step: Any) -> Any:
         """The reach that clips neither kernel nor bias."""
-        axis = self.KERNEL_AXIS
         rank = len(self.kernel.shape)
-        others = None if axis is None else [i for i in range(rank) if i != axis % rank]
-        largest = keras.ops.max(keras.ops.abs(self.kernel), axis=others)
+        others = [i for i in range(rank) if i != self.CHANNEL_AXIS % rank]
+        largest = keras.ops.max(
+            keras.ops.abs(self.kernel), axis=others if self.PER_CHANNEL else None
+        )
         return keras.ops.maximum(largest, self.bias_floor(input_step))
 
     def bias_floor(self, input_step: Any) -> Any:
@@ -88,7 +98,7 @@ class QuantizedKernel(keras.layers.Layer):
         converter rescales the kernel in its own way.
         """
         bias = keras.ops.abs(self.bias)
-        largest = bias if self.KERNEL_AXIS is not None else keras.ops.max(bias)
+        largest = bias if self.PER_CHANNEL else keras.ops.max(bias)
         floor = largest * (KERNEL_CODES / ROOM_FOR_BIAS) / input_step
         return keras.ops.maximum(floor, SMALLEST_REACH)
 
@@ -123,7 +133,7 @@ class QuantizedConv2D(QuantizedKernel, keras.layers.Conv2D):
 class QuantizedDepthwiseConv2D(QuantizedKernel, keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D`, per channel."""
 
-    KERNEL_AXIS = 2
+    CHANNEL_AXIS = 2
 
     def linear(self, x: Any, kernel: Any) -> Any:
         """The depthwise convolution."""
@@ -136,7 +146,8 @@ class QuantizedDepthwiseConv2D(QuantizedKernel, keras.layers.DepthwiseConv2D):
 class QuantizedConv2DTranspose(QuantizedKernel, keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose`, per tensor: the converter takes no other."""
 
-    KERNEL_AXIS = None
+    CHANNEL_AXIS = 2
+    PER_CHANNEL = False
 
     def linear(self, x: Any, kernel: Any) -> Any:
         """The transposed convolution."""
@@ -154,7 +165,7 @@ class QuantizedConv2DTranspose(QuantizedKernel, keras.layers.Conv2DTranspose):
 class QuantizedDense(QuantizedKernel, keras.layers.Dense):
     """`keras.layers.Dense`, per tensor: the converter takes no other."""
 
-    KERNEL_AXIS = None
+    PER_CHANNEL = False
 
     def linear(self, x: Any, kernel: Any) -> Any:
         """The matrix product."""

@@ -85,9 +85,7 @@ RULES: dict[type, Choice] = {
 }
 
 # Bare operations have no public classes, only names.
-OPERATION_RULES = {
-    name: Rule.PASS for name in ("Pad", "Reshape", "Transpose", "Squeeze", "ExpandDims")
-}
+OPERATION_RULES = dict.fromkeys(("Pad", "Reshape", "Transpose", "Squeeze", "ExpandDims"), Rule.PASS)
 
 
 def rule_of(operation: Any) -> Rule | None:
@@ -127,7 +125,7 @@ class Placement:
             self.readers[id(output)].append(None)
         self.rounded: set[int] = set()
         self._parents: dict[int, int] = {}
-        self.fixed: dict[int, Rule] = {}
+        self._fixed: dict[int, tuple[float, float]] = {}
         self._place()
 
     def rule(self, call: Call) -> Rule | None:
@@ -137,6 +135,22 @@ class Placement:
     def group(self, tensor: Any) -> int:
         """The same number for all tensors that share a range."""
         return self._root(id(tensor))
+
+    def fixed_range(self, group: int) -> tuple[float, float] | None:
+        """The range of a group that no calibration moves; None for any other."""
+        return self._fixed.get(group)
+
+    @property
+    def rounded_tensors(self) -> list[Any]:
+        """The tensors behind which a quantizer goes, in order."""
+        made = [tensor for call in self.calls for tensor in call.outputs]
+        return [one for one in (*self.model.inputs, *made) if id(one) in self.rounded]
+
+    @property
+    def names_in_float(self) -> tuple[str, ...]:
+        """The names of the layers that stay in float, in order."""
+        names = [c.operation.name for c in self.calls if id(c.operation) in self.in_float]
+        return tuple(dict.fromkeys(names))
 
     def _skipped(self, skip: Sequence[str] | str) -> set[int]:
         unsupported = [call for call in self.calls if rule_of(call.operation) is None]
@@ -183,7 +197,7 @@ class Placement:
             elif not (rule in (Rule.KERNEL, Rule.SUM) and self._clipped_next(output)):
                 self.rounded.add(id(output))
             if rule in FIXED_RANGES:
-                self.fixed[id(output)] = rule
+                self._fixed[id(output)] = FIXED_RANGES[rule]
 
     def _read_in_int8(self, tensor: Any) -> bool:
         calls = [call for call in self.readers[id(tensor)] if call is not None]
@@ -196,7 +210,7 @@ class Placement:
     def _join(self, call: Call) -> None:
         """One range for what is concatenated; a fixed one keeps its own."""
         for tensor in call.inputs:
-            if self.group(tensor) not in {self._root(key) for key in self.fixed}:
+            if self.group(tensor) not in self._fixed:
                 self._unite(tensor, call.outputs[0])
 
     def _root(self, key: int) -> int:

@@ -6,8 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import keras_private
-from keras_bottleneck.graph import fold
+from keras_bottleneck import graph, keras_private
 from keras_bottleneck.graph.rebuild import Copies, TensorMap, copied, rebuild
 from keras_bottleneck.keras_private import Call
 
@@ -47,7 +46,7 @@ def primitive(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: If `model` is subclassed or has no input shape yet.
     """
-    return rebuild(fold(model), _Primitives().visit)
+    return rebuild(graph.fold(model), _Primitives().visit)
 
 
 class _Primitives:
