@@ -2,14 +2,16 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
-from keras_bottleneck import runtime
+from keras_bottleneck import keras_private, runtime
 from keras_bottleneck.export.formats import Format
 from keras_bottleneck.export.source import Source
 from keras_bottleneck.export.verify import Array
+from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 
 SAMPLES = 2
 
@@ -25,20 +27,23 @@ def first_divergent_layer(model: keras.Model, form: Format, inputs: Array) -> st
         form: The artifact's format.
         inputs: Model inputs (N, height, width, channels); the first two are run.
     """
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    calls = list(keras_private.calls(model))
+    if is_quantized(model):
+        # What is between two quantizers has no tensor of its own in the artifact.
+        calls = [call for call in calls if isinstance(call.operation, FakeQuantize)]
     wrong: str | None = None
-    low, high = 0, len(layers)
+    low, high = 0, len(calls)
     while low < high:
         middle = (low + high) // 2
-        if _diverges(model, layers[middle], form, inputs[:SAMPLES]):
-            wrong, high = layers[middle].name, middle
+        if _diverges(model, calls[middle].outputs[0], form, inputs[:SAMPLES]):
+            wrong, high = calls[middle].operation.name, middle
         else:
             low = middle + 1
     return wrong
 
 
-def _diverges(model: keras.Model, layer: keras.layers.Layer, form: Format, inputs: Array) -> bool:
-    part = keras.Model(model.inputs[0], layer.output, name="part")
+def _diverges(model: keras.Model, tensor: Any, form: Format, inputs: Array) -> bool:
+    part = keras.Model(model.inputs[0], tensor, name="part")
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / form.file_name.format(name=part.name)
         form.write(Source(part, "features", Path(scratch)), path)

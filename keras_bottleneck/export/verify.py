@@ -117,14 +117,18 @@ def difference(outputs: Array, reference: Array, output_name: str) -> float:
 
 
 def noise(outputs: Array, reference: Array, output_name: str) -> float:
-    """The root mean square of the difference, as a part of that of the reference.
+    """The root mean square distance of a sample's outputs from the reference.
 
+    Absolute for probabilities, as a part of the root mean square of the reference otherwise.
     Outputs that are not finite, or of another shape, differ by infinity.
     """
     if outputs.shape != reference.shape or not np.isfinite(outputs).all():
         return float("inf")
-    power = max(float(np.mean(reference**2, dtype=np.float64)), 1e-30)
-    return float(np.sqrt(np.mean((outputs - reference) ** 2, dtype=np.float64) / power))
+    count = len(reference)
+    distance = np.sum((outputs - reference) ** 2, dtype=np.float64) / count
+    power = np.sum(reference**2, dtype=np.float64) / count
+    scale = 1.0 if output_name == "probabilities" else max(float(power), 1e-30)
+    return float(np.sqrt(distance / scale))
 
 
 def compare(

@@ -5,30 +5,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_bottleneck import checks, graph, samples
 from keras_bottleneck.graph.cast import half_precision
-from keras_bottleneck.graph.rebuild import functional
-from keras_bottleneck.quantization.calibrators import CALIBRATORS, calibrate
-from keras_bottleneck.quantization.equalization import equalize_channels
-from keras_bottleneck.quantization.histogram import Histogram
-from keras_bottleneck.quantization.insertion import Insertion
-from keras_bottleneck.quantization.observation import observe_histograms
+from keras_bottleneck.quantization.accuracy import keep
+from keras_bottleneck.quantization.calibration import Options, calibrated
+from keras_bottleneck.quantization.calibrators import CALIBRATORS
 from keras_bottleneck.quantization.placement import Placement
 from keras_bottleneck.quantization.primitive import primitive
-from keras_bottleneck.quantization.quantizers import is_quantized
-from keras_bottleneck.quantization.reconstruction import reconstruct
-from keras_bottleneck.quantization.report import Kernel, QuantizationReport, Range
-
-Array = np.ndarray[Any, Any]
+from keras_bottleneck.quantization.quantizers import checked_float_model
+from keras_bottleneck.training.outputs import class_count
 
 ROUNDINGS = ("nearest", "adaptive")
 ENOUGH_IMAGES = 100
-# Inputs between 0 and 255 that pass half of that are pixels as they come from a file.
-PIXELS = (0.0, 255.0)
-# A kernel this much smaller than the largest of its layer does nothing.
-DEAD = 1e-6
 
 
 def quantize(
@@ -40,6 +29,7 @@ def quantize(
     bias_correction: bool = True,
     rounding: str = "nearest",
     skip: Sequence[str] | str = (),
+    keep_accuracy: float | None = None,
     images: int = 512,
 ) -> keras.Model:
     """A Keras model that computes what int8 runtimes compute.
@@ -64,6 +54,9 @@ def quantize(
             more calibration time; worth it from some fifty images on.
         skip: Names of layers, or of blocks, to leave in float; `"unsupported"` for those that
             int8 runtimes do not have.
+        keep_accuracy: The part of top-1 accuracy that may be lost on the calibration images, such
+            as 0.005; layers are left in float, the most sensitive first, until no more is lost.
+            Where the images have no labels, what the float model answers is taken for true.
         images: How many calibration images are used at the most.
 
     Returns:
@@ -86,91 +79,30 @@ def quantize(
         >>> quantized.quantization_report.images
         100
     """
-    network = _checked_model(model)
-    checks.one_of("calibrator", calibrator, CALIBRATORS)
-    checks.one_of("rounding", rounding, ROUNDINGS)
-    checks.boolean("equalize", equalize)
-    checks.boolean("bias_correction", bias_correction)
+    network = checked_float_model(model)
+    options = Options(
+        calibrator=checks.one_of("calibrator", calibrator, CALIBRATORS),
+        equalize=checks.boolean("equalize", equalize),
+        bias_correction=checks.boolean("bias_correction", bias_correction),
+        rounding=checks.one_of("rounding", rounding, ROUNDINGS),
+    )
     limit = checks.integer("images", images)
+    if keep_accuracy is not None:
+        checks.number("keep_accuracy", keep_accuracy, 0.0, 1.0)
+        class_count(network)
     policy = half_precision(network)
-    placement = Placement(primitive(graph.cast(network) if policy else network), skip)
-    found, _ = samples.read("calibration", calibration, network.inputs[0].shape, limit)
+    exact = graph.cast(network) if policy else network
+    placement = Placement(primitive(exact), skip)
+    found, labels = samples.read("calibration", calibration, network.inputs[0].shape, limit)
     if len(found) < ENOUGH_IMAGES:
         warnings.warn(
             f"quantize calibrates on {len(found)} images: ranges are better from "
             f"{ENOUGH_IMAGES} on.",
             stacklevel=2,
         )
-    if equalize:
-        equalize_channels(placement, found)
-    insertion = Insertion(placement)
-    ranges = _calibrate(insertion, found, calibrator)
-    noise = reconstruct(insertion, found, rounding == "adaptive", bias_correction)
+    insertion, report = calibrated(placement, found, options)
+    if keep_accuracy is not None:
+        insertion, report = keep(exact, insertion, report, found, labels, options, keep_accuracy)
     result = graph.cast(insertion.model, policy) if policy else insertion.model
-    result.quantization_report = QuantizationReport(
-        images=len(found),
-        ranges=ranges,
-        kernels=tuple(_described(layer, sqnr) for layer, sqnr in noise),
-        in_float=placement.names_in_float,
-    )
+    result.quantization_report = report
     return result
-
-
-def _checked_model(model: Any) -> keras.Model:
-    network = functional(model)
-    if is_quantized(network):
-        raise ValueError(
-            f"`model` must be a float model. Received: model={network.name!r}, which is quantized"
-        )
-    shapes = [tensor.shape for tensor in network.inputs]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] is None:
-        raise ValueError(
-            "`model` must have one input (batch, height, width, channels). "
-            f"Received: model={network.name!r} with inputs {shapes}"
-        )
-    return network
-
-
-def _calibrate(insertion: Insertion, images: Array, calibrator: str) -> tuple[Range, ...]:
-    """Set the range of every quantizer."""
-    placement = insertion.placement
-    tensors = placement.rounded_tensors
-    merged: dict[int, Histogram] = {}
-    for tensor, seen in zip(
-        tensors, observe_histograms(placement.model, tensors, images), strict=True
-    ):
-        group = placement.group(tensor)
-        merged[group] = merged[group].merge(seen) if group in merged else seen
-    first = placement.group(placement.model.inputs[0])
-    ranges = []
-    for group, quantizer in insertion.quantizers.items():
-        seen = merged[group]
-        found = placement.fixed_range(group)
-        if found is None and group == first:
-            found = _input_range(seen)
-        low, high = found or calibrate(seen, calibrator)
-        quantizer.set_range(low, high)
-        ranges.append(Range(quantizer.name, low, high, _outside(seen, low, high)))
-    return tuple(ranges)
-
-
-def _input_range(seen: Histogram) -> tuple[float, float]:
-    """The whole range of what the model takes: a picture's black and white are no outliers."""
-    low, high = PIXELS
-    pixels = seen.minimum >= low and high / 2 < seen.maximum <= high
-    return PIXELS if pixels else calibrate(seen, "minmax")
-
-
-def _outside(seen: Histogram, low: float, high: float) -> float:
-    """The part of the values that is more than half a step outside of the range."""
-    half = (high - low) / 255 / 2
-    values, counts = seen.values, seen.counts
-    outside = (values < low - half) | (values > high + half)
-    return float(counts[outside].sum() / seen.count)
-
-
-def _described(layer: Any, sqnr: float) -> Kernel:
-    kernel = np.abs(keras.ops.convert_to_numpy(layer.kernel))
-    others = tuple(i for i in range(kernel.ndim) if i != layer.CHANNEL_AXIS % kernel.ndim)
-    largest = kernel.max(others)
-    return Kernel(layer.name, len(largest), int(np.sum(largest <= DEAD * largest.max())), sqnr)

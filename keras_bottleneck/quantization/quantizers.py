@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks, keras_private
+from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.quantization.fake_quant import fake_quant, step_of
 
 
@@ -87,3 +88,23 @@ class FakeQuantize(keras.layers.Layer):
 def is_quantized(model: keras.Model) -> bool:
     """Whether `model` came from `quantize`."""
     return any(isinstance(layer, FakeQuantize) for layer in keras_private.sublayers(model))
+
+
+def checked_float_model(model: Any) -> keras.Model:
+    """`model` as a functional one, if it is a float model of images.
+
+    Raises:
+        ValueError: If it is not, or is subclassed or has no input shape yet.
+    """
+    network = functional(model)
+    if is_quantized(network):
+        raise ValueError(
+            f"`model` must be a float model. Received: model={network.name!r}, which is quantized"
+        )
+    shapes = [tensor.shape for tensor in network.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] is None:
+        raise ValueError(
+            "`model` must have one input (batch, height, width, channels). "
+            f"Received: model={network.name!r} with inputs {shapes}"
+        )
+    return network

@@ -1,0 +1,65 @@
+"""Layers left in float until a quantized model answers as well as is asked for."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck.quantization.calibration import Options, calibrated
+from keras_bottleneck.quantization.insertion import Insertion
+from keras_bottleneck.quantization.observation import activations
+from keras_bottleneck.quantization.placement import Placement
+from keras_bottleneck.quantization.primitive import primitive
+from keras_bottleneck.quantization.report import QuantizationReport
+from keras_bottleneck.quantization.sensitivity import measured
+
+Array = np.ndarray[Any, Any]
+
+# Images that the sensitivity of the layers is measured on.
+SENSITIVITY_IMAGES = 16
+
+
+def keep(
+    model: keras.Model,
+    insertion: Insertion,
+    report: QuantizationReport,
+    images: Array,
+    labels: Array | None,
+    options: Options,
+    loss: float,
+) -> tuple[Insertion, QuantizationReport]:
+    """A calibrated model that loses no more than `loss` of the float model's accuracy.
+
+    One, two, four, ... of the most sensitive layers are left in float.
+
+    Args:
+        model: The float model.
+        insertion: The quantized model, calibrated.
+        report: What its calibration measured.
+        images: (N, height, width, channels).
+        labels: (N,) class indices; None to take the float model's answers for them.
+        options: How to calibrate.
+        loss: Part of the accuracy that may be lost, from 0 to 1.
+    """
+    answers = _answers(model, images)
+    truth = answers if labels is None else labels
+    wanted = np.mean(answers == truth) - loss
+    first = report.in_float
+    ranking: tuple[str, ...] = ()
+    kept = 0
+    while np.mean(_answers(insertion.model, images) == truth) < wanted:
+        if not ranking:
+            seen = measured(insertion, images[:SENSITIVITY_IMAGES])
+            ranking = seen.worst(len(seen.layers))
+        kept = min(max(1, 2 * kept), len(ranking))
+        skip = (*first, *ranking[:kept])
+        insertion, report = calibrated(Placement(primitive(model), skip), images, options)
+        if kept == len(ranking):
+            break
+    return insertion, report
+
+
+def _answers(model: keras.Model, images: Array) -> Array:
+    """The top-1 class of each image, (N,)."""
+    found = activations(model, model.outputs, images, "evaluate")
+    return np.concatenate([outputs.argmax(-1) for (outputs,) in found])

@@ -1,0 +1,194 @@
+"""Which layers lose how much by being quantized."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck import checks, graph, keras_private, samples
+from keras_bottleneck.graph.cast import half_precision
+from keras_bottleneck.keras_private import Call
+from keras_bottleneck.printing import Printable
+from keras_bottleneck.progress import track
+from keras_bottleneck.quantization.calibration import Options, calibrated
+from keras_bottleneck.quantization.fake_quant import step_of
+from keras_bottleneck.quantization.insertion import Insertion
+from keras_bottleneck.quantization.kernels import QuantizedKernel
+from keras_bottleneck.quantization.placement import Placement
+from keras_bottleneck.quantization.primitive import primitive
+from keras_bottleneck.quantization.quantizers import FakeQuantize, checked_float_model
+from keras_bottleneck.quantization.reconstruction import sqnr
+
+Array = np.ndarray[Any, Any]
+
+ROWS = 20
+BAR_INCHES = 0.22
+
+
+@dataclass(frozen=True)
+class Sensitivity(Printable):
+    """What each layer's quantization alone does to the output; printing it shows a table.
+
+    Attributes:
+        images: How many images it was measured on.
+        layers: Names of the layers with kernels and the ratio of signal to noise of the model's
+            output in dB where that layer alone is quantized, the most sensitive first.
+        whole: The same where all are.
+    """
+
+    images: int
+    layers: tuple[tuple[str, float], ...]
+    whole: float
+
+    def worst(self, count: int) -> tuple[str, ...]:
+        """The names of the `count` most sensitive layers, as `quantize` takes them in `skip`."""
+        count = checks.integer("count", count, minimum=0)
+        return tuple(name for name, _ in self.layers[:count])
+
+    def layers_to_keep(self, wanted: float) -> tuple[str, ...]:
+        """The fewest layers to leave in float for an output with `wanted` dB.
+
+        The noise of the layers is taken to add up. Layers kept in float can equally be computed
+        with 16-bit activations, whose noise is 48 dB lower.
+
+        Args:
+            wanted: The ratio of signal to noise in dB.
+        """
+        noise = [10 ** (-ratio / 10) for _, ratio in self.layers]
+        allowed = 10 ** (-checks.number("wanted", wanted) / 10)
+        left = [sum(noise[kept:]) for kept in range(len(noise) + 1)]
+        return self.worst(next(kept for kept, power in enumerate(left) if power <= allowed))
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the layers as bars, the most sensitive first, into a picture at `path`.
+
+        Returns:
+            The path.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        from matplotlib.figure import Figure
+
+        names = [name for name, _ in self.layers][::-1]
+        figure = Figure(figsize=(8, 1.5 + BAR_INCHES * len(names)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(names, [ratio for _, ratio in self.layers][::-1], color="#4878a8")
+        axes.axvline(self.whole, color="#c04040", label=f"all quantized: {self.whole:.1f} dB")
+        axes.set_xlabel("SQNR of the output with this layer alone quantized, dB")
+        axes.set_title("Short bars: layers that lose most")
+        axes.margins(y=0.01)
+        axes.tick_params(axis="y", labelsize=7)
+        axes.legend(loc="lower right")
+        figure.savefig(path, dpi=120)
+        return Path(path)
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        table = Table(title=f"Sensitivity to int8, on {self.images} images")
+        table.add_column("layer quantized alone")
+        table.add_column("SQNR of the output", justify="right")
+        for name, ratio in self.layers[:ROWS]:
+            table.add_row(name, f"{ratio:.1f} dB")
+        if len(self.layers) > ROWS:
+            table.add_row(f"{len(self.layers) - ROWS} more", "above")
+        table.add_section()
+        table.add_row("all layers", f"{self.whole:.1f} dB")
+        return table
+
+
+def sensitivity(model: keras.Model, data: Any, *, images: int = 16) -> Sensitivity:
+    """Quantize each layer of `model` alone, and measure the noise in the output.
+
+    A layer's part is its kernel, its bias and the rounding of its output.
+
+    Args:
+        model: A float model, as for `quantize`; it stays untouched.
+        data: Images, as `quantize` takes them for calibration.
+        images: How many of them are used at the most; the time grows with images and layers.
+
+    Returns:
+        A `Sensitivity`: print it, `plot` it, or ask it for `layers_to_keep`.
+
+    Raises:
+        ValueError: For a wrong argument, as `quantize` does.
+
+    Example:
+        >>> from keras_bottleneck.models import ResNet
+        >>> model = ResNet("basic", (1,), filters=(8,), stem="cifar", input_shape=(16, 16, 3))
+        >>> noise = np.random.default_rng(0).normal(size=(8, 16, 16, 3))
+        >>> len(sensitivity(model, noise).layers)
+        4
+    """
+    network = checked_float_model(model)
+    network = graph.cast(network) if half_precision(network) else network
+    limit = checks.integer("images", images)
+    placement = Placement(primitive(network))
+    found, _ = samples.read("data", data, network.inputs[0].shape, limit)
+    insertion, _ = calibrated(placement, found, Options())
+    return measured(insertion, found)
+
+
+def measured(insertion: Insertion, images: Array) -> Sensitivity:
+    """The sensitivity of the layers of a calibrated model."""
+    layers = list(dict.fromkeys(_kernels(insertion.model)))
+    x = keras.ops.convert_to_tensor(images)
+    exact = _outputs(insertion, x, None)
+    ratios = [
+        (layer.name, sqnr(exact, _outputs(insertion, x, layer)))
+        for layer in track(layers, len(layers), "quantize one layer at a time")
+    ]
+    rounded = insertion.model(x, training=False)
+    return Sensitivity(
+        images=len(images),
+        layers=tuple(sorted(ratios, key=lambda pair: pair[1])),
+        whole=sqnr(exact, _joined(keras.tree.flatten(rounded))),
+    )
+
+
+def _kernels(model: keras.Model) -> list[QuantizedKernel]:
+    operations = [call.operation for call in keras_private.calls(model)]
+    return [one for one in operations if isinstance(one, QuantizedKernel)]
+
+
+@dataclass
+class _Value:
+    """A tensor, and whether it comes from the quantized layer without rounding since."""
+
+    tensor: Any
+    fresh: bool = False
+
+
+def _outputs(insertion: Insertion, x: Any, quantized: QuantizedKernel | None) -> Array:
+    """What the network makes of `x` with one layer quantized, or none: all outputs, flat."""
+
+    def visit(call: Call, args: Any, kwargs: Any) -> Any:
+        operation = call.operation
+        if isinstance(operation, FakeQuantize):
+            (value,) = args
+            step = step_of(operation.low, operation.high)
+            return _Value(operation(value.tensor)[0] if value.fresh else value.tensor), step
+        if isinstance(operation, QuantizedKernel):
+            value, step = args
+            if operation is quantized:
+                return _Value(operation(value.tensor, step), fresh=True)
+            return _Value(insertion.sources[id(operation)](value.tensor))
+        values = [one for one in keras.tree.flatten((args, kwargs)) if isinstance(one, _Value)]
+        args, kwargs = keras.tree.map_structure(
+            lambda one: one.tensor if isinstance(one, _Value) else one, (args, kwargs)
+        )
+        made = operation(*args, **kwargs)
+        fresh = any(value.fresh for value in values)
+        return keras.tree.map_structure(lambda tensor: _Value(tensor, fresh), made)
+
+    return _joined(
+        [value.tensor for value in keras_private.replay(insertion.model, [_Value(x)], visit)]
+    )
+
+
+def _joined(outputs: list[Any]) -> Array:
+    arrays = [np.asarray(keras.ops.convert_to_numpy(output)) for output in outputs]
+    return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
