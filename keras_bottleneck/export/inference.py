@@ -6,14 +6,14 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks, graph, keras_private
-from keras_bottleneck.export.grouped_conv import GroupedConv2D
+from keras_bottleneck.export.grouped_conv import PLAIN
 from keras_bottleneck.graph.cast import half_precision
 from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.quantization.kernels import QuantizedKernel
-from keras_bottleneck.quantization.quantizers import FakeQuantize
+from keras_bottleneck.quantization.kernels import QUANTIZED, QuantizedKernel
+from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 
 INPUT_NAME = "image"
 
@@ -49,13 +49,14 @@ def inference_model(model: keras.Model, input_shape: tuple[int | None, ...]) -> 
         A folded functional model whose input is called "image".
     """
     image = keras.Input(batch_shape=input_shape, name=INPUT_NAME)
-    return rebuild(graph.fold(model), _Exportable().visit, [image])
+    return rebuild(graph.fold(model), _Exportable(is_quantized(model)).visit, [image])
 
 
 class _Exportable:
-    """Copies calls, leaving out training's layers and swapping grouped convolutions."""
+    """Copies calls in forms that every converter takes, leaving out training's layers."""
 
-    def __init__(self) -> None:
+    def __init__(self, quantized: bool) -> None:
+        self.quantized = quantized
         self.copies = Copies()
         self.uses: Counter[str] = Counter()
 
@@ -65,31 +66,39 @@ class _Exportable:
             return keras_private.tensors_in(args, kwargs)[0]
         if isinstance(operation, QuantizedKernel):
             return self._own_kernel(operation, args, kwargs)
-        grouped = type(operation) is keras.layers.Conv2D and operation.groups > 1
-        return self.copies.call(operation, args, kwargs, _plainly_grouped if grouped else _renamed)
+        if self.quantized and type(operation) in QUANTIZED:
+            return self.copies.call(operation, args, kwargs, _kept_in_float)
+        return self.copies.call(operation, args, kwargs, _copied)
 
     def _own_kernel(self, layer: QuantizedKernel, args: Any, kwargs: Any) -> Any:
         """A copy for this call alone: converters leave a kernel with two readers in float."""
         self.uses[layer.name] += 1
         number = self.uses[layer.name]
-        name = _free(layer.name) if number == 1 else f"{layer.name}_call{number}"
-        return copied(layer, args, kwargs, name=name)[1]
+        changes = {} if number == 1 else {"name": f"{layer.name}_call{number}"}
+        return _copied(layer, args, kwargs, **changes)[1]
 
 
-def _renamed(operation: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    return copied(operation, args, kwargs, name=_free(operation.name))
-
-
-def _free(name: str) -> str:
-    """`name`, unless the new input is called so."""
-    return f"{name}_1" if name == INPUT_NAME else name
-
-
-def _plainly_grouped(conv: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    copy = GroupedConv2D.from_config(conv.get_config())
+def _copied(operation: Any, args: Any, kwargs: Any, **changes: Any) -> tuple[Any, Any]:
+    # The name of the new input may be that of one of the user's layers.
+    name = f"{INPUT_NAME}_1" if operation.name == INPUT_NAME else operation.name
+    changes = {"name": name, **changes}
+    if type(operation) not in PLAIN or operation.groups == 1:
+        return copied(operation, args, kwargs, **changes)
+    copy = PLAIN[type(operation)].from_config({**operation.get_config(), **changes})
     outputs = copy(*args, **kwargs)
-    copy.set_weights(conv.get_weights())
+    copy.set_weights(operation.get_weights())
     return copy, outputs
+
+
+def _kept_in_float(layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """A layer that was not quantized, with its sign changed twice.
+
+    The TFLite converter quantizes whatever stands between two quantized tensors, with a scale of
+    its own. It has no integer operator for the second change of sign.
+    """
+    negative, output = _copied(layer, args, kwargs)
+    negative.set_weights([-weight for weight in negative.get_weights()])
+    return lambda x: -negative(x), -output
 
 
 def artifact_shape(

@@ -60,8 +60,8 @@ def rewrite(proto: "onnx.ModelProto", kernels: Sequence[Kernel]) -> "onnx.ModelP
         A new graph with the same inputs and outputs.
 
     Raises:
-        ValueError: If a kernel is not in the graph or not on its grid, the input of its layer is
-            not quantized, or a layer with a quantized input has no kernel. Names all of them.
+        ValueError: If a kernel is not in the graph or not on its grid, or the input of its layer
+            is not quantized. Names all of them.
     """
     import onnx
 
@@ -240,9 +240,7 @@ def _store_integers(graph: _Graph, kernels: Sequence[Kernel]) -> None:
         quantized = graph.grid(node.input[0])
         if same and not quantized:
             problems.append(f"the input of {same[0].name!r} is not quantized")
-        elif quantized and not same:
-            problems.append(f"the node {node.name!r} has no kernel")
-        elif quantized and not _store_layer(graph, node, same):
+        elif same and not _store_layer(graph, node, same):
             problems.append(f"the kernel of {same[0].name!r} is not on the grid of its steps")
     lost = [kernel.name for kernel in kernels if kernel.name not in seen]
     problems += [f"the kernel of {name!r} is not in the graph" for name in lost]

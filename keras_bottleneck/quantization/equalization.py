@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 # How far the scales go from the first layer's needs (0) to those of its output (1).
 MIXTURES = np.linspace(0.0, 1.0, 11)
 # Values this much larger than any seen must still pass a ReLU6 whose input was scaled up.
-HEADROOM = 4.0
+HEADROOM = 2.0
 # ... and the gain must be worth the values beyond that, which are lost: a part of the noise.
 WORTH_CLIPPING = 0.25
 LARGEST_SCALE = 1e4

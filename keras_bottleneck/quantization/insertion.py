@@ -1,5 +1,6 @@
 """The quantized network: a primitive one with its kernels replaced and quantizers put in."""
 
+from itertools import chain, count
 from typing import Any
 
 import keras
@@ -77,12 +78,21 @@ class Insertion:
     def _quantized(self, group: int, old: Any, new: Any) -> Any:
         if group not in self.quantizers:
             fixed = self.placement.fixed_range(group)
-            name = f"{keras_private.maker(old).name}_quant"
+            first = old is self.placement.model.inputs[0]
+            maker = "input" if first else keras_private.maker(old).name
+            name = self._unused(f"{maker}_quant")
             self.quantizers[group] = FakeQuantize(name=name, fixed=fixed is not None)
         rounded, step = self.quantizers[group](new)
         self._steps[rounded] = step
         self.original[rounded] = old
         return rounded
+
+    def _unused(self, name: str) -> str:
+        """`name`, or with a number where it is taken: a layer that is called twice has two."""
+        taken = {call.operation.name for call in self.placement.calls}
+        taken.update(quantizer.name for quantizer in self.quantizers.values())
+        numbered = (f"{name}_{number}" for number in count(2))
+        return next(one for one in chain([name], numbered) if one not in taken)
 
     def _kernel(self, layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         copy = QUANTIZED[type(layer)].from_config(layer.get_config())

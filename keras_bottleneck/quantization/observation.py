@@ -34,7 +34,7 @@ def activations(
     if count < len(images):
         batches.append(images[count:])
     for one in track(batches, len(batches), description):
-        found = inside(one, training=False)
+        found = keras.tree.flatten(inside(one, training=False))
         yield [np.asarray(keras.ops.convert_to_numpy(value)) for value in found]
 
 

@@ -81,7 +81,7 @@ class Sensitivity(Printable):
         axes.set_title("Short bars: layers that lose most")
         axes.margins(y=0.01)
         axes.tick_params(axis="y", labelsize=7)
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper right")
         figure.savefig(path, dpi=120)
         return Path(path)
 

@@ -25,9 +25,17 @@ CODES = 255
 BATCH = 10
 # Operators that only move values: where no tensor of Keras's is theirs, they are compared as
 # parts of what reads them.
-MOVING = {"PAD", "PADV2", "RESHAPE", "SQUEEZE", "TRANSPOSE", "STRIDED_SLICE", "EXPAND_DIMS"}
+MOVING = {"PAD", "RESHAPE", "SQUEEZE", "TILE", "TRANSPOSE"}
+# Where the channels of a kernel of Keras are put in TFLite.
+TFLITE_LAYOUT = {
+    "CONV_2D": (3, 0, 1, 2),
+    "DEPTHWISE_CONV_2D": (3, 0, 1, 2),
+    "TRANSPOSE_CONV": (2, 0, 1, 3),
+    "FULLY_CONNECTED": (1, 0),
+}
 
 Grid = namedtuple("Grid", "step zero")
+Integers = namedtuple("Integers", "name kernel_step kernel bias_step bias")
 
 
 @dataclass(eq=False)
@@ -65,9 +73,9 @@ class Node:
 
     @property
     def kernel(self):
-        """The layer whose kernel it is made with, or None."""
-        found = [call.operation for call in self.piece]
-        return next((one for one in found if isinstance(one, QuantizedKernel)), None)
+        """The call of the layer whose kernel it is made with, or None."""
+        found = [call for call in self.piece if isinstance(call.operation, QuantizedKernel)]
+        return found[0] if found else None
 
     def codes(self, values):
         """The int8 codes of float values that lie on the grid."""
@@ -117,6 +125,24 @@ class Comparison:
         order = {id(operator): number for number, operator in enumerate(self.operators)}
         found = [node for node in self.known.values() if node.operator]
         return sorted(found, key=lambda node: order[id(node.operator)])
+
+    def integers(self):
+        """Of each layer with a kernel: what Keras has, and what the TFLite file has."""
+        for node in self.compared:
+            if node.kernel is None:
+                continue
+            layer, source = node.kernel.operation, self.makers[id(node.kernel.inputs[1])].operation
+            input_step = _numpy(step_of(source.low, source.high))
+            kernel_step = _numpy(layer.kernel_step)
+            bias_step = input_step * kernel_step
+            kernel = np.rint(_numpy(layer.quantized_kernel()) / _along(layer, kernel_step))
+            bias = np.rint(_numpy(layer.quantized_bias(input_step)) / bias_step)
+            stored, stored_bias = node.operator.inputs[1], node.operator.inputs[-1]
+            codes = stored.codes.transpose(np.argsort(TFLITE_LAYOUT[node.kind]))
+            yield (
+                Integers(layer.name, kernel_step, kernel, bias_step, bias),
+                Integers(layer.name, stored.step, codes, stored_bias.step, stored_bias.codes),
+            )
 
     def missed(self):
         """What has no counterpart: nodes, and operators that make int8 tensors."""
@@ -227,6 +253,18 @@ def _grid(quantizer):
     low, high = (float(keras.ops.convert_to_numpy(x)) for x in (quantizer.low, quantizer.high))
     step = (high - low) / CODES
     return Grid(step, int(np.clip(np.floor(-low / step + 0.5), 0, CODES)) - 128)
+
+
+def _numpy(tensor):
+    return np.asarray(keras.ops.convert_to_numpy(tensor), np.float64)
+
+
+def _along(layer, steps):
+    """Steps of channels in a shape that broadcasts with the kernel."""
+    shape = [1] * len(layer.kernel.shape)
+    if layer.kernel_axis is not None:
+        shape[layer.kernel_axis] = -1
+    return steps.reshape(shape)
 
 
 def table(title, nodes):

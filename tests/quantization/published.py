@@ -111,15 +111,12 @@ def read_torch(path):
             storages[key] = np.frombuffer(file.read(count * 4), "<f4")
             if len(storages[key]) != count or count != reader.counts[key]:
                 raise pickle.UnpicklingError(f"{path} is cut off")
-    return {
-        name: np.lib.stride_tricks.as_strided(
-            storages[key][start : start + 1 + sum((n - 1) * s for n, s in zip(shape, strides))],
-            shape,
-            [4 * stride for stride in strides],
-            writeable=False,
-        )
-        for name, (key, start, shape, strides) in state.items()
-    }
+    found = {}
+    for name, (key, start, shape, strides) in state.items():
+        if strides != tuple(int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))):
+            raise pickle.UnpicklingError(f"{name} is not stored row by row")
+        found[name] = storages[key][start : start + int(np.prod(shape))].reshape(shape)
+    return found
 
 
 class _Reader(pickle.Unpickler):

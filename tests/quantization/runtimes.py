@@ -12,7 +12,7 @@ from onnx import numpy_helper
 # `codes` is None for what is computed; `step` and `zero` are arrays, one for each channel.
 Tensor = namedtuple("Tensor", "index name shape dtype step zero codes")
 Operator = namedtuple("Operator", "kind inputs outputs")
-OnnxKernel = namedtuple("OnnxKernel", "step codes bias_step bias_codes input_step input_zero")
+OnnxKernel = namedtuple("OnnxKernel", "kernel_step kernel bias_step bias")
 
 BUILT_IN = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 KINDS = {value: name for name, value in vars(schema.BuiltinOperator).items()}
@@ -107,14 +107,11 @@ def read_onnx(path):
         bias = node.input[2] if len(node.input) > 2 else _added(readers[node.output[0]], makers)
         codes, step = (constants[name] for name in made.input[:2])
         bias_codes, bias_step = (constants[name] for name in makers[bias].input[:2])
-        source = makers[node.input[0]]
-        input_step, input_zero = (constants[name] for name in source.input[1:])
+        transposed = any(one.name == "transB" and one.i for one in node.attribute)
+        codes = codes.transpose(2, 3, 1, 0) if codes.ndim == 4 else codes
         name = node.input[1].removesuffix("_kernel")
-        transposed = (node.op_type, any(a.name == "transB" and a.i for a in node.attribute))
-        found = OnnxKernel(
-            step, _keras_layout(codes, *transposed), bias_step, bias_codes, input_step, input_zero
-        )
-        kernels[name] = found
+        codes = codes.T if transposed else codes
+        kernels[name] = OnnxKernel(step, codes, bias_step, bias_codes)
     return grids, kernels
 
 
@@ -122,9 +119,3 @@ def _added(readers, makers):
     """The bias that an Add behind a node holds."""
     (add,) = (node for node in readers if node.op_type == "Add")
     return next(one for one in add.input if makers[one].input[0].endswith("_bias_codes"))
-
-
-def _keras_layout(codes, kind, transposed):
-    if codes.ndim == 4:
-        return codes.transpose(2, 3, 1, 0)
-    return codes.T if transposed else codes
