@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.keras_private import Call
@@ -114,7 +115,9 @@ def _copied_layer(
         store: dict[str, Any] = {}
         source.save_own_variables(store)
         if store:
-            target.load_own_variables(store)
+            # Arrays of their own: on jax, training one network would delete those of the other.
+            arrays = {key: np.array(keras.ops.convert_to_numpy(one)) for key, one in store.items()}
+            target.load_own_variables(arrays)
     return copy, outputs
 
 

@@ -77,6 +77,7 @@ def _set_ranges(insertion: Insertion, images: Array, calibrator: str) -> tuple[R
             found = _input_range(seen)
         low, high = found or calibrate(seen, calibrator)
         quantizer.set_range(low, high)
+        quantizer.fixed = quantizer.fixed or (low, high) == PIXELS
         ranges.append(Range(quantizer.name, low, high, _outside(seen, low, high)))
     return tuple(ranges)
 

@@ -36,9 +36,9 @@ class QuantizedKernel(keras.layers.Layer):
         """The axis of the kernel with a scale for each index; None for one scale."""
         return self.CHANNEL_AXIS if self.PER_CHANNEL else None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # The grids stay in full precision when the network around computes in half.
-        super().__init__(*args, autocast=False, **kwargs)
+    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
+        """A variable that stays in full precision when the network around computes in half."""
+        return super().add_weight(*args, **{**kwargs, "autocast": False})
 
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of `input_shape`."""

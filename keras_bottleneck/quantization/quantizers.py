@@ -8,6 +8,9 @@ from keras_bottleneck import checks, keras_private
 from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.quantization.fake_quant import fake_quant, step_of
 
+# What is zero everywhere still has a step to divide by.
+NARROWEST = 1e-4
+
 
 @keras.saving.register_keras_serializable(package="keras_bottleneck")
 class FakeQuantize(keras.layers.Layer):
@@ -20,7 +23,7 @@ class FakeQuantize(keras.layers.Layer):
 
     Args:
         momentum: Part of the old range that a training step keeps, in [0, 1).
-        fixed: Whether the range never moves, like a sigmoid's.
+        fixed: Whether the range never moves, like a sigmoid's; training passes it unrounded.
 
     Input shape: any.
     Output: a tensor of the same shape and dtype, and the step, a float32 scalar.
@@ -40,8 +43,7 @@ class FakeQuantize(keras.layers.Layer):
     passes_values_on = True
 
     def __init__(self, momentum: float = 0.99, fixed: bool = False, **kwargs: Any) -> None:
-        # Ranges stay in full precision when the network around computes in half.
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(**kwargs)
         self.momentum = checks.number("momentum", momentum, 0.0, 1.0, below=True)
         self.fixed = checks.boolean("fixed", fixed)
 
@@ -53,6 +55,8 @@ class FakeQuantize(keras.layers.Layer):
                 initializer=keras.initializers.Constant(value),
                 dtype="float32",
                 trainable=False,
+                # In full precision when the network around computes in half.
+                autocast=False,
                 name=name,
             )
             setattr(self, name, made)
@@ -64,15 +68,19 @@ class FakeQuantize(keras.layers.Layer):
 
     def call(self, x: Any, training: bool | None = None) -> tuple[Any, Any]:
         """The rounded `x`, and the step of its grid."""
-        if training and not self.fixed:
+        step = step_of(self.low, self.high)
+        if training and self.fixed:
+            # A probability that is rounded to zero has no gradient to learn from.
+            return x, step
+        if training:
             self._follow(keras.ops.cast(keras.ops.stop_gradient(x), "float32"))
-        return fake_quant(x, self.low, self.high), step_of(self.low, self.high)
+        return fake_quant(x, self.low, self.high), step
 
     def _follow(self, x: Any) -> None:
         """Move the range towards that of `x`; zero stays inside."""
         rate = (1.0 - self.momentum) * self.moving
         low = keras.ops.minimum(keras.ops.min(x), 0.0)
-        high = keras.ops.maximum(keras.ops.max(x), 0.0)
+        high = keras.ops.maximum(keras.ops.max(x), NARROWEST)
         self.low.assign(self.low + rate * (low - self.low))
         self.high.assign(self.high + rate * (high - self.high))
 
