@@ -11,6 +11,7 @@ from keras_bottleneck.keras_private import Call
 from keras_bottleneck.quantization.kernels import QUANTIZED
 from keras_bottleneck.quantization.placement import Placement, Rule
 from keras_bottleneck.quantization.quantizers import FakeQuantize
+from keras_bottleneck.quantization.runtime_rounding import rule_for
 
 
 class Insertion:
@@ -52,8 +53,18 @@ class Insertion:
             self.original[new] = old
         if rule is Rule.PASS:
             self._steps[outputs[0]] = self._steps[keras_private.tensors_in(args)[0]]
-        rounded = [self._rounded(x, y) for x, y in zip(call.outputs, outputs, strict=True)]
+        rounding = {} if rule is None else self._rounding(call, keras_private.tensors_in(args)[0])
+        rounded = [
+            self._rounded(x, y, **rounding) for x, y in zip(call.outputs, outputs, strict=True)
+        ]
         return keras.tree.pack_sequence_as(made, rounded)
+
+    def _rounding(self, call: Call, x: Any) -> dict[str, Any]:
+        """How the runtime rounds what `call` makes of `x`, as arguments of the quantizer."""
+        rule, factor = rule_for(call.operation, x.shape)
+        if rule == "nearest":
+            return {}
+        return {"input_step": self._steps[x], "rule": rule, "factor": factor}
 
     def _read(self, argument: Any) -> Any:
         """What a layer reads in place of `argument`: the model's inputs are rounded first."""
@@ -63,10 +74,10 @@ class Insertion:
             self._rounded_inputs[argument] = self._rounded(self._inputs[argument], argument)
         return self._rounded_inputs[argument]
 
-    def _rounded(self, old: Any, new: Any) -> Any:
+    def _rounded(self, old: Any, new: Any, **rounding: Any) -> Any:
         if id(old) not in self.placement.rounded:
             return new
-        return self._quantized(self.placement.group(old), old, new)
+        return self._quantized(self.placement.group(old), old, new, **rounding)
 
     def _joined(self, x: Any, call: Call) -> Any:
         """An input of a concatenation, on the grid of its output."""
@@ -75,14 +86,14 @@ class Insertion:
         same = self.placement.group(self.original[x]) == group
         return x if same else self._quantized(group, output, x)
 
-    def _quantized(self, group: int, old: Any, new: Any) -> Any:
+    def _quantized(self, group: int, old: Any, new: Any, **rounding: Any) -> Any:
         if group not in self.quantizers:
             fixed = self.placement.fixed_range(group)
             first = old is self.placement.model.inputs[0]
             maker = "input" if first else keras_private.maker(old).name
             name = self._unused(f"{maker}_quant")
             self.quantizers[group] = FakeQuantize(name=name, fixed=fixed is not None)
-        rounded, step = self.quantizers[group](new)
+        rounded, step = self.quantizers[group](new, **rounding)
         self._steps[rounded] = step
         self.original[rounded] = old
         return rounded

@@ -14,7 +14,8 @@ from keras_bottleneck.quantization.fake_quant import (
 # A bias is an int32; the factor of two leaves room for what training does to it.
 MAX_BIAS = 2.0**31 - 1
 ROOM_FOR_BIAS = 2.0**30
-SMALLEST_REACH = 1e-8
+# The floor of the TFLite converter itself.
+SMALLEST_REACH = 5e-7
 
 
 class QuantizedKernel(keras.layers.Layer):
@@ -35,6 +36,10 @@ class QuantizedKernel(keras.layers.Layer):
     def kernel_axis(self) -> int | None:
         """The axis of the kernel with a scale for each index; None for one scale."""
         return self.CHANNEL_AXIS if self.PER_CHANNEL else None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Nor is the step of the input rounded to half precision.
+        super().__init__(*args, autocast=False, **kwargs)
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         """A variable that stays in full precision when the network around computes in half."""
@@ -61,7 +66,7 @@ class QuantizedKernel(keras.layers.Layer):
             self.reach.assign(keras.ops.stop_gradient(moved))
         kernel = keras.ops.cast(self.quantized_kernel(), self.compute_dtype)
         bias = keras.ops.cast(self.quantized_bias(input_step), self.compute_dtype)
-        return self.linear(x, kernel) + bias
+        return self.linear(keras.ops.cast(x, self.compute_dtype), kernel) + bias
 
     def linear(self, x: Any, kernel: Any) -> Any:
         """The layer's operator without its bias."""

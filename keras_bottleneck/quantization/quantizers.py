@@ -7,6 +7,7 @@ import keras
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.quantization.fake_quant import fake_quant, step_of
+from keras_bottleneck.quantization.runtime_rounding import nudge
 
 # What is zero everywhere still has a step to divide by.
 NARROWEST = 1e-4
@@ -66,14 +67,32 @@ class FakeQuantize(keras.layers.Layer):
         self.low.assign(low)
         self.high.assign(high)
 
-    def call(self, x: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """The rounded `x`, and the step of its grid."""
+    def call(
+        self,
+        x: Any,
+        input_step: Any = None,
+        rule: str = "nearest",
+        factor: float = 1.0,
+        training: bool | None = None,
+    ) -> tuple[Any, Any]:
+        """The rounded `x`, and the step of its grid.
+
+        Args:
+            x: What an operator has computed.
+            input_step: The step of that operator's input, where `rule` needs it.
+            rule: How TFLite rounds it; see `runtime_rounding.nudge`.
+            factor: What else the rule needs.
+            training: Whether the range may move.
+        """
         step = step_of(self.low, self.high)
         if training and self.fixed:
             # A probability that is rounded to zero has no gradient to learn from.
             return x, step
         if training:
             self._follow(keras.ops.cast(keras.ops.stop_gradient(x), "float32"))
+        if rule != "nearest":
+            zero = keras.ops.round(-self.low / step) - 128.0
+            x = x + keras.ops.cast(nudge(rule, x, step, zero, input_step, factor), x.dtype)
         return fake_quant(x, self.low, self.high), step
 
     def _follow(self, x: Any) -> None:
@@ -84,7 +103,7 @@ class FakeQuantize(keras.layers.Layer):
         self.low.assign(self.low + rate * (low - self.low))
         self.high.assign(self.high + rate * (high - self.high))
 
-    def compute_output_spec(self, x: Any, training: bool | None = None) -> tuple[Any, Any]:
+    def compute_output_spec(self, x: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """The spec of `x`, and that of a scalar."""
         return keras.KerasTensor(x.shape, x.dtype), keras.KerasTensor((), "float32")
 

@@ -57,8 +57,11 @@ def reconstruct(
         next(visits)
         operation = call.operation
         if isinstance(operation, FakeQuantize):
-            (x,) = args
-            rounded, step = operation(x.rounded)
+            x = args[0]
+            rounded, step = operation(
+                *keras.tree.map_structure(_side("rounded"), args),
+                **keras.tree.map_structure(_side("rounded"), kwargs),
+            )
             return Twin(x.exact, rounded), Twin(step, step)
         if isinstance(operation, QuantizedKernel):
             x, step = args

@@ -168,7 +168,7 @@ def _outputs(insertion: Insertion, x: Any, quantized: QuantizedKernel | None) ->
     def visit(call: Call, args: Any, kwargs: Any) -> Any:
         operation = call.operation
         if isinstance(operation, FakeQuantize):
-            (value,) = args
+            value = args[0]
             step = step_of(operation.low, operation.high)
             return _Value(operation(value.tensor)[0] if value.fresh else value.tensor), step
         if isinstance(operation, QuantizedKernel):

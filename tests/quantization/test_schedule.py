@@ -86,7 +86,7 @@ def test_the_step_is_not_traced_again(quantized):
 
 
 def test_a_range_takes_its_part_of_every_step(quantized):
-    layer = quantized.get_layer("image_quant")
+    layer = quantized.get_layer("input_quant")
     low, high = float(layer.low), float(layer.high)
     fit(compiled(quantized), quantized, 3, QuantizationSchedule(2), batch_size=len(IMAGES))
     kept = layer.momentum**2
