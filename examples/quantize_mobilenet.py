@@ -7,6 +7,7 @@ PHOTOS is a folder of images, at best a hundred or more like those that the mode
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -29,14 +30,14 @@ def photographs(folder: Path) -> np.ndarray:
     return np.stack([PREPROCESSING(picture) for picture in pictures])
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Read the arguments, quantize, export."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--rounding", choices=("nearest", "adaptive"), default="nearest")
     parser.add_argument("--out", type=Path, default=Path("quantized"))
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
 
     images = photographs(arguments.photos)
     calibration, test = images[::2], images[1::2]

@@ -26,10 +26,12 @@ class QuantizedKernel(keras.layers.Layer):
 
     Attributes:
         CHANNEL_AXIS: The axis of the kernel that counts output channels.
-        PER_CHANNEL: Whether each of them has a reach of its own.
+        INPUT_AXIS: The axis of the kernel that counts input channels.
+        PER_CHANNEL: Whether each output channel has a reach of its own.
     """
 
     CHANNEL_AXIS = -1
+    INPUT_AXIS = -2
     PER_CHANNEL = True
 
     @property
@@ -139,6 +141,7 @@ class QuantizedDepthwiseConv2D(QuantizedKernel, keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D`, per channel."""
 
     CHANNEL_AXIS = 2
+    INPUT_AXIS = 2
 
     def linear(self, x: Any, kernel: Any) -> Any:
         """The depthwise convolution."""
@@ -152,6 +155,7 @@ class QuantizedConv2DTranspose(QuantizedKernel, keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose`, per tensor: the converter takes no other."""
 
     CHANNEL_AXIS = 2
+    INPUT_AXIS = 3
     PER_CHANNEL = False
 
     def linear(self, x: Any, kernel: Any) -> Any:

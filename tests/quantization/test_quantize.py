@@ -121,7 +121,7 @@ def test_few_images_are_warned_about_and_a_hundred_are_not(model, photos):
         quantize(model, photos[:99])
     assert [one.filename for one in found if one.category is UserWarning] == [__file__]
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         quantize(model, photos)
 
 
@@ -296,7 +296,7 @@ def test_calibrators_differ_where_there_are_outliers(model, photos):
 
 
 def test_bias_correction_makes_means_equal(model, photos, as_array):
-    # Rounding three quarters of a step down, everywhere, leaves means wrong.
+    # Its largest weight makes the others lose up to half a step, all of them downwards.
     kernel, bias = model.get_layer("top").get_weights()
     kernel[0, 0] = 127 * 0.5
     kernel[1:] = 0.24

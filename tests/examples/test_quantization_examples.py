@@ -1,0 +1,45 @@
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="the examples export")
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DATA = os.environ.get("KERAS_BOTTLENECK_DATA")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(DATA is None, reason="KERAS_BOTTLENECK_DATA is not set"),
+]
+
+
+def run(name, *arguments):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main([str(argument) for argument in arguments])
+
+
+@pytest.mark.filterwarnings("ignore:quantize calibrates on 50 images")
+def test_quantize_mobilenet(tmp_path, capsys):
+    weights = Path(DATA) / "mobilenet_v2_1.0_224_imagenet.weights.h5"
+    photos = Path(DATA) / "imagenet_val100"
+    run("quantize_mobilenet", photos, "--weights", weights, "--out", tmp_path)
+    printed = capsys.readouterr().out
+    assert printed.count("no problem found") == 2
+    assert (tmp_path / "sensitivity.png").stat().st_size > 10_000
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"mobilenet_v2_int8.tflite", "mobilenet_v2_int8.onnx", "manifest.json"} <= names
+
+
+def test_qat_cifar(tmp_path, capsys):
+    run("qat_cifar", "--epochs", 2, "--images", 1500, "--output", tmp_path)
+    printed = capsys.readouterr().out
+    found = {
+        name: float(value) for name, value in re.findall(r"^(\S[\w, -]*): ([\d.]+)%", printed, re.M)
+    }
+    assert found["float"] > 25
+    assert abs(found["int8, quantization-aware"] - found["float"]) < 3
+    assert (tmp_path / "cifar_int8.tflite").is_file()
