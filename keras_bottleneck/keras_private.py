@@ -61,6 +61,12 @@ def maker(tensor: keras.KerasTensor) -> Any:
     return tensor._keras_history.operation
 
 
+def argument(call: Call, position: int, name: str) -> Any:
+    """What a call was given for one of its arguments; None where that was left out."""
+    given = call.arguments
+    return given.args[position] if len(given.args) > position else given.kwargs.get(name)
+
+
 def made_of(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
     """The tensors that were read by the call that made `tensor`."""
     operation, node_index, _ = tensor._keras_history

@@ -11,7 +11,11 @@ Array = np.ndarray[Any, Any]
 
 
 def read(
-    name: str, data: Any, input_shape: tuple[int | None, ...], limit: int
+    name: str,
+    data: Any,
+    input_shape: tuple[int | None, ...],
+    limit: int,
+    labelled: bool = True,
 ) -> tuple[Array, Array | None]:
     """Up to `limit` inputs (N, height, width, channels), and class indices (N,) or None.
 
@@ -20,6 +24,7 @@ def read(
         data: A dataset or iterable of batches (images, labels) or images, or such arrays.
         input_shape: (batch, height, width, channels) of the model; a side may be None.
         limit: The data is read no further than this.
+        labelled: Whether to read labels, which must then be those of a classifier.
 
     Raises:
         ValueError: If `data` is neither, is empty, or does not hold finite images of that shape.
@@ -31,7 +36,9 @@ def read(
         # As `fit` takes them: images, (images, labels) or (images, labels, sample weights).
         x, y, *_ = (*batch, None) if isinstance(batch, (tuple, list)) else (batch, None)
         inputs.append(_checked_images(name, x, input_shape))
-        labels.append(None if y is None else _class_indices(name, y, len(inputs[-1])))
+        labels.append(
+            None if y is None or not labelled else _class_indices(name, y, len(inputs[-1]))
+        )
         count += len(inputs[-1])
         if count >= limit:
             break
@@ -59,7 +66,11 @@ def _batches(name: str, data: Any) -> Iterable[Any]:
 
 
 def _checked_images(name: str, x: Any, input_shape: tuple[int | None, ...]) -> Array:
-    images = np.asarray(x)
+    try:
+        images = np.asarray(x)
+        images = images if images.dtype == np.float32 else images.astype(np.float32)
+    except (ValueError, TypeError):
+        raise checks.reject(name, x, "batches of images, arrays of numbers") from None
     wanted = input_shape[1:]
     fits = images.ndim == 4 and all(
         side in (None, own) for side, own in zip(wanted, images.shape[1:], strict=True)
@@ -69,7 +80,6 @@ def _checked_images(name: str, x: Any, input_shape: tuple[int | None, ...]) -> A
             f"`{name}` must hold batches of images {wanted}. Received: an array of shape "
             f"{images.shape}"
         )
-    images = images.astype(np.float32)
     if not np.isfinite(images).all():
         raise ValueError(f"`{name}` must hold finite values. Received: images with NaN or infinity")
     return images

@@ -200,7 +200,7 @@ def _calibration(rows: list[str], calibration: Any, shape: tuple[int | None, ...
         return None
     if calibration is None:
         raise checks.reject("calibration", None, f"given for format {needing[0]!r}")
-    return read("calibration", calibration, shape, CALIBRATION_IMAGES)[0]
+    return read("calibration", calibration, shape, CALIBRATION_IMAGES, labelled=False)[0]
 
 
 def _checked_name(name: Any) -> str:

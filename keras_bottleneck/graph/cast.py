@@ -8,10 +8,10 @@ from keras_bottleneck import keras_private
 from keras_bottleneck.graph.flatten import flat_copy
 
 
-def half_precision(model: keras.Model) -> Any:
-    """The dtype policy of the first layer that computes in half precision; None without one."""
+def other_precision(model: keras.Model) -> Any:
+    """The dtype policy of the first layer that computes in half or double; None without one."""
     for layer in keras_private.sublayers(model):
-        if layer.compute_dtype in ("float16", "bfloat16"):
+        if layer.compute_dtype in ("float16", "bfloat16", "float64"):
             return layer.dtype_policy
     return None
 

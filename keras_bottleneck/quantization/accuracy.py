@@ -43,6 +43,12 @@ def keep(
     """
     answers = _answers(model, images)
     truth = answers if labels is None else labels
+    classes = model.outputs[0].shape[-1]
+    if truth.min() < 0 or truth.max() >= classes:
+        raise ValueError(
+            f"`calibration` must have labels from 0 to {classes - 1} with `keep_accuracy`. "
+            f"Received: labels from {truth.min()} to {truth.max()}"
+        )
     wanted = np.mean(answers == truth) - loss
     first = report.in_float
     ranking: tuple[str, ...] = ()

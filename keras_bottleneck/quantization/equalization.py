@@ -40,13 +40,14 @@ UNMIXED = (
 class Pair:
     """Two layers with kernels, the second the only reader of the first.
 
-    `between` is the tensor that the second reads; `ceiling` the value at which a ReLU6 between
-    them clips, else infinity.
+    `between` is the tensor that the second reads, `clipped` what the last ReLU before it made, and
+    `ceiling` the value at which that clips, infinity where it does not.
     """
 
     first: Any
     second: Any
     between: Any
+    clipped: Any
     ceiling: float
 
 
@@ -68,8 +69,11 @@ def equalize_channels(placement: Placement, images: Array) -> None:
     pairs = list(_pairs(placement))
     if not pairs:
         return
-    moments = observe_moments(placement.model, [pair.between for pair in pairs], images)
-    scales = [_scales(pair, seen) for pair, seen in zip(pairs, moments, strict=True)]
+    tensors = [pair.between for pair in pairs] + [pair.clipped for pair in pairs]
+    moments = observe_moments(placement.model, tensors, images)
+    read, clipped = moments[: len(pairs)], moments[len(pairs) :]
+    found = zip(pairs, read, clipped, strict=True)
+    scales = [_scales(pair, seen, peaks.reach) for pair, seen, peaks in found]
     for pair, scale in zip(pairs, scales, strict=True):
         _apply(pair, scale)
 
@@ -79,30 +83,29 @@ def _pairs(placement: Placement) -> Iterator[Pair]:
     for call in placement.calls:
         if placement.rule(call) is not Rule.KERNEL:
             continue
-        between, reader, ceiling = _next_kernel(placement, call)
-        if reader is None or getattr(reader.operation, "groups", 1) > 1:
+        pair = _pair(placement, call)
+        if pair is None or getattr(pair.second, "groups", 1) > 1:
             continue
-        if uses[id(call.operation)] == uses[id(reader.operation)] == 1:
-            yield Pair(call.operation, reader.operation, between, ceiling)
+        if uses[id(pair.first)] == uses[id(pair.second)] == 1:
+            yield pair
 
 
-def _next_kernel(placement: Placement, call: Call) -> tuple[Any, Call | None, float]:
-    """The layer with a kernel that alone reads what `call` makes, behind ReLUs and poolings.
-
-    Returns:
-        The tensor that it reads, its call (None if there is none), and the ceiling.
-    """
-    tensor, ceiling = call.outputs[0], np.inf
+def _pair(placement: Placement, call: Call) -> Pair | None:
+    """The pair of `call` and the layer that alone reads it, behind ReLUs and poolings."""
+    tensor = clipped = call.outputs[0]
+    ceiling = np.inf
     while (reader := _only_reader(placement, tensor)) is not None:
         rule = placement.rule(reader)
         if rule is Rule.KERNEL:
-            return tensor, reader, ceiling
-        if rule is Rule.CLIP:
-            ceiling = min(ceiling, reader.operation.max_value or np.inf)
-        elif rule is None or not isinstance(reader.operation, UNMIXED):
-            break
+            return Pair(call.operation, reader.operation, tensor, clipped, ceiling)
+        clips = rule is Rule.CLIP
+        if rule is None or not (clips or isinstance(reader.operation, UNMIXED)):
+            return None
         tensor = reader.outputs[0]
-    return tensor, None, ceiling
+        if clips and reader.operation.max_value:
+            # Behind a pooling, what it clips has become smaller.
+            clipped, ceiling = tensor, reader.operation.max_value
+    return None
 
 
 def _only_reader(placement: Placement, tensor: Any) -> Call | None:
@@ -110,8 +113,8 @@ def _only_reader(placement: Placement, tensor: Any) -> Call | None:
     return readers[0] if len(readers) == 1 else None
 
 
-def _scales(pair: Pair, seen: Moments) -> Array:
-    """The factor of each channel, (channels,)."""
+def _scales(pair: Pair, seen: Moments, peaks: Array) -> Array:
+    """The factor of each channel, (channels,); `peaks` are what the ReLU before it made."""
     kernel = np.asarray(keras.ops.convert_to_numpy(pair.second.kernel), np.float64)
     largest = _by_input(pair.second, kernel, np.max)
     alive = (seen.reach > DEAD * seen.reach.max()) & (largest > DEAD * largest.max())
@@ -122,7 +125,8 @@ def _scales(pair: Pair, seen: Moments) -> Array:
     largest = np.where(alive, largest, largest.max())
     candidates = [unscaled]
     for mixture in MIXTURES:
-        scale = _below_ceiling(largest ** (1 - mixture) / reach**mixture, reach, pair.ceiling)
+        scale = largest ** (1 - mixture) / reach**mixture
+        scale = _below_ceiling(scale * np.median(reach) / np.median(reach * scale), peaks, pair)
         scale = np.clip(scale, 1 / LARGEST_SCALE, LARGEST_SCALE)
         candidates.append(np.where(alive, scale, 1.0))
     noise = [_noise(pair.second, kernel, scale, reach, seen.power) for scale in candidates]
@@ -131,11 +135,11 @@ def _scales(pair: Pair, seen: Moments) -> Array:
     return candidates[best] if noise[best] < worth * noise[0] else unscaled
 
 
-def _below_ceiling(scale: Array, reach: Array, ceiling: float) -> Array:
+def _below_ceiling(scale: Array, peaks: Array, pair: Pair) -> Array:
     """`scale`, up to a common factor, such that no channel grows into the ceiling."""
-    if np.isinf(ceiling):
-        return scale * np.median(reach) / np.median(reach * scale)
-    room = ceiling / (reach * HEADROOM)
+    if np.isinf(pair.ceiling):
+        return scale
+    room = pair.ceiling / (HEADROOM * np.maximum(peaks, DEAD * pair.ceiling))
     # What is clipped, or might be, stays as it is: the others are scaled towards it.
     pinned = room <= 1.0
     common = np.max(scale[pinned]) if pinned.any() else np.max(scale / room)

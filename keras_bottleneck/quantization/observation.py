@@ -27,10 +27,12 @@ def activations(
     model: keras.Model, tensors: Sequence[Any], images: Array, description: str
 ) -> Iterator[list[Array]]:
     """The values of `tensors` of `model`, batch by batch."""
+    if not tensors:
+        return
     inside = keras.Model(model.inputs[0], list(tensors))
     batch = model.inputs[0].shape[0] or BATCH
     count = len(images) // batch * batch
-    batches = np.split(images[:count], range(batch, count, batch))
+    batches = np.split(images[:count], range(batch, count, batch)) if count else []
     if count < len(images):
         batches.append(images[count:])
     for one in track(batches, len(batches), description):

@@ -1,5 +1,6 @@
 """Where fake quantizers go: which tensors are rounded, and which of them share a range."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
@@ -100,6 +101,18 @@ def rule_of(operation: Any) -> Rule | None:
     return None if choose is None else choose(operation)
 
 
+def _rule_of_call(call: Call) -> Rule | None:
+    """The rule for a call: values that a padding brings in lie on no grid, except zero."""
+    if type(call.operation).__name__ == "Pad":
+        value = keras_private.argument(call, 1, "constant_values")
+        return Rule.PASS if value is None or value == 0 else None
+    return rule_of(call.operation)
+
+
+# What `primitive` calls the parts of one layer; the name of a block is that of all its layers.
+PARTS = "(_(activation|sigmoid|plus|clip|depthwise))*"
+
+
 class Placement:
     """The quantizers of a network.
 
@@ -130,7 +143,7 @@ class Placement:
 
     def rule(self, call: Call) -> Rule | None:
         """The rule for `call`; None where it stays in float."""
-        return None if id(call.operation) in self.in_float else rule_of(call.operation)
+        return None if id(call.operation) in self.in_float else _rule_of_call(call)
 
     def group(self, tensor: Any) -> int:
         """The same number for all tensors that share a range."""
@@ -153,12 +166,15 @@ class Placement:
         return tuple(dict.fromkeys(names))
 
     def _skipped(self, skip: Sequence[str] | str) -> set[int]:
-        unsupported = [call for call in self.calls if rule_of(call.operation) is None]
+        unsupported = [call for call in self.calls if _rule_of_call(call) is None]
         if isinstance(skip, str) and skip == "unsupported":
             return {id(call.operation) for call in unsupported}
         found: set[int] = set()
         for name in _names(skip):
-            named = {id(c.operation) for c in self.calls if _is_called(c.operation.name, name)}
+            exact = any(call.operation.name == name for call in self.calls)
+            rest = PARTS if exact else "(_.*)?"
+            pattern = re.compile(re.escape(name) + rest)
+            named = {id(c.operation) for c in self.calls if pattern.fullmatch(c.operation.name)}
             if not named:
                 known = sorted({call.operation.name for call in self.calls})
                 checks.one_of("skip", name, known)
@@ -230,8 +246,3 @@ def _names(skip: Any) -> Iterable[str]:
         if not isinstance(name, str):
             raise checks.reject("skip", skip, accepted)
     return skip
-
-
-def _is_called(name: str, wanted: str) -> bool:
-    """Whether a flat layer is the one called `wanted`, or a part of the block called so."""
-    return name == wanted or name.startswith(f"{wanted}_")

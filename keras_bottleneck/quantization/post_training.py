@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks, graph, samples
-from keras_bottleneck.graph.cast import half_precision
+from keras_bottleneck.graph.cast import other_precision
 from keras_bottleneck.quantization.accuracy import keep
 from keras_bottleneck.quantization.calibration import Options, calibrated
 from keras_bottleneck.quantization.calibrators import CALIBRATORS
@@ -90,10 +90,12 @@ def quantize(
     if keep_accuracy is not None:
         checks.number("keep_accuracy", keep_accuracy, 0.0, 1.0)
         class_count(network)
-    policy = half_precision(network)
+    policy = other_precision(network)
     exact = graph.cast(network) if policy else network
     placement = Placement(primitive(exact), skip)
-    found, labels = samples.read("calibration", calibration, network.inputs[0].shape, limit)
+    shape = network.inputs[0].shape
+    labelled = keep_accuracy is not None
+    found, labels = samples.read("calibration", calibration, shape, limit, labelled)
     if len(found) < ENOUGH_IMAGES:
         warnings.warn(
             f"quantize calibrates on {len(found)} images: ranges are better from "

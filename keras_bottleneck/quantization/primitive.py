@@ -1,7 +1,8 @@
 """A network in the operators that int8 runtimes have: one each layer, nothing left to fold."""
 
 from collections.abc import Callable
-from typing import Any
+from itertools import chain, count
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -33,6 +34,14 @@ ACTIVATIONS = {
     "HardSilu": "hard_silu",
     "Tanh": "tanh",
 }
+ON_AXIS = {"Softmax": keras.layers.Softmax, "Concatenate": keras.layers.Concatenate}
+# Functions that are layers of their own, with their arguments.
+LAYERS: dict[Any, tuple[type, tuple[float, ...]]] = {
+    keras.activations.relu: (keras.layers.ReLU, ()),
+    keras.activations.relu6: (keras.layers.ReLU, (6.0,)),
+    keras.activations.softmax: (keras.layers.Softmax, ()),
+    keras.activations.leaky_relu: (keras.layers.LeakyReLU, (0.2,)),
+}
 
 
 def primitive(model: keras.Model) -> keras.Model:
@@ -46,33 +55,203 @@ def primitive(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: If `model` is subclassed or has no input shape yet.
     """
-    return rebuild(graph.fold(model), _Primitives().visit)
+    folded = graph.fold(model)
+    return rebuild(folded, _Primitives(folded).visit)
 
 
 class _Primitives:
     """Replays calls as primitive ones, and remembers which tensors are affine in which others."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: keras.Model) -> None:
         self.copies = Copies()
         # Of a tensor that a 1x1 depthwise convolution made: its input, scale and shift.
         self.affine = TensorMap()
+        self.originals = {call.operation.name for call in keras_private.calls(model)}
+        self.originals.update(tensor.name for tensor in model.inputs)
+        self.used: set[str] = set()
 
     def visit(self, call: Call, args: Any, kwargs: Any) -> Any:
         operation = call.operation
+        if not args:
+            args, kwargs = tuple(kwargs.values())[:1], dict(tuple(kwargs.items())[1:])
         tensors = keras_private.tensors_in(args, kwargs)
         if len(tensors) == 1 and (found := _scale_and_shift(operation, args, kwargs)) is not None:
             return self._affine(operation.name, tensors[0], *found)
-        return self.copies.call(operation, args, kwargs, _made)
+        return self.copies.call(operation, args, kwargs, self._made)
+
+    def _new(self, kind: Any, name: str, *args: Any, original: str = "", **kwargs: Any) -> Any:
+        """A new float32 layer called `name`, or with a number where that is taken.
+
+        The name of an original layer is free for what takes its place alone.
+        """
+        numbered = (f"{name}_{number}" for number in count(2))
+        free = (
+            one
+            for one in chain([name], numbered)
+            if one not in self.used and (one == original or one not in self.originals)
+        )
+        self.used.add(found := next(free))
+        return kind(*args, name=found, dtype="float32", **kwargs)
 
     def _affine(self, name: str, x: Any, scale: Array, shift: Array) -> Any:
         if x in self.affine:
             x, before, offset = self.affine[x]
             scale, shift = scale * before, scale * offset + shift
-        layer = keras.layers.DepthwiseConv2D(1, name=name)
+        layer = self._new(keras.layers.DepthwiseConv2D, name, 1, original=name)
         output = layer(x)
         layer.set_weights([scale.reshape(1, 1, -1, 1), shift])
         self.affine[output] = x, scale, shift
         return output
+
+    def _made(self, operation: Any, args: Any, kwargs: Any) -> Made:
+        if isinstance(operation, keras.layers.Layer):
+            make = self.MAKERS.get(type(operation))
+            made = copied(operation, args, kwargs) if make is None else make(self, operation, args)
+        else:
+            made = self._bare(operation, args, kwargs)
+        return made
+
+    def _bare(self, operation: Any, args: Any, kwargs: Any) -> Made:
+        """A bare operation as the layer that does the same."""
+        kind, name = type(operation).__name__, operation.name
+        tensors = keras_private.tensors_in(args, kwargs)
+        if kind in MERGING and len(tensors) == 2:
+            layer = self._new(MERGING[kind], name, original=name)
+
+            def merge(x1: Any, x2: Any) -> Any:
+                return layer([x1, x2])
+
+            return merge, merge(*tensors)
+        if kind in ACTIVATIONS:
+            return self._activated(ACTIVATIONS[kind], name, args, name)
+        if kind in ON_AXIS:
+            return _called(self._new(ON_AXIS[kind], name, operation.axis, original=name), args)
+        return copied(operation, args, kwargs)
+
+    def _kernel(self, layer: Any, args: Any) -> Made:
+        """A layer with a kernel, its bias and its activation, apart."""
+        weights = layer.get_weights()
+        if not layer.use_bias:
+            channels = layer.compute_output_shape(args[0].shape)[-1]
+            weights.append(np.zeros(channels, np.float32))
+        linear = _as_grouped(layer, weights)
+        if linear is None:
+            config = {**layer.get_config(), "activation": None, "use_bias": True}
+            linear = type(layer).from_config(config)
+        return self._weighted(linear, weights, layer, args)
+
+    def _separable(self, layer: Any, args: Any) -> Made:
+        """A separable convolution as a depthwise and a 1x1 convolution."""
+        spatial, point, *bias = layer.get_weights()
+        depthwise = self._new(
+            keras.layers.DepthwiseConv2D,
+            f"{layer.name}_depthwise",
+            layer.kernel_size,
+            layer.strides,
+            layer.padding,
+            layer.depth_multiplier,
+            dilation_rate=layer.dilation_rate,
+            trainable=layer.trainable,
+        )
+        depthwise(args[0])
+        depthwise.set_weights([spatial, np.zeros(spatial.shape[2] * spatial.shape[3], np.float32)])
+        first, middle = self._kernel(depthwise, args)
+        name, trainable = layer.name, layer.trainable
+        pointwise = self._new(
+            keras.layers.Conv2D, name, layer.filters, 1, original=name, trainable=trainable
+        )
+        weights = [point, *(bias or [np.zeros(layer.filters, np.float32)])]
+        second, output = self._weighted(pointwise, weights, layer, (middle,))
+        return lambda x: second(first(x)), output
+
+    def _weighted(self, linear: Any, weights: list[Array], layer: Any, args: Any) -> Made:
+        """`linear` with `weights`, and the activation of `layer` as a layer of its own."""
+        output = linear(*args)
+        linear.set_weights(weights)
+        activation, name = layer.activation, f"{layer.name}_activation"
+        if activation in (None, keras.activations.linear):
+            return linear, output
+        if isinstance(activation, keras.layers.Layer):
+            own = type(activation).from_config({**activation.get_config(), "name": name})
+            after, output = self._made(own, (output,), {})
+        else:
+            after, output = self._activated(activation, name, (output,))
+        return lambda x: after(linear(x)), output
+
+    def _activation(self, layer: Any, args: Any) -> Made:
+        return self._activated(layer.activation, layer.name, args, layer.name)
+
+    def _activated(self, activation: Any, name: str, args: Any, original: str = "") -> Made:
+        """An activation function as the layers that runtimes compute it with."""
+        found = keras.activations.get(activation)
+        (x,) = args
+        if found is keras.activations.linear:
+            return (lambda x: x), x
+        if found is keras.activations.silu:
+            return self._swish(name, x, original)
+        if found is keras.activations.hard_sigmoid and len(x.shape) == 4:
+            return self._hard_sigmoid(name, x, original)
+        kind, arguments = LAYERS.get(found, (keras.layers.Activation, (found,)))
+        return _called(self._new(kind, name, *arguments, original=original), args)
+
+    def _swish(self, name: str, x: Any, original: str) -> Made:
+        gate = self._new(keras.layers.Activation, f"{name}_sigmoid", "sigmoid")
+        product = self._new(keras.layers.Multiply, name, original=original)
+
+        def swish(x: Any) -> Any:
+            return product([x, gate(x)])
+
+        return swish, swish(x)
+
+    def _hard_sigmoid(self, name: str, x: Any, original: str) -> Made:
+        """relu6(x + 3) / 6, the sum and the quotient as 1x1 depthwise convolutions."""
+        plus = self._new(keras.layers.DepthwiseConv2D, f"{name}_plus", 1)
+        clip = self._new(keras.layers.ReLU, f"{name}_clip", 6.0)
+        over = self._new(keras.layers.DepthwiseConv2D, name, 1, original=original)
+
+        def hard_sigmoid(x: Any) -> Any:
+            return over(clip(plus(x)))
+
+        output = hard_sigmoid(x)
+        channels = x.shape[-1]
+        for layer, scale, shift in ((plus, 1.0, 3.0), (over, 1.0 / 6.0, 0.0)):
+            layer.set_weights([np.full((1, 1, channels, 1), scale), np.full(channels, shift)])
+        return hard_sigmoid, output
+
+    def _merged(self, layer: Any, args: Any) -> Made:
+        """A sum or product of many, two at a time."""
+        (tensors,) = args
+        if len(tensors) == 2:
+            return copied(layer, args, {})
+        name = layer.name
+        steps = [self._new(type(layer), name, original=name) for _ in tensors[1:]]
+
+        def merge(tensors: Any) -> Any:
+            found = tensors[0]
+            for step, other in zip(steps, tensors[1:], strict=True):
+                found = step([found, other])
+            return found
+
+        return merge, merge(tensors)
+
+    def _relu(self, layer: Any, args: Any) -> Made:
+        """`keras.layers.ReLU` with a slope is a leaky one."""
+        if layer.max_value is not None or layer.threshold != 0 or not layer.negative_slope:
+            return copied(layer, args, {})
+        name, slope = layer.name, layer.negative_slope
+        return _called(self._new(keras.layers.LeakyReLU, name, slope, original=name), args)
+
+    MAKERS: ClassVar[dict[type, Callable[[Any, Any, Any], Made]]] = {
+        keras.layers.Conv2D: _kernel,
+        keras.layers.DepthwiseConv2D: _kernel,
+        keras.layers.Conv2DTranspose: _kernel,
+        keras.layers.Dense: _kernel,
+        keras.layers.SeparableConv2D: _separable,
+        keras.layers.Activation: _activation,
+        keras.layers.ReLU: _relu,
+        keras.layers.Add: _merged,
+        keras.layers.Multiply: _merged,
+    }
 
 
 def _scale_and_shift(operation: Any, args: Any, kwargs: Any) -> tuple[Array, Array] | None:
@@ -81,7 +260,10 @@ def _scale_and_shift(operation: Any, args: Any, kwargs: Any) -> tuple[Array, Arr
     It is asked rather than read: it is run on three constant images of one pixel.
     """
     named = not isinstance(operation, keras.layers.Layer)
-    if not (type(operation) in AFFINE_LAYERS or (named and _kind(operation) in AFFINE_OPERATIONS)):
+    if not (
+        type(operation) in AFFINE_LAYERS
+        or (named and type(operation).__name__ in AFFINE_OPERATIONS)
+    ):
         return None
     x = keras_private.tensors_in(args, kwargs)[0]
     if len(x.shape) != 4 or x.shape[-1] is None:
@@ -102,55 +284,11 @@ def _scale_and_shift(operation: Any, args: Any, kwargs: Any) -> tuple[Array, Arr
     return ((full - zero) / PROBE).reshape(-1), zero.reshape(-1)
 
 
-def _kind(operation: Any) -> str:
-    return type(operation).__name__
-
-
-def _made(operation: Any, args: Any, kwargs: Any) -> Made:
-    make = MAKERS.get(type(operation))
-    if make is None and not isinstance(operation, keras.layers.Layer):
-        make = _bare
-    return copied(operation, args, kwargs) if make is None else make(operation, args, kwargs)
-
-
-def _bare(operation: Any, args: Any, kwargs: Any) -> Made:
-    """A bare operation as the layer that does the same."""
-    kind = _kind(operation)
-    tensors = keras_private.tensors_in(args, kwargs)
-    if kind in MERGING and len(tensors) == 2:
-        layer = MERGING[kind](name=operation.name)
-
-        def merge(x1: Any, x2: Any) -> Any:
-            return layer([x1, x2])
-
-        return merge, merge(*tensors)
-    if kind in ACTIVATIONS:
-        return _activated(ACTIVATIONS[kind], operation.name, args)
-    if kind == "Softmax":
-        return _called(keras.layers.Softmax(operation.axis, name=operation.name), args)
-    if kind == "Concatenate":
-        return _called(keras.layers.Concatenate(operation.axis, name=operation.name), args)
-    return copied(operation, args, kwargs)
-
-
 def _called(layer: Any, args: Any) -> Made:
     return layer, layer(*args)
 
 
-def _kernel(layer: Any, args: Any, kwargs: Any) -> Made:
-    """A layer with a kernel, its bias and its activation, apart."""
-    config = {**layer.get_config(), "activation": None, "use_bias": True}
-    weights = layer.get_weights()
-    if not layer.use_bias:
-        channels = layer.compute_output_shape(args[0].shape)[-1]
-        weights.append(np.zeros(channels, np.float32))
-    linear = _depthwise_as_grouped(layer, config, weights)
-    if linear is None:
-        linear = type(layer).from_config(config)
-    return _weighted(linear, weights, layer.activation, layer.name, args)
-
-
-def _depthwise_as_grouped(layer: Any, config: dict[str, Any], weights: list[Array]) -> Any:
+def _as_grouped(layer: Any, weights: list[Array]) -> Any:
     """A depthwise convolution with several outputs per channel, as a grouped one; else None.
 
     The converter wants one scale for each output of a kernel along its last axis.
@@ -160,129 +298,5 @@ def _depthwise_as_grouped(layer: Any, config: dict[str, Any], weights: list[Arra
     height, width, channels, multiplier = weights[0].shape
     weights[0] = weights[0].reshape(height, width, 1, channels * multiplier)
     shared = ("name", "kernel_size", "strides", "padding", "dilation_rate", "dtype", "trainable")
-    kept = {key: config[key] for key in shared}
+    kept = {key: layer.get_config()[key] for key in shared}
     return keras.layers.Conv2D(channels * multiplier, groups=channels, **kept)
-
-
-def _separable(layer: Any, args: Any, kwargs: Any) -> Made:
-    """A separable convolution as a depthwise and a 1x1 convolution."""
-    spatial, point, *bias = layer.get_weights()
-    shared = {"dtype": layer.dtype_policy, "trainable": layer.trainable}
-    depthwise = keras.layers.DepthwiseConv2D(
-        layer.kernel_size,
-        layer.strides,
-        layer.padding,
-        layer.depth_multiplier,
-        dilation_rate=layer.dilation_rate,
-        name=f"{layer.name}_depthwise",
-        **shared,
-    )
-    x = args[0]
-    depthwise(x)
-    depthwise.set_weights([spatial, np.zeros(spatial.shape[2] * spatial.shape[3], np.float32)])
-    first, middle = _kernel(depthwise, (x,), {})
-    pointwise = keras.layers.Conv2D(layer.filters, 1, name=layer.name, **shared)
-    weights = [point, *(bias or [np.zeros(layer.filters, np.float32)])]
-    second, output = _weighted(pointwise, weights, layer.activation, layer.name, (middle,))
-    return lambda x: second(first(x)), output
-
-
-def _weighted(linear: Any, weights: list[Array], activation: Any, name: str, args: Any) -> Made:
-    """`linear` with `weights`, and then `activation`, as a layer of its own."""
-    output = linear(*args)
-    linear.set_weights(weights)
-    if activation in (None, keras.activations.linear):
-        return linear, output
-    if isinstance(activation, keras.layers.Layer):
-        after, output = copied(activation, (output,), {}, name=f"{name}_activation")
-    else:
-        after, output = _activated(activation, f"{name}_activation", (output,))
-    return lambda x: after(linear(x)), output
-
-
-def _activation(layer: Any, args: Any, kwargs: Any) -> Made:
-    return _activated(layer.activation, layer.name, args)
-
-
-def _activated(activation: Any, name: str, args: Any) -> Made:
-    """An activation function as the layers that runtimes compute it with."""
-    found = keras.activations.get(activation)
-    (x,) = args
-    if found is keras.activations.linear:
-        return (lambda x: x), x
-    if found is keras.activations.relu:
-        return _called(keras.layers.ReLU(name=name), args)
-    if found is keras.activations.relu6:
-        return _called(keras.layers.ReLU(6.0, name=name), args)
-    if found is keras.activations.softmax:
-        return _called(keras.layers.Softmax(name=name), args)
-    if found is keras.activations.leaky_relu:
-        return _called(keras.layers.LeakyReLU(0.2, name=name), args)
-    if found is keras.activations.silu:
-        return _swish(name, x)
-    if found is keras.activations.hard_sigmoid and len(x.shape) == 4:
-        return _hard_sigmoid(name, x)
-    return _called(keras.layers.Activation(found, name=name), args)
-
-
-def _swish(name: str, x: Any) -> Made:
-    gate = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")
-    product = keras.layers.Multiply(name=name)
-
-    def swish(x: Any) -> Any:
-        return product([x, gate(x)])
-
-    return swish, swish(x)
-
-
-def _hard_sigmoid(name: str, x: Any) -> Made:
-    """relu6(x + 3) / 6, the sum and the quotient as 1x1 depthwise convolutions."""
-    plus = keras.layers.DepthwiseConv2D(1, name=f"{name}_plus")
-    clip = keras.layers.ReLU(6.0, name=f"{name}_clip")
-    over = keras.layers.DepthwiseConv2D(1, name=name)
-
-    def hard_sigmoid(x: Any) -> Any:
-        return over(clip(plus(x)))
-
-    output = hard_sigmoid(x)
-    channels = x.shape[-1]
-    for layer, scale, shift in ((plus, 1.0, 3.0), (over, 1.0 / 6.0, 0.0)):
-        layer.set_weights([np.full((1, 1, channels, 1), scale), np.full(channels, shift)])
-    return hard_sigmoid, output
-
-
-def _merged(layer: Any, args: Any, kwargs: Any) -> Made:
-    """A sum or product of many, two at a time."""
-    (tensors,) = args
-    if len(tensors) == 2:
-        return copied(layer, args, kwargs)
-    names = [f"{layer.name}_{number}" for number in range(1, len(tensors) - 1)] + [layer.name]
-    steps = [type(layer)(name=name) for name in names]
-
-    def merge(tensors: Any) -> Any:
-        found = tensors[0]
-        for step, other in zip(steps, tensors[1:], strict=True):
-            found = step([found, other])
-        return found
-
-    return merge, merge(tensors)
-
-
-def _relu(layer: Any, args: Any, kwargs: Any) -> Made:
-    """`keras.layers.ReLU` with a slope is a leaky one."""
-    if layer.max_value is None and layer.threshold == 0 and layer.negative_slope:
-        return _called(keras.layers.LeakyReLU(layer.negative_slope, name=layer.name), args)
-    return copied(layer, args, kwargs)
-
-
-MAKERS: dict[type, Callable[[Any, Any, Any], Made]] = {
-    keras.layers.Conv2D: _kernel,
-    keras.layers.DepthwiseConv2D: _kernel,
-    keras.layers.Conv2DTranspose: _kernel,
-    keras.layers.Dense: _kernel,
-    keras.layers.SeparableConv2D: _separable,
-    keras.layers.Activation: _activation,
-    keras.layers.ReLU: _relu,
-    keras.layers.Add: _merged,
-    keras.layers.Multiply: _merged,
-}

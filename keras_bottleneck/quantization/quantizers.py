@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.graph.rebuild import functional
@@ -44,7 +45,8 @@ class FakeQuantize(keras.layers.Layer):
     passes_values_on = True
 
     def __init__(self, momentum: float = 0.99, fixed: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # Nor is the step of the input rounded to half precision.
+        super().__init__(autocast=False, **kwargs)
         self.momentum = checks.number("momentum", momentum, 0.0, 1.0, below=True)
         self.fixed = checks.boolean("fixed", fixed)
 
@@ -87,13 +89,13 @@ class FakeQuantize(keras.layers.Layer):
         step = step_of(self.low, self.high)
         if training and self.fixed:
             # A probability that is rounded to zero has no gradient to learn from.
-            return x, step
+            return keras.ops.cast(x, self.compute_dtype), step
         if training:
             self._follow(keras.ops.cast(keras.ops.stop_gradient(x), "float32"))
         if rule != "nearest":
             zero = keras.ops.round(-self.low / step) - 128.0
             x = x + keras.ops.cast(nudge(rule, x, step, zero, input_step, factor), x.dtype)
-        return fake_quant(x, self.low, self.high), step
+        return keras.ops.cast(fake_quant(x, self.low, self.high), self.compute_dtype), step
 
     def _follow(self, x: Any) -> None:
         """Move the range towards that of `x`; zero stays inside."""
@@ -105,7 +107,7 @@ class FakeQuantize(keras.layers.Layer):
 
     def compute_output_spec(self, x: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """The spec of `x`, and that of a scalar."""
-        return keras.KerasTensor(x.shape, x.dtype), keras.KerasTensor((), "float32")
+        return keras.KerasTensor(x.shape, self.compute_dtype), keras.KerasTensor((), "float32")
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -128,10 +130,23 @@ def checked_float_model(model: Any) -> keras.Model:
         raise ValueError(
             f"`model` must be a float model. Received: model={network.name!r}, which is quantized"
         )
+    for layer in keras_private.sublayers(network):
+        if not all(np.isfinite(weight).all() for weight in layer.get_weights()):
+            raise ValueError(
+                f"`model` must have finite weights. Received: model={network.name!r} with NaN or "
+                f"infinity in layer {layer.name!r}"
+            )
     shapes = [tensor.shape for tensor in network.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] is None:
         raise ValueError(
             "`model` must have one input (batch, height, width, channels). "
             f"Received: model={network.name!r} with inputs {shapes}"
+        )
+    dtype = network.inputs[0].dtype
+    if not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            "`model` must take float images; for raw pixels give it a float input from 0 to 255 "
+            f"and export with io_type='uint8'. Received: model={network.name!r} with a {dtype} "
+            "input"
         )
     return network

@@ -66,7 +66,8 @@ def reconstruct(
         if isinstance(operation, QuantizedKernel):
             x, step = args
             exact = insertion.sources[id(operation)](x.exact)
-            _adjust(operation, x.rounded, step.rounded, exact, adaptive, correct_biases)
+            if id(operation) not in noise:  # where it is called again, it has been adjusted
+                _adjust(operation, x.rounded, step.rounded, exact, adaptive, correct_biases)
             rounded = operation(x.rounded, step.rounded)
             noise[id(operation)] = operation, sqnr(_numpy(exact), _numpy(rounded))
             return Twin(exact, rounded)

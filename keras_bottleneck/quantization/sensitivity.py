@@ -1,5 +1,6 @@
 """Which layers lose how much by being quantized."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks, graph, keras_private, samples
-from keras_bottleneck.graph.cast import half_precision
+from keras_bottleneck.graph.cast import other_precision
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.printing import Printable
 from keras_bottleneck.progress import track
@@ -100,7 +101,9 @@ class Sensitivity(Printable):
         return table
 
 
-def sensitivity(model: keras.Model, data: Any, *, images: int = 16) -> Sensitivity:
+def sensitivity(
+    model: keras.Model, data: Any, *, skip: Sequence[str] | str = (), images: int = 16
+) -> Sensitivity:
     """Quantize each layer of `model` alone, and measure the noise in the output.
 
     A layer's part is its kernel, its bias and the rounding of its output.
@@ -108,6 +111,7 @@ def sensitivity(model: keras.Model, data: Any, *, images: int = 16) -> Sensitivi
     Args:
         model: A float model, as for `quantize`; it stays untouched.
         data: Images, as `quantize` takes them for calibration.
+        skip: Layers that stay in float, as for `quantize`.
         images: How many of them are used at the most; the time grows with images and layers.
 
     Returns:
@@ -124,10 +128,10 @@ def sensitivity(model: keras.Model, data: Any, *, images: int = 16) -> Sensitivi
         4
     """
     network = checked_float_model(model)
-    network = graph.cast(network) if half_precision(network) else network
+    network = graph.cast(network) if other_precision(network) else network
     limit = checks.integer("images", images)
-    placement = Placement(primitive(network))
-    found, _ = samples.read("data", data, network.inputs[0].shape, limit)
+    placement = Placement(primitive(network), skip)
+    found, _ = samples.read("data", data, network.inputs[0].shape, limit, labelled=False)
     insertion, _ = calibrated(placement, found, Options())
     return measured(insertion, found)
 
