@@ -47,8 +47,8 @@ def read(
     sizes = sorted({one.shape[1:3] for one in inputs})
     if len(sizes) > 1:
         raise ValueError(f"`{name}` must hold images of one size. Received: sizes {sizes}")
-    known = [one for one in labels if one is not None]
-    joined = np.concatenate(known)[:limit] if len(known) == len(labels) else None
+    found = [one for one in labels if one is not None]
+    joined = np.concatenate(found)[:limit] if len(found) == len(labels) else None
     return np.concatenate(inputs)[:limit], joined
 
 
@@ -66,12 +66,14 @@ def _batches(name: str, data: Any) -> Iterable[Any]:
 
 
 def _checked_images(name: str, x: Any, input_shape: tuple[int | None, ...]) -> Array:
-    try:
-        images = np.asarray(x)
-        images = images if images.dtype == np.float32 else images.astype(np.float32)
-    except (ValueError, TypeError):
-        raise checks.reject(name, x, "batches of images, arrays of numbers") from None
     wanted = input_shape[1:]
+    try:
+        images = np.asarray(x).astype(np.float32, copy=False)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"`{name}` must hold batches of images {wanted}. Received: a {type(x).__name__} "
+            "without numbers"
+        ) from None
     fits = images.ndim == 4 and all(
         side in (None, own) for side, own in zip(wanted, images.shape[1:], strict=True)
     )

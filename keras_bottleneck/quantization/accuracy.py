@@ -46,7 +46,7 @@ def keep(
     classes = model.outputs[0].shape[-1]
     if truth.min() < 0 or truth.max() >= classes:
         raise ValueError(
-            f"`calibration` must have labels from 0 to {classes - 1} with `keep_accuracy`. "
+            f"`calibration` must have labels of the {classes} classes for `keep_accuracy`. "
             f"Received: labels from {truth.min()} to {truth.max()}"
         )
     wanted = np.mean(answers == truth) - loss

@@ -92,7 +92,9 @@ class Insertion:
             first = old is self.placement.model.inputs[0]
             maker = "input" if first else keras_private.maker(old).name
             name = self._unused(f"{maker}_quant")
-            self.quantizers[group] = FakeQuantize(name=name, fixed=fixed is not None)
+            self.quantizers[group] = FakeQuantize(
+                name=name, fixed=fixed is not None, dtype="float32"
+            )
         rounded, step = self.quantizers[group](new, **rounding)
         self._steps[rounded] = step
         self.original[rounded] = old

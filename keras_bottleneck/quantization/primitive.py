@@ -15,8 +15,11 @@ Array = np.ndarray[Any, Any]
 # A layer or chain of layers, and what it makes of its arguments.
 Made = tuple[Callable[..., Any], Any]
 
-AFFINE_LAYERS = (keras.layers.Rescaling, keras.layers.Normalization)
-AFFINE_OPERATIONS = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide")
+# Layers, and the names of bare operations with a constant, which have no public classes.
+AFFINE = (
+    *(keras.layers.Rescaling, keras.layers.Normalization),
+    *("Add", "Subtract", "Multiply", "Divide", "TrueDivide"),
+)
 PROBE = 128.0
 
 # What bare operations are as layers: they have no public classes, only names.
@@ -56,7 +59,12 @@ def primitive(model: keras.Model) -> keras.Model:
         ValueError: If `model` is subclassed or has no input shape yet.
     """
     folded = graph.fold(model)
-    return rebuild(folded, _Primitives(folded).visit)
+    # Float, whatever they were: pixels become integers again in the first quantizer.
+    inputs = [
+        keras.Input(batch_shape=tensor.shape, dtype="float32", name=tensor.name)
+        for tensor in folded.inputs
+    ]
+    return rebuild(folded, _Primitives(folded).visit, inputs)
 
 
 class _Primitives:
@@ -259,11 +267,9 @@ def _scale_and_shift(operation: Any, args: Any, kwargs: Any) -> tuple[Array, Arr
 
     It is asked rather than read: it is run on three constant images of one pixel.
     """
-    named = not isinstance(operation, keras.layers.Layer)
-    if not (
-        type(operation) in AFFINE_LAYERS
-        or (named and type(operation).__name__ in AFFINE_OPERATIONS)
-    ):
+    layer = isinstance(operation, keras.layers.Layer)
+    kind: Any = type(operation) if layer else type(operation).__name__
+    if kind not in AFFINE:
         return None
     x = keras_private.tensors_in(args, kwargs)[0]
     if len(x.shape) != 4 or x.shape[-1] is None:

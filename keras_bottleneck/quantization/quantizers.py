@@ -87,14 +87,15 @@ class FakeQuantize(keras.layers.Layer):
             training: Whether the range may move.
         """
         step = step_of(self.low, self.high)
+        x = keras.ops.cast(x, "float32")
         if training and self.fixed:
             # A probability that is rounded to zero has no gradient to learn from.
             return keras.ops.cast(x, self.compute_dtype), step
         if training:
-            self._follow(keras.ops.cast(keras.ops.stop_gradient(x), "float32"))
+            self._follow(keras.ops.stop_gradient(x))
         if rule != "nearest":
             zero = keras.ops.round(-self.low / step) - 128.0
-            x = x + keras.ops.cast(nudge(rule, x, step, zero, input_step, factor), x.dtype)
+            x = x + nudge(rule, x, step, zero, input_step, factor)
         return keras.ops.cast(fake_quant(x, self.low, self.high), self.compute_dtype), step
 
     def _follow(self, x: Any) -> None:
@@ -141,12 +142,5 @@ def checked_float_model(model: Any) -> keras.Model:
         raise ValueError(
             "`model` must have one input (batch, height, width, channels). "
             f"Received: model={network.name!r} with inputs {shapes}"
-        )
-    dtype = network.inputs[0].dtype
-    if not keras.backend.is_float_dtype(dtype):
-        raise ValueError(
-            "`model` must take float images; for raw pixels give it a float input from 0 to 255 "
-            f"and export with io_type='uint8'. Received: model={network.name!r} with a {dtype} "
-            "input"
         )
     return network

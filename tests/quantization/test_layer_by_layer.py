@@ -33,6 +33,12 @@ def comparison(case):
     return layer_by_layer.Comparison(case.model, case.tflite, case.images[:1])
 
 
+def below(node, percentage):
+    """Whether fewer are equal, by more than three deviations of what chance does to few values."""
+    wrong = 1 - percentage / 100
+    return node.values - node.steps[0] > node.values * wrong + 3 * np.sqrt(node.values * wrong)
+
+
 def keeps_dimensions(node):
     """A mean for squeeze-excite: TFLite rounds its zero point to a whole step of the output."""
     return any(getattr(call.operation, "keepdims", False) for call in node.piece)
@@ -45,7 +51,7 @@ def test_each_operator_of_the_runtime_is_simulated(case, comparison):
     layer_by_layer.table(case.name, nodes)
     far = [f"{one.name} ({one.kind}): {one.farthest} steps" for one in nodes if one.farthest > 1]
     exact = [node for node in nodes if not keeps_dimensions(node)]
-    low = [f"{x.name} ({x.kind}): {x.equal:.2f}%" for x in exact if x.equal < EVERY_LAYER]
+    low = [f"{x.name} ({x.kind}): {x.equal:.2f}%" for x in exact if below(x, EVERY_LAYER)]
     average = np.mean([node.equal for node in exact])
     assert (far, low) == ([], [])
     assert average >= AVERAGE

@@ -165,6 +165,7 @@ def test_mixed_precision(quantized, digits, policy):
     assert loss_of(full, digits) == pytest.approx(loss_of(half, digits), rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_saved_model_is_the_same_in_the_middle_of_training(quantized, digits, tmp_path):
     train(quantized, digits)
     for layer in of_kind(quantized, (FakeQuantize, QuantizedKernel)):
@@ -186,6 +187,7 @@ def test_a_saved_model_is_the_same_in_the_middle_of_training(quantized, digits, 
         np.testing.assert_allclose(new, old, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", [None, "softmax"])
 def test_recipe_reads_the_loss_off_the_last_layer(quantized, network, digits, activation):
     if activation:
