@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 # The two install commands are what .ci/run executes, read from the README itself.
 INSTALLS = ('pip install ".[demo]" && keras-bottleneck demo', 'pip install ".[test]" && pytest')
+LARGE = ("ResNet101", "ResNet152")
 
 
 def blocks(language):
@@ -47,6 +48,7 @@ def test_the_python_blocks_run_in_order(flowers, capsys):
     assert "'rose'" in printed
 
 
+@pytest.mark.slow
 def test_the_shell_blocks_run_in_order(flowers):
     from keras_bottleneck.cli import main
 
@@ -85,7 +87,13 @@ def test_all_models_are_in_the_table():
     assert sorted(name for name, _, _ in rows()) == sorted(builders)
 
 
-@pytest.mark.parametrize(("name", "parameters", "multiplications"), rows())
+def cases():
+    """The rows, the two largest networks marked slow."""
+    for row in rows():
+        yield pytest.param(*row, marks=[pytest.mark.slow] if row[0] in LARGE else [])
+
+
+@pytest.mark.parametrize(("name", "parameters", "multiplications"), cases())
 def test_the_table_of_models_is_right(name, parameters, multiplications):
     model = getattr(kb, name)()
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)

@@ -72,6 +72,7 @@ def quantize(
     rounding is after Frantar et al. 2022.
 
     Example:
+        >>> import numpy as np
         >>> from keras_bottleneck.models import ResNet
         >>> model = ResNet("basic", (1,), filters=(8,), stem="cifar", input_shape=(16, 16, 3))
         >>> photographs = np.random.default_rng(0).normal(size=(100, 16, 16, 3))

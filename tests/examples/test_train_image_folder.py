@@ -17,6 +17,7 @@ def load_script():
     return module
 
 
+@pytest.mark.slow
 def test_example_trains_and_exports(tmp_path):
     rng = np.random.default_rng(0)
     for name, level in (("dark", 40), ("light", 200)):

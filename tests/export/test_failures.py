@@ -33,7 +33,12 @@ def wrong_in(layer_name):
 
 
 @pytest.mark.parametrize(
-    "layer_name", ["stem_conv", "stage2_block1_second_conv", "stage2_block1_shortcut_conv"]
+    "layer_name",
+    [
+        "stem_conv",
+        pytest.param("stage2_block1_second_conv", marks=pytest.mark.slow),
+        pytest.param("stage2_block1_shortcut_conv", marks=pytest.mark.slow),
+    ],
 )
 def test_the_first_layer_that_diverges_is_named(build, samples, tmp_path, monkeypatch, layer_name):
     row = formats.Format("{name}_wrong.tflite", wrong_in(layer_name), 1e-4)

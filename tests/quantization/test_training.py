@@ -203,6 +203,7 @@ def test_recipe_reads_the_loss_off_the_last_layer(quantized, network, digits, ac
     assert history["val_accuracy"][-1] >= before["accuracy"]
 
 
+@pytest.mark.slow
 def test_a_trained_model_becomes_int8_files(quantized, digits, tmp_path):
     pytest.importorskip("tensorflow", reason="export needs TensorFlow")
     if BACKEND != "tensorflow":
