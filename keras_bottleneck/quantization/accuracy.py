@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_bottleneck.quantization.calibration import Options, calibrated
 from keras_bottleneck.quantization.insertion import Insertion
-from keras_bottleneck.quantization.observation import activations
+from keras_bottleneck.quantization.observation import activations, spread
 from keras_bottleneck.quantization.placement import Placement
 from keras_bottleneck.quantization.primitive import primitive
 from keras_bottleneck.quantization.report import QuantizationReport
@@ -55,7 +55,7 @@ def keep(
     kept = 0
     while np.mean(_answers(insertion.model, images) == truth) < wanted:
         if not ranking:
-            seen = measured(insertion, images[:SENSITIVITY_IMAGES])
+            seen = measured(insertion, spread(images, SENSITIVITY_IMAGES))
             ranking = seen.worst(len(seen.layers))
         kept = min(max(1, 2 * kept), len(ranking))
         skip = (*first, *ranking[:kept])

@@ -23,6 +23,11 @@ class Moments:
     power: Array
 
 
+def spread(images: Array, count: int) -> Array:
+    """At most `count` of them, evenly spaced: neighbours are often of one class."""
+    return images[:: max(1, -(-len(images) // count))]
+
+
 def activations(
     model: keras.Model, tensors: Sequence[Any], images: Array, description: str
 ) -> Iterator[list[Array]]:

@@ -7,7 +7,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-# Output positions that moments are taken over, spread evenly: more change nothing.
+# Output positions that moments are taken over: more change nothing.
 POSITIONS = 100_000
 
 
@@ -22,11 +22,6 @@ def patches(layer: Any, x: Array) -> Array:
         return x.reshape(-1, 1, x.shape[-1])
     windows = _windows(layer, x)
     return windows.reshape(-1, windows.shape[-2], windows.shape[-1])
-
-
-def spread(count: int) -> slice:
-    """Evenly spaced positions out of `count`, at most `POSITIONS`."""
-    return slice(None, None, max(1, -(-count // POSITIONS)))
 
 
 def _windows(layer: Any, x: Array) -> Array:

@@ -61,7 +61,7 @@ def quantize(
 
     Returns:
         A functional model with the inputs and outputs of `model`, not compiled. What was
-        measured is its `quantization_report`; printing that shows a table.
+        measured is its `quantization_report`, which files do not keep; printing it shows a table.
 
     Raises:
         ValueError: If an argument is wrong, `model` is subclassed, quantized already or has

@@ -1,5 +1,6 @@
 """Kernels and biases adjusted to rounded inputs, layer after layer."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,16 @@ from keras_bottleneck.progress import track
 from keras_bottleneck.quantization import rounding
 from keras_bottleneck.quantization.insertion import Insertion
 from keras_bottleneck.quantization.kernels import QuantizedKernel
-from keras_bottleneck.quantization.patches import patches, spread
+from keras_bottleneck.quantization.observation import spread
+from keras_bottleneck.quantization.patches import POSITIONS, patches
 from keras_bottleneck.quantization.quantizers import FakeQuantize
 
 Array = np.ndarray[Any, Any]
 
+# Bytes that the largest tensor may take.
 MEMORY = 2**28
+# How many images where the sizes of tensors are not known beforehand.
+IMAGES = 32
 
 
 @dataclass
@@ -58,10 +63,7 @@ def reconstruct(
         operation = call.operation
         if isinstance(operation, FakeQuantize):
             x = args[0]
-            rounded, step = operation(
-                *keras.tree.map_structure(_side("rounded"), args),
-                **keras.tree.map_structure(_side("rounded"), kwargs),
-            )
+            rounded, step = _run(operation, "rounded", args, kwargs)
             return Twin(x.exact, rounded), Twin(step, step)
         if isinstance(operation, QuantizedKernel):
             x, step = args
@@ -71,13 +73,9 @@ def reconstruct(
             rounded = operation(x.rounded, step.rounded)
             noise[id(operation)] = operation, sqnr(_numpy(exact), _numpy(rounded))
             return Twin(exact, rounded)
-        exact, rounded = (
-            _run(operation, *keras.tree.map_structure(_side(side), (args, kwargs)))
-            for side in ("exact", "rounded")
-        )
-        return Twin(exact, rounded)
+        return Twin(*(_run(operation, side, args, kwargs) for side in ("exact", "rounded")))
 
-    chosen = keras.ops.convert_to_tensor(images[: _affordable(model, len(images))])
+    chosen = keras.ops.convert_to_tensor(spread(images, _affordable(model)))
     keras_private.replay(model, [Twin(chosen, chosen)], visit)
     next(visits, None)
     return list(noise.values())
@@ -90,23 +88,21 @@ def sqnr(exact: Array, rounded: Array) -> float:
     return float(10 * np.log10(max(signal, 1e-30) / max(error, 1e-20 * signal, 1e-30)))
 
 
-def _side(side: str) -> Any:
-    return lambda one: getattr(one, side) if isinstance(one, Twin) else one
-
-
-def _run(operation: Any, args: Any, kwargs: Any) -> Any:
+def _run(operation: Any, side: str, args: Any, kwargs: Any) -> Any:
+    """What `operation` makes of one side of its arguments."""
+    args, kwargs = keras.tree.map_structure(
+        lambda one: getattr(one, side) if isinstance(one, Twin) else one, (args, kwargs)
+    )
     return operation(*args, **kwargs)
 
 
-def _affordable(model: keras.Model, count: int) -> int:
+def _affordable(model: keras.Model) -> int:
     """How many images' largest tensor fits in `MEMORY` bytes."""
-    sizes = [
-        int(np.prod([side or 1 for side in tensor.shape[1:]]))
-        for call in keras_private.calls(model)
-        for tensor in call.outputs
-        if len(tensor.shape)
-    ]
-    return max(1, min(count, MEMORY // (4 * max(sizes))))
+    made = [tensor for call in keras_private.calls(model) for tensor in call.outputs]
+    shapes = [tensor.shape[1:] for tensor in made]
+    if any(None in shape for shape in shapes):
+        return IMAGES
+    return max(1, MEMORY // (4 * max(math.prod(shape) for shape in shapes)))
 
 
 def _adjust(
@@ -128,7 +124,7 @@ def _round(layer: QuantizedKernel, x: Array, y: Array) -> None:
     """Round the kernel of `layer` so that `x`, rounded inputs, makes `y`, exact outputs."""
     seen = patches(layer, x)
     y = y.reshape(-1, y.shape[-1])
-    seen, y = seen[spread(len(seen))], y[spread(len(y))]
+    seen, y = spread(seen, POSITIONS), spread(y, POSITIONS)
     kernel = _numpy(layer.kernel).astype(np.float64)
     depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
     groups = kernel.shape[2] if depthwise else getattr(layer, "groups", 1)

@@ -17,6 +17,7 @@ from keras_bottleneck.quantization.calibration import Options, calibrated
 from keras_bottleneck.quantization.fake_quant import step_of
 from keras_bottleneck.quantization.insertion import Insertion
 from keras_bottleneck.quantization.kernels import QuantizedKernel
+from keras_bottleneck.quantization.observation import activations
 from keras_bottleneck.quantization.placement import Placement
 from keras_bottleneck.quantization.primitive import primitive
 from keras_bottleneck.quantization.quantizers import FakeQuantize, checked_float_model
@@ -145,11 +146,13 @@ def measured(insertion: Insertion, images: Array) -> Sensitivity:
         (layer.name, sqnr(exact, _outputs(insertion, x, layer)))
         for layer in track(layers, len(layers), "quantize one layer at a time")
     ]
-    rounded = insertion.model(x, training=False)
+    model = insertion.model
+    batches = activations(model, model.outputs, images, "evaluate")
+    rounded = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
     return Sensitivity(
         images=len(images),
         layers=tuple(sorted(ratios, key=lambda pair: pair[1])),
-        whole=sqnr(exact, _joined(keras.tree.flatten(rounded))),
+        whole=sqnr(exact, _joined(rounded)),
     )
 
 

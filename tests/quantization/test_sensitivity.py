@@ -179,3 +179,9 @@ def test_layers_without_int8_are_named_or_left_in_float(photos):
         sensitivity(model, photos)
     found = sensitivity(model, photos, skip="unsupported")
     assert [name for name, _ in found.layers] == ["c"]
+
+
+def test_a_fixed_batch_is_no_hindrance(photos):
+    image = keras.Input((6, 6, 3), batch_size=1)
+    model = keras.Model(image, layers.Conv2D(4, 3, name="c")(image))
+    assert [name for name, _ in sensitivity(model, photos).layers] == ["c"]
