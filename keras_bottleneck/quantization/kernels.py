@@ -40,7 +40,7 @@ class QuantizedKernel(keras.layers.Layer):
         return self.CHANNEL_AXIS if self.PER_CHANNEL else None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Nor is the step of the input rounded to half precision.
+        # The step of the input must not be rounded to half precision.
         super().__init__(*args, autocast=False, **kwargs)
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:

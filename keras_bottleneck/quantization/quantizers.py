@@ -45,7 +45,7 @@ class FakeQuantize(keras.layers.Layer):
     passes_values_on = True
 
     def __init__(self, momentum: float = 0.99, fixed: bool = False, **kwargs: Any) -> None:
-        # Nor is the step of the input rounded to half precision.
+        # The step of the input must not be rounded to half precision.
         super().__init__(autocast=False, **kwargs)
         self.momentum = checks.number("momentum", momentum, 0.0, 1.0, below=True)
         self.fixed = checks.boolean("fixed", fixed)

@@ -14,6 +14,9 @@ from keras_bottleneck.export.qdq import Kernel, rewrite
 tf = pytest.importorskip("tensorflow")
 tf2onnx = pytest.importorskip("tf2onnx")
 
+# Whole networks are exported by the default tests of int8 files.
+pytestmark = pytest.mark.slow
+
 IMAGE = (1, 8, 8, 3)
 LOW, HIGH = -4.0, 6.0
 STEP = (HIGH - LOW) / 255
