@@ -3,25 +3,27 @@
 from collections import namedtuple
 
 import numpy as np
-import onnx
-import onnxruntime
-from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from onnx import numpy_helper
+import pytest
+
+NEEDED = "files are compared with the runtimes that run them"
+onnx = pytest.importorskip("onnx", reason=NEEDED)
+onnxruntime = pytest.importorskip("onnxruntime", reason=NEEDED)
+schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason=NEEDED)
+litert_interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason=NEEDED)
 
 # `codes` is None for what is computed; `step` and `zero` are arrays, one for each channel.
 Tensor = namedtuple("Tensor", "index name shape dtype step zero codes")
 Operator = namedtuple("Operator", "kind inputs outputs")
 OnnxKernel = namedtuple("OnnxKernel", "kernel_step kernel bias_step bias")
 
-BUILT_IN = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+BUILT_IN = litert_interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 KINDS = {value: name for name, value in vars(schema.BuiltinOperator).items()}
 TYPES = {schema.TensorType.INT8: "int8", schema.TensorType.INT32: "int32"}
 
 
 def litert(path, resolver=BUILT_IN):
     """A function from one image (1, ...) to the output of a TFLite file, and its interpreter."""
-    interpreter = Interpreter(
+    interpreter = litert_interpreter.Interpreter(
         str(path),
         num_threads=1,
         experimental_op_resolver_type=resolver,
@@ -46,7 +48,7 @@ def built_in(path):
 
 def xnnpack(path):
     """A TFLite file as LiteRT runs it by default."""
-    return litert(path, OpResolverType.AUTO)[0]
+    return litert(path, litert_interpreter.OpResolverType.AUTO)[0]
 
 
 def onnx_runtime(path):
@@ -89,7 +91,7 @@ def _tensor(index, tensor, data):
 def read_onnx(path):
     """Of an ONNX file, the grids (step, zero) of activations, and each layer's integers."""
     graph = onnx.load(str(path)).graph
-    constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
     makers = {output: node for node in graph.node for output in node.output}
     readers = {}
     for node in graph.node:
