@@ -251,12 +251,12 @@ def _trembling(
     """
     first = next(layer for layer in model.layers if isinstance(layer, FakeQuantize))
     step = float(keras.ops.convert_to_numpy(first.high - first.low)) / 255
-    shift = np.random.default_rng(0).uniform(-step / 2, step / 2, samples.inputs.shape)
+    shift = np.random.default_rng(0).uniform(-step, step, samples.inputs.shape)
     moved = keras_outputs(model, samples.inputs + np.asarray(shift, np.float32))
     found = noise(moved, reference, described.output_name)
     if found > CHAOTIC:
         warnings.warn(
-            f"Half a step at its input moves the outputs of model {model.name!r} by {found:.0%}: "
+            f"One step at its input moves the outputs of model {model.name!r} by {found:.0%}: "
             "it is not trained, or too noisy for int8, and no two runtimes will agree on it.",
             stacklevel=3,
         )

@@ -44,11 +44,11 @@ def keras_hub_backbone():
     from keras_hub.models import ResNetBackbone
 
     return ResNetBackbone(
-        input_conv_filters=[16],
+        input_conv_filters=[64],
         input_conv_kernel_sizes=[7],
-        stackwise_num_filters=[16, 32, 64],
-        stackwise_num_blocks=[2, 2, 2],
-        stackwise_num_strides=[1, 2, 2],
+        stackwise_num_filters=[64, 128],
+        stackwise_num_blocks=[1, 1],
+        stackwise_num_strides=[1, 2],
         block_type="bottleneck_block",
         image_shape=SHAPE,
     )
@@ -66,7 +66,7 @@ RAW_PIXELS = ("MobileNetV3Small", "EfficientNetB0")
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:quantize calibrates on", "ignore:Half a step at its input")
+@pytest.mark.filterwarnings("ignore:quantize calibrates on", "ignore:One step at its input")
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_a_network_becomes_int8_files_without_float_operators(name, tmp_path):
     images = waves(40)
@@ -79,8 +79,6 @@ def test_a_network_becomes_int8_files_without_float_operators(name, tmp_path):
     tflite = kb.audit(report["tflite_int8"].path)
     onnx = kb.audit(report["onnx_int8"].path)
     assert tflite.int8_problems == onnx.int8_problems == ()
-    kernels = tflite.operators["CONV_2D"] + tflite.operators["DEPTHWISE_CONV_2D"]
-    assert tflite.per_channel[1] == kernels
     assert onnx.per_channel[1] == onnx.operators["Conv"]
     # The input and the output, which are float for the caller's sake.
     assert tflite.tensor_types["FLOAT32"] == 2
