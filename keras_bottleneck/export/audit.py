@@ -27,7 +27,8 @@ class AuditReport(Printable):
             the same; empty in other files. The first and last, which translate what the caller
             gives and takes, do not count. ONNX Runtime computes more in float than is listed
             here, such as transposed convolutions and hard swish, of which it has no int8 kind.
-        per_channel: Kernels quantized per channel and in all.
+        per_channel: How many convolutions have an int8 kernel with one scale for each channel,
+            and how many one of any kind.
         per_tensor: Depthwise kernels with one scale for many channels.
     """
 
@@ -180,12 +181,14 @@ def _audit_onnx(path: Path) -> AuditReport:
     foreign = [node.op_type for node in model.graph.node if node.domain not in ("", "ai.onnx")]
     quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     constants = {one.name: tuple(one.dims) for one in model.graph.initializer}
+    made_by = {node.output[0]: node for node in model.graph.node if node.output}
+    makers = [made_by.get(node.input[1]) for node in model.graph.node if node.op_type == "Conv"]
+    # Equal kernels are stored once: what counts is how many convolutions read them.
     kernels = [
-        (node.input[0], constants[node.input[0]], constants.get(node.input[1], ()))
-        for node in model.graph.node
-        if node.op_type == "DequantizeLinear" and len(constants.get(node.input[0], ())) == 4
+        (maker.input[0], constants[maker.input[0]], constants.get(maker.input[1], ()))
+        for maker in makers
+        if maker is not None and maker.op_type == "DequantizeLinear" and maker.input[0] in constants
     ]
-    depthwise = _depthwise_kernels(model)
     return AuditReport(
         path=path,
         operators=Counter(node.op_type for node in model.graph.node),
@@ -197,21 +200,13 @@ def _audit_onnx(path: Path) -> AuditReport:
         per_tensor=tuple(
             name
             for name, shape, scale in kernels
-            if name in depthwise and shape[0] > 1 and not _several(scale)
+            if shape[0] > 1 == shape[1] and not _several(scale)
         ),
     )
 
 
 def _several(dims: tuple[int, ...]) -> bool:
     return len(dims) == 1 and dims[0] > 1
-
-
-def _depthwise_kernels(model: Any) -> set[str]:
-    """Names of the stored kernels with one input channel for each output."""
-    made_of = {node.output[0]: node.input[0] for node in model.graph.node if node.input}
-    shapes = {one.name: tuple(one.dims) for one in model.graph.initializer}
-    kernels = {made_of.get(n.input[1], "") for n in model.graph.node if n.op_type == "Conv"}
-    return {name for name in kernels if len(shapes.get(name, ())) == 4 and shapes[name][1] == 1}
 
 
 def _float_islands(model: Any) -> Counter[str]:

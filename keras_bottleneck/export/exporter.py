@@ -40,6 +40,7 @@ from keras_bottleneck.export.verify import (
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.progress import track
+from keras_bottleneck.quantization.fake_quant import step_of
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 from keras_bottleneck.runtime import Metadata, metadata
 from keras_bottleneck.samples import read
@@ -122,7 +123,8 @@ def export_model(
         )
     target = _checked_directory(directory)
     reference_model = float32_model(model)
-    rows = _checked_formats(formats, is_quantized(reference_model))
+    quantized = is_quantized(reference_model)
+    rows = _checked_formats(formats, quantized)
     checks.one_of("io_type", io_type, IO_TYPES)
     checks.boolean("allow_float", allow_float)
     check_preprocessing(reference_model, preprocessing)
@@ -140,7 +142,6 @@ def export_model(
     )
     samples = collect(verify, shape, count, preprocessing)
     ranges = _calibration(rows, calibration, shape)
-    quantized = is_quantized(reference_model)
 
     exported = inference_model(reference_model, shape)
     reference = keras_outputs(reference_model, samples.inputs)
@@ -153,7 +154,7 @@ def export_model(
     with manifest.scratch_folder(target) as scratch:
         source = Source(exported, described.output_name, scratch, io_type, ranges)
         made = [
-            _made(row, source, scratch, described, samples, reference, trembling, allow_float)
+            _made(row, source, described, samples, reference, trembling, allow_float)
             for row in track(rows, len(rows), f"export {described.name}")
         ]
         manifest.commit(scratch, target, {one.path.name: _entry(one, described) for one in made})
@@ -213,7 +214,6 @@ def _checked_name(name: Any) -> str:
 def _made(
     row: str,
     source: Source,
-    scratch: Path,
     described: Metadata,
     samples: Samples,
     reference: Array,
@@ -227,7 +227,7 @@ def _made(
             an int8 file with operators in float that are not allowed.
     """
     form = FORMATS[row]
-    path = scratch / form.file_name.format(name=described.name)
+    path = source.scratch / form.file_name.format(name=described.name)
     with native_messages_held():
         form.write(source, path)
         metadata.write(path, described)
@@ -250,7 +250,7 @@ def _trembling(
     and no two int8 runtimes agree.
     """
     first = next(layer for layer in model.layers if isinstance(layer, FakeQuantize))
-    step = float(keras.ops.convert_to_numpy(first.high - first.low)) / 255
+    step = float(keras.ops.convert_to_numpy(step_of(first.low, first.high)))
     shift = np.random.default_rng(0).uniform(-step, step, samples.inputs.shape)
     moved = keras_outputs(model, samples.inputs + np.asarray(shift, np.float32))
     found = noise(moved, reference, described.output_name)

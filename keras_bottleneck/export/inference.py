@@ -7,7 +7,7 @@ import keras
 
 from keras_bottleneck import checks, graph, keras_private
 from keras_bottleneck.export.grouped_conv import PLAIN
-from keras_bottleneck.graph.cast import other_precision
+from keras_bottleneck.graph.cast import in_float32
 from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
@@ -35,7 +35,7 @@ def float32_model(model: keras.Model) -> keras.Model:
             "`model` must have one input (batch, height, width, channels) and one output. "
             f"Received: model={model.name!r} with inputs and outputs {shapes}"
         )
-    return graph.cast(model, "float32") if other_precision(found) else model
+    return in_float32(model)
 
 
 def inference_model(model: keras.Model, input_shape: tuple[int | None, ...]) -> keras.Model:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_bottleneck.quantization.fake_quant import KERNEL_CODES
+
 if TYPE_CHECKING:
     import onnx
 
@@ -27,7 +29,6 @@ MOVING = {
 # Operators whose output stays within the range of their one input.
 AVERAGING = {"AveragePool", "GlobalAveragePool", "Resize"}
 
-KERNEL_CODES = 127
 BIAS_CODES = 2**31 - 1
 # How far a float32 kernel may be off its grid, in parts of its largest value.
 OFF_GRID = 1e-6

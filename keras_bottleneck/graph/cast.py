@@ -8,6 +8,11 @@ from keras_bottleneck import keras_private
 from keras_bottleneck.graph.flatten import flat_copy
 
 
+def in_float32(model: keras.Model) -> keras.Model:
+    """`model` itself, or a flat float32 copy where a layer computes in another precision."""
+    return cast(model) if other_precision(model) else model
+
+
 def other_precision(model: keras.Model) -> Any:
     """The dtype policy of the first layer that computes in half or double; None without one."""
     for layer in keras_private.sublayers(model):

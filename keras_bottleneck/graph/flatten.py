@@ -1,12 +1,11 @@
 """One flat graph of stock Keras layers, whatever the model was composed of."""
 
-from itertools import chain, count
 from typing import Any
 
 import keras
 
 from keras_bottleneck import keras_private
-from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
+from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild, unused_name
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.layers import Block
 
@@ -98,8 +97,7 @@ class _Inliner:
         for container in reversed(self.containers):
             prefixed = f"{container}_{prefixed}"
             candidates.append(prefixed)
-        numbered = (f"{candidates[-1]}_{number}" for number in count(2))
-        unique = next(one for one in chain(candidates, numbered) if one not in self.used)
+        unique = unused_name(candidates, self.used)
         self.used.add(unique)
         return unique
 

@@ -1,6 +1,7 @@
 """What all passes share: walk a functional model and build a new one from copies of its layers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
+from itertools import chain, count
 from typing import Any
 
 import keras
@@ -43,16 +44,27 @@ def rebuild(model: keras.Model, visit: Visit, inputs: list[Any] | None = None) -
         A functional model with the name and the input and output structure of `model`.
     """
     if inputs is None:
-        inputs = [
-            keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
-            for tensor in model.inputs
-        ]
+        inputs = inputs_like(model)
     outputs = keras_private.replay(model, inputs, visit)
     return keras.Model(
         keras.tree.pack_sequence_as(keras_private.input_structure(model), inputs),
         keras.tree.pack_sequence_as(keras_private.output_structure(model), outputs),
         name=model.name,
     )
+
+
+def inputs_like(model: keras.Model, dtype: str | None = None) -> list[Any]:
+    """New inputs of the names and shapes of those of `model`, and of their dtypes or `dtype`."""
+    return [
+        keras.Input(batch_shape=tensor.shape, dtype=dtype or tensor.dtype, name=tensor.name)
+        for tensor in model.inputs
+    ]
+
+
+def unused_name(candidates: Sequence[str], used: Container[str]) -> str:
+    """The first of `candidates` that is not in `used`, else the last one with a number."""
+    numbered = (f"{candidates[-1]}_{number}" for number in count(2))
+    return next(name for name in chain(candidates, numbered) if name not in used)
 
 
 class TensorMap:

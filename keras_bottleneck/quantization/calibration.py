@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_bottleneck.quantization.calibrators import calibrate
 from keras_bottleneck.quantization.equalization import equalize_channels
+from keras_bottleneck.quantization.fake_quant import step_of
 from keras_bottleneck.quantization.histogram import Histogram
 from keras_bottleneck.quantization.insertion import Insertion
 from keras_bottleneck.quantization.observation import observe_histograms
@@ -91,7 +92,7 @@ def _input_range(seen: Histogram) -> tuple[float, float]:
 
 def _outside(seen: Histogram, low: float, high: float) -> float:
     """The part of the values that is more than half a step outside of the range."""
-    half = (high - low) / 255 / 2
+    half = step_of(low, high) / 2
     values, counts = seen.values, seen.counts
     outside = (values < low - half) | (values > high + half)
     return float(counts[outside].sum() / seen.count)

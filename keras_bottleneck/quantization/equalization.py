@@ -1,7 +1,7 @@
 """Channels scaled against each other, so that one range per tensor fits all of them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from keras_bottleneck.keras_private import Call
-from keras_bottleneck.quantization.kernels import KERNEL_CODES, QUANTIZED
+from keras_bottleneck.quantization.fake_quant import KERNEL_CODES, step_of
+from keras_bottleneck.quantization.kernels import QUANTIZED
 from keras_bottleneck.quantization.observation import Moments, observe_moments
 from keras_bottleneck.quantization.placement import Placement, Rule
 
@@ -116,7 +117,7 @@ def _only_reader(placement: Placement, tensor: Any) -> Call | None:
 def _scales(pair: Pair, seen: Moments, peaks: Array) -> Array:
     """The factor of each channel, (channels,); `peaks` are what the ReLU before it made."""
     kernel = np.asarray(keras.ops.convert_to_numpy(pair.second.kernel), np.float64)
-    largest = _by_input(pair.second, kernel, np.max)
+    largest = _largest_by_input(pair.second, kernel)
     alive = (seen.reach > DEAD * seen.reach.max()) & (largest > DEAD * largest.max())
     unscaled = np.ones_like(largest)
     if not alive.any():
@@ -149,7 +150,7 @@ def _below_ceiling(scale: Array, peaks: Array, pair: Pair) -> Array:
 def _noise(layer: Any, kernel: Array, scale: Array, reach: Array, power: Array) -> float:
     """The power of the rounding noise in the layer's output, up to a common factor."""
     kind = QUANTIZED[type(layer)]
-    divided = kernel / _along(layer, scale)
+    divided = kernel / _along(layer, kind.INPUT_AXIS, scale)
     outputs = kind.CHANNEL_AXIS % kernel.ndim
     others = tuple(axis for axis in range(kernel.ndim) if axis != outputs)
     steps = np.max(np.abs(divided), axis=others if kind.PER_CHANNEL else None) / KERNEL_CODES
@@ -161,28 +162,28 @@ def _noise(layer: Any, kernel: Array, scale: Array, reach: Array, power: Array) 
         if outputs == kind.INPUT_AXIS
         else (np.sum(np.broadcast_to(steps**2, kernel.shape[outputs])) * np.sum(inputs))
     )
-    activation_step = np.max(scale * reach) / 255
+    activation_step = step_of(0.0, np.max(scale * reach))
     return float(activation_step**2 * np.sum(divided**2) + taps * weights)
 
 
-def _by_input(layer: Any, kernel: Array, reduce: Callable[..., Array]) -> Array:
-    """`reduce` of the absolute values that each input channel is multiplied with."""
+def _largest_by_input(layer: Any, kernel: Array) -> Array:
+    """The largest absolute value that each input channel is multiplied with."""
     inputs = QUANTIZED[type(layer)].INPUT_AXIS % kernel.ndim
     others = tuple(axis for axis in range(kernel.ndim) if axis != inputs)
-    return reduce(np.abs(kernel), axis=others)
+    return np.max(np.abs(kernel), axis=others)
 
 
-def _along(layer: Any, scale: Array) -> Array:
-    """`scale` in a shape that broadcasts along the kernel's input channels."""
+def _along(layer: Any, axis: int, scale: Array) -> Array:
+    """`scale` in a shape that broadcasts along one axis of the kernel."""
     shape = [1] * len(layer.kernel.shape)
-    shape[QUANTIZED[type(layer)].INPUT_AXIS] = -1
+    shape[axis] = -1
     return scale.reshape(shape)
 
 
 def _apply(pair: Pair, scale: Array) -> None:
+    outputs = QUANTIZED[type(pair.first)].CHANNEL_AXIS
+    inputs = QUANTIZED[type(pair.second)].INPUT_AXIS
     kernel, bias = (np.asarray(weight, np.float64) for weight in pair.first.get_weights())
-    shape = [1] * kernel.ndim
-    shape[QUANTIZED[type(pair.first)].CHANNEL_AXIS] = -1
-    pair.first.set_weights([kernel * scale.reshape(shape), bias * scale])
+    pair.first.set_weights([kernel * _along(pair.first, outputs, scale), bias * scale])
     kernel, bias = (np.asarray(weight, np.float64) for weight in pair.second.get_weights())
-    pair.second.set_weights([kernel / _along(pair.second, scale), bias])
+    pair.second.set_weights([kernel / _along(pair.second, inputs, scale), bias])

@@ -19,7 +19,7 @@ def fake_quant(x: Any, low: Any, high: Any) -> Any:
 
     Source: Jacob et al. 2018, section 3; the gradient passes inside the range and stops outside.
     """
-    rounded = keras.quantizers.fake_quant_with_min_max_vars(_float32(x), low, high)
+    rounded = keras.quantizers.fake_quant_with_min_max_vars(float32(x), low, high)
     return keras.ops.cast(rounded, x.dtype)
 
 
@@ -37,7 +37,7 @@ def fake_quant_kernel(kernel: Any, reach: Any, axis: int | None) -> Any:
         shape[axis] = -1
         reach = keras.ops.reshape(reach, shape)
     return keras.quantizers.fake_quant_with_min_max_vars(
-        _float32(kernel), -reach, reach, narrow_range=True, axis=axis
+        float32(kernel), -reach, reach, narrow_range=True, axis=axis
     )
 
 
@@ -51,5 +51,6 @@ def round_straight(x: Any) -> Any:
     return x + keras.ops.stop_gradient(keras.ops.round(x) - x)
 
 
-def _float32(x: Any) -> Any:
+def float32(x: Any) -> Any:
+    """`x` in the precision that grids are computed in."""
     return keras.ops.cast(x, "float32")

@@ -1,12 +1,18 @@
 """The quantized network: a primitive one with its kernels replaced and quantizers put in."""
 
-from itertools import chain, count
 from typing import Any
 
 import keras
 
 from keras_bottleneck import keras_private
-from keras_bottleneck.graph.rebuild import Copies, TensorMap, copied, rebuild
+from keras_bottleneck.graph.rebuild import (
+    Copies,
+    TensorMap,
+    copied,
+    inputs_like,
+    rebuild,
+    unused_name,
+)
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.quantization.kernels import QUANTIZED
 from keras_bottleneck.quantization.placement import Placement, Rule
@@ -32,10 +38,9 @@ class Insertion:
         self._copies = Copies()
         self._steps = TensorMap()
         self._rounded_inputs = TensorMap()
-        old = placement.model.inputs
-        inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name) for x in old]
+        inputs = inputs_like(placement.model)
         self._inputs = TensorMap()
-        for new, tensor in zip(inputs, old, strict=True):
+        for new, tensor in zip(inputs, placement.model.inputs, strict=True):
             self._inputs[new] = tensor
         self.model = rebuild(placement.model, self._visit, inputs)
 
@@ -61,9 +66,10 @@ class Insertion:
 
     def _rounding(self, call: Call, x: Any) -> dict[str, Any]:
         """How the runtime rounds what `call` makes of `x`, as arguments of the quantizer."""
-        rule, factor = rule_for(call.operation, x.shape)
-        if rule == "nearest":
+        found = rule_for(call.operation, x.shape)
+        if found is None:
             return {}
+        rule, factor = found
         return {"input_step": self._steps[x], "rule": rule, "factor": factor}
 
     def _read(self, argument: Any) -> Any:
@@ -104,8 +110,7 @@ class Insertion:
         """`name`, or with a number where it is taken: a layer that is called twice has two."""
         taken = {call.operation.name for call in self.placement.calls}
         taken.update(quantizer.name for quantizer in self.quantizers.values())
-        numbered = (f"{name}_{number}" for number in count(2))
-        return next(one for one in chain([name], numbered) if one not in taken)
+        return unused_name([name], taken)
 
     def _kernel(self, layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         copy = QUANTIZED[type(layer)].from_config(layer.get_config())

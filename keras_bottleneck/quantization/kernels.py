@@ -8,6 +8,7 @@ import numpy as np
 from keras_bottleneck.quantization.fake_quant import (
     KERNEL_CODES,
     fake_quant_kernel,
+    float32,
     round_straight,
 )
 
@@ -81,7 +82,7 @@ class QuantizedKernel(keras.layers.Layer):
     def quantized_bias(self, input_step: Any) -> Any:
         """The bias on its int32 grid, as float32."""
         step = input_step * self.kernel_step
-        codes = keras.ops.clip(round_straight(self._float32(self.bias) / step), -MAX_BIAS, MAX_BIAS)
+        codes = keras.ops.clip(round_straight(float32(self.bias) / step), -MAX_BIAS, MAX_BIAS)
         return codes * step
 
     @property
@@ -94,7 +95,7 @@ class QuantizedKernel(keras.layers.Layer):
         rank = len(self.kernel.shape)
         others = [i for i in range(rank) if i != self.CHANNEL_AXIS % rank]
         largest = keras.ops.max(
-            keras.ops.abs(self._float32(self.kernel)), axis=others if self.PER_CHANNEL else None
+            keras.ops.abs(float32(self.kernel)), axis=others if self.PER_CHANNEL else None
         )
         return keras.ops.maximum(largest, self.bias_floor(input_step))
 
@@ -104,7 +105,7 @@ class QuantizedKernel(keras.layers.Layer):
         It matters in dead channels, whose kernels are all but zero: without it the TFLite
         converter rescales the kernel in its own way.
         """
-        bias = keras.ops.abs(self._float32(self.bias))
+        bias = keras.ops.abs(float32(self.bias))
         largest = bias if self.PER_CHANNEL else keras.ops.max(bias)
         floor = largest * (KERNEL_CODES / ROOM_FOR_BIAS) / input_step
         return keras.ops.maximum(floor, SMALLEST_REACH)
@@ -122,10 +123,6 @@ class QuantizedKernel(keras.layers.Layer):
         """Load what `save_own_variables` stored."""
         for variable in self._own():
             variable.assign(store[variable.name])
-
-    @staticmethod
-    def _float32(weight: Any) -> Any:
-        return keras.ops.cast(weight, "float32")
 
     def _own(self) -> list[Any]:
         return [self.kernel, self.bias, self.reach, self.moving]

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks, graph, samples
-from keras_bottleneck.graph.cast import other_precision
+from keras_bottleneck.graph.cast import in_float32, other_precision
 from keras_bottleneck.quantization.accuracy import keep
 from keras_bottleneck.quantization.calibration import Options, calibrated
 from keras_bottleneck.quantization.calibrators import CALIBRATORS
@@ -91,8 +91,7 @@ def quantize(
     if keep_accuracy is not None:
         checks.number("keep_accuracy", keep_accuracy, 0.0, 1.0)
         class_count(network)
-    policy = other_precision(network)
-    exact = graph.cast(network) if policy else network
+    exact = in_float32(network)
     placement = Placement(primitive(exact), skip)
     shape = network.inputs[0].shape
     labelled = keep_accuracy is not None
@@ -106,6 +105,7 @@ def quantize(
     insertion, report = calibrated(placement, found, options)
     if keep_accuracy is not None:
         insertion, report = keep(exact, insertion, report, found, labels, options, keep_accuracy)
+    policy = other_precision(network)
     result = graph.cast(insertion.model, policy) if policy else insertion.model
     result.quantization_report = report
     return result

@@ -1,14 +1,20 @@
 """A network in the operators that int8 runtimes have: one each layer, nothing left to fold."""
 
 from collections.abc import Callable
-from itertools import chain, count
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
 from keras_bottleneck import graph, keras_private
-from keras_bottleneck.graph.rebuild import Copies, TensorMap, copied, rebuild
+from keras_bottleneck.graph.rebuild import (
+    Copies,
+    TensorMap,
+    copied,
+    inputs_like,
+    rebuild,
+    unused_name,
+)
 from keras_bottleneck.keras_private import Call
 
 Array = np.ndarray[Any, Any]
@@ -60,11 +66,7 @@ def primitive(model: keras.Model) -> keras.Model:
     """
     folded = graph.fold(model)
     # Float, whatever they were: pixels become integers again in the first quantizer.
-    inputs = [
-        keras.Input(batch_shape=tensor.shape, dtype="float32", name=tensor.name)
-        for tensor in folded.inputs
-    ]
-    return rebuild(folded, _Primitives(folded).visit, inputs)
+    return rebuild(folded, _Primitives(folded).visit, inputs_like(folded, dtype="float32"))
 
 
 class _Primitives:
@@ -92,13 +94,8 @@ class _Primitives:
 
         The name of an original layer is free for what takes its place alone.
         """
-        numbered = (f"{name}_{number}" for number in count(2))
-        free = (
-            one
-            for one in chain([name], numbered)
-            if one not in self.used and (one == original or one not in self.originals)
-        )
-        self.used.add(found := next(free))
+        found = unused_name([name], self.used | (self.originals - {original}))
+        self.used.add(found)
         return kind(*args, name=found, dtype="float32", **kwargs)
 
     def _affine(self, name: str, x: Any, scale: Array, shift: Array) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.graph.rebuild import functional
-from keras_bottleneck.quantization.fake_quant import fake_quant, step_of
+from keras_bottleneck.quantization.fake_quant import fake_quant, float32, step_of
 from keras_bottleneck.quantization.runtime_rounding import nudge
 
 # What is zero everywhere still has a step to divide by.
@@ -73,7 +73,7 @@ class FakeQuantize(keras.layers.Layer):
         self,
         x: Any,
         input_step: Any = None,
-        rule: str = "nearest",
+        rule: str | None = None,
         factor: float = 1.0,
         training: bool | None = None,
     ) -> tuple[Any, Any]:
@@ -82,18 +82,18 @@ class FakeQuantize(keras.layers.Layer):
         Args:
             x: What an operator has computed.
             input_step: The step of that operator's input, where `rule` needs it.
-            rule: How TFLite rounds it; see `runtime_rounding.nudge`.
+            rule: How TFLite rounds it, if not to the nearest; see `runtime_rounding.nudge`.
             factor: What else the rule needs.
             training: Whether the range may move.
         """
         step = step_of(self.low, self.high)
-        x = keras.ops.cast(x, "float32")
+        x = float32(x)
         if training and self.fixed:
             # A probability that is rounded to zero has no gradient to learn from.
             return keras.ops.cast(x, self.compute_dtype), step
         if training:
             self._follow(keras.ops.stop_gradient(x))
-        if rule != "nearest":
+        if rule is not None:
             zero = keras.ops.round(-self.low / step) - 128.0
             x = x + nudge(rule, x, step, zero, input_step, factor)
         return keras.ops.cast(fake_quant(x, self.low, self.high), self.compute_dtype), step

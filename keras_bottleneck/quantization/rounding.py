@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_bottleneck.quantization.fake_quant import KERNEL_CODES
+
 Array = np.ndarray[Any, Any]
 
 # Parts of the inputs' mean power that hold a solution near the trained kernel: the images are
@@ -14,7 +16,6 @@ ROUNDING = 0.3
 BLOCK = 64
 # Reaches that are tried, as parts of the one that clips nothing.
 REACHES = np.linspace(1.0, 0.7, 13)
-CODES = 127
 
 
 def fit(moment: Array, cross: Array, kernel: Array) -> Array:
@@ -43,8 +44,8 @@ def best_reach(moment: Array, kernel: Array) -> Array:
     power = np.diag(moment)[:, None]
     errors = []
     for part in REACHES:
-        step = part * full / CODES
-        rounded = np.clip(np.rint(kernel / step), -CODES, CODES) * step
+        step = part * full / KERNEL_CODES
+        rounded = np.clip(np.rint(kernel / step), -KERNEL_CODES, KERNEL_CODES) * step
         errors.append((power * (rounded - kernel) ** 2).sum(0))
     return full * REACHES[np.argmin(errors, axis=0)]
 
@@ -63,14 +64,14 @@ def adaptive_rounding(moment: Array, kernel: Array, reach: Array) -> Array:
     damped = (moment + _ridge(moment, ROUNDING))[np.ix_(order, order)]
     factor = np.linalg.cholesky(np.linalg.inv(damped)).T
     left = kernel[order].astype(np.float64)
-    step = reach / CODES
+    step = reach / KERNEL_CODES
     rounded = np.empty_like(left)
     count = len(left)
     for start in range(0, count, BLOCK):
         stop = min(start + BLOCK, count)
         errors = np.empty_like(left[start:stop])
         for row in range(start, stop):
-            rounded[row] = np.clip(np.rint(left[row] / step), -CODES, CODES) * step
+            rounded[row] = np.clip(np.rint(left[row] / step), -KERNEL_CODES, KERNEL_CODES) * step
             errors[row - start] = (left[row] - rounded[row]) / factor[row, row]
             left[row + 1 : stop] -= np.outer(factor[row, row + 1 : stop], errors[row - start])
         left[stop:] -= factor[start:stop, stop:].T @ errors

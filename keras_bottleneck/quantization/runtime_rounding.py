@@ -28,11 +28,6 @@ def nudge(rule: str, x: Any, step: Any, zero: Any, input_step: Any, factor: floa
     return ops.stop_gradient(RULES[rule](x, step, zero, input_step, factor))
 
 
-def _nearest(x: Any, step: Any, zero: Any, input_step: Any, factor: float) -> Any:
-    """Kernels, sums and most others."""
-    return 0.0
-
-
 def _away(x: Any, step: Any, zero: Any, input_step: Any, factor: float) -> Any:
     """Averages of codes: ties go away from code 0, which is not the code of zero."""
     return ops.sign(x / step + zero) * TIE * step
@@ -56,20 +51,19 @@ def _exponent(ratio: Any) -> Any:
 
 
 RULES: dict[str, Callable[[Any, Any, Any, Any, float], Any]] = {
-    "nearest": _nearest,
     "away": _away,
     "twice": _twice,
     "negative": _negative,
 }
 
 
-def rule_for(layer: Any, input_shape: Any) -> tuple[str, float]:
-    """The rule for the output of `layer`, and its factor."""
+def rule_for(layer: Any, input_shape: Any) -> tuple[str, float] | None:
+    """The rule for the output of `layer`, and its factor; None for the nearest, as of most."""
     if isinstance(layer, keras.layers.GlobalAveragePooling2D) and not layer.keepdims:
         height, width = input_shape[1:3]
-        return ("twice", float(height * width)) if height and width else ("nearest", 1.0)
+        return ("twice", float(height * width)) if height and width else None
     if isinstance(layer, keras.layers.LeakyReLU):
         return "negative", float(layer.negative_slope)
     if isinstance(layer, (keras.layers.AveragePooling2D, keras.layers.UpSampling2D)):
         return "away", 1.0
-    return "nearest", 1.0
+    return None

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import checks, graph, keras_private, samples
-from keras_bottleneck.graph.cast import other_precision
+from keras_bottleneck import checks, keras_private, samples
+from keras_bottleneck.graph.cast import in_float32
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.printing import Printable
 from keras_bottleneck.progress import track
@@ -129,9 +129,8 @@ def sensitivity(
         4
     """
     network = checked_float_model(model)
-    network = graph.cast(network) if other_precision(network) else network
     limit = checks.integer("images", images)
-    placement = Placement(primitive(network), skip)
+    placement = Placement(primitive(in_float32(network)), skip)
     found, _ = samples.read("data", data, network.inputs[0].shape, limit, labelled=False)
     insertion, _ = calibrated(placement, found, Options())
     return measured(insertion, found)

@@ -1,6 +1,6 @@
 """The int8 runtimes, and what can be read out of their files."""
 
-from collections import namedtuple
+from collections import Counter, namedtuple
 
 import numpy as np
 import pytest
@@ -58,6 +58,15 @@ def onnx_runtime(path):
     session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda image: session.run(None, {name: image})[0]
+
+
+def fused_operators(path, scratch):
+    """What ONNX Runtime makes of the operators of a file: kind to number of uses."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(scratch)
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    return Counter(node.op_type for node in onnx.load(str(scratch)).graph.node)
 
 
 def read_tflite(path):

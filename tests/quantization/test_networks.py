@@ -8,6 +8,8 @@ from keras import applications, layers
 
 import keras_bottleneck as kb
 
+from . import runtimes
+
 pytest.importorskip("tensorflow", reason="export needs TensorFlow")
 
 SIDE = 64
@@ -80,5 +82,12 @@ def test_a_network_becomes_int8_files_without_float_operators(name, tmp_path):
     onnx = kb.audit(report["onnx_int8"].path)
     assert tflite.int8_problems == onnx.int8_problems == ()
     assert onnx.per_channel[1] == onnx.operators["Conv"]
+    convolutions = tflite.operators["CONV_2D"] + tflite.operators["DEPTHWISE_CONV_2D"]
+    assert tflite.per_channel[1] == convolutions
+    # And ONNX Runtime does compute them so.
+    fused = runtimes.fused_operators(report["onnx_int8"].path, tmp_path / "fused.onnx")
+    assert fused["QLinearConv"] == onnx.operators["Conv"]
+    assert fused["QGemm"] + fused["QLinearMatMul"] == onnx.operators["Gemm"]
+    assert not {"Conv", "Gemm", "MatMul", "FusedConv", "FusedGemm", "FusedMatMul"} & set(fused)
     # The input and the output, which are float for the caller's sake.
     assert tflite.tensor_types["FLOAT32"] == 2
