@@ -13,7 +13,16 @@ from keras_bottleneck.version import __version__
 __all__ = ["Preprocessing", "__version__", "preprocessing", "runtime"]
 
 if importlib.util.find_spec("keras") is not None:
-    from keras_bottleneck import data, export, graph, layers, models, quantization, training
+    from keras_bottleneck import (
+        data,
+        export,
+        graph,
+        layers,
+        models,
+        quantization,
+        training,
+        weights,
+    )
     from keras_bottleneck.export import audit, export_model
     from keras_bottleneck.graph import fold
     from keras_bottleneck.models import (
@@ -50,4 +59,5 @@ if importlib.util.find_spec("keras") is not None:
         "quantization",
         "quantize",
         "training",
+        "weights",
     ]

@@ -1,0 +1,91 @@
+"""`load`: trained weights from anywhere into a network of ours, all of them or none."""
+
+import math
+from contextlib import ExitStack
+from dataclasses import fields, replace
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks
+from keras_bottleneck.weights.facts import Facts, check_facts, checked_facts, facts_of
+from keras_bottleneck.weights.layouts import LAYOUTS, OWN, Layout, recognised
+from keras_bottleneck.weights.matching import places_in, planned
+from keras_bottleneck.weights.reading import read
+from keras_bottleneck.weights.tensors import Tensors
+
+# Optimizers keep two more of each weight; the rest is room for names.
+COPIES = 4
+ROOM = 2**24
+
+
+def load(
+    model: keras.Model,
+    source: Any,
+    *,
+    variant: str | None = None,
+    padding: str | None = None,
+    epsilon: float | None = None,
+    skip_head: bool = False,
+    adapt_stem: bool = False,
+) -> None:
+    """Load trained weights into `model`, in place: all of them, or none if anything does not fit.
+
+    The layout is recognised from the names of the tensors: torchvision and timm (ResNet,
+    MobileNetV2), CIFAR ResNets, Hugging Face transformers (ResNet, MobileNetV2),
+    keras.applications (ResNet, MobileNetV2) and our own. Biases of convolutions that `model` has
+    not are absorbed by the batch norms behind them.
+
+    Where a network strides, how it pads and its epsilon do not show in tensors. They are compared
+    with `model` where the source tells them, and have to be given where it does not.
+
+    Args:
+        model: A network of this package, whole or flat, inside another model or not.
+        source: A file (`.safetensors`; `.pth`, `.th` or `.pt`, for which PyTorch is needed; `.h5`,
+            `.weights.h5` or `.keras`), a state dict of arrays or PyTorch tensors, or a Keras
+            model.
+        variant: `"v1"` or `"v1.5"`, where bottlenecks stride: on the first 1x1 or on the 3x3.
+        padding: `"symmetric"` (PyTorch) or `"same"` (TensorFlow).
+        epsilon: Batch norm's epsilon.
+        skip_head: Leave the classifier as it is.
+        adapt_stem: Fit the first kernel to another number of input channels: summed over them for
+            one channel, else repeated and scaled to the same sum.
+
+    Raises:
+        ValueError: If `source` cannot be read; is of no known layout; lacks, has too much or
+            misshapes any tensor (all are listed); holds NaN, infinity or a negative variance; or
+            belongs to another architecture. `model` is unchanged.
+        ImportError: If the package that reads such a file is not installed.
+
+    Example:
+        >>> import keras_bottleneck as kb
+        >>> model = kb.ResNet50(stride_on="1x1", epsilon=1.001e-5)
+        >>> load(model, keras.applications.ResNet50(weights=None))
+    """
+    if not isinstance(model, keras.Model):
+        raise checks.reject("model", model, "a Keras model")
+    said = checked_facts(variant, padding, epsilon)
+    checks.boolean("skip_head", skip_head)
+    checks.boolean("adapt_stem", adapt_stem)
+    places = places_in(model)
+    limit = COPIES * sum(4 * math.prod(place.shape) for place in places) + ROOM
+    with ExitStack() as stack:
+        found = read(source, limit, stack)
+        layout = recognised(found.by_name)
+        if layout is None:
+            accepted = f"weights of one of: {', '.join(one.name for one in LAYOUTS)}"
+            raise checks.reject("source", sorted(found.by_name), accepted)
+        plan = planned(places, layout, found, skip_head, adapt_stem)
+        known = _known(layout, found, source)
+        check_facts(model, known, said, found.described, needed=layout is not OWN)
+        values = [(one.place.variable, one.value()) for one in plan]
+    for variable, value in values:
+        variable.assign(value)
+
+
+def _known(layout: Layout, found: Tensors, source: Any) -> Facts:
+    """What the layout and the source itself tell, the latter first."""
+    if layout is OWN and isinstance(source, keras.Model):
+        return facts_of(source)
+    told = {name.name: getattr(found.facts, name.name) for name in fields(Facts)}
+    return replace(layout.facts, **{name: one for name, one in told.items() if one is not None})

@@ -1,0 +1,229 @@
+"""Which tensor of a source goes into which variable of a model, and all that does not fit."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck import keras_private
+from keras_bottleneck.weights.layouts import BLOCK, HEAD, STEM, Layout, count_blocks
+from keras_bottleneck.weights.tensors import Array, Tensor, Tensors, as_array, own_variables
+
+# How many names of each kind a message shows.
+SHOWN = 5
+KINDS: dict[str, type] = {
+    "depthwise": keras.layers.DepthwiseConv2D,
+    "conv": keras.layers.Conv2D,
+    "dense": keras.layers.Dense,
+    "norm": keras.layers.BatchNormalization,
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A variable of a model, to be loaded or saved."""
+
+    layer: str
+    kind: str
+    name: str
+    variable: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the variable."""
+        return tuple(self.variable.shape)
+
+    @property
+    def part(self) -> str:
+        """What it belongs to, as far as it matters to what does not fit."""
+        if self.layer == STEM:
+            return "stem"
+        block = BLOCK.fullmatch(self.layer)
+        if block is not None:
+            return "shortcut" if block["layer"].startswith("shortcut") else "trunk"
+        return "trunk" if self.layer.startswith(("stem_", "head_")) else "head"
+
+
+def places_in(model: keras.Model) -> list[Place]:
+    """The variables of all layers of `model`."""
+    places = []
+    for layer in keras_private.sublayers(model):
+        kind = next((kind for kind, of in KINDS.items() if isinstance(layer, of)), "other")
+        places += [Place(layer.name, kind, one.name, one) for one in own_variables(layer)]
+    return places
+
+
+class Names:
+    """What a layout calls the variables of one model."""
+
+    def __init__(self, layout: Layout, places: Sequence[Place]) -> None:
+        self.layout = layout
+        self._blocks = count_blocks(place.layer for place in places)
+        self._biased = {place.layer for place in places if place.name == "bias"}
+
+    def name(self, place: Place) -> str | None:
+        """The name of the tensor for `place`; None where the layout has none."""
+        if place.name not in self.layout.variables.get(place.kind, ()):
+            return None
+        return self._tensor(place.layer, place.kind, place.name)
+
+    def absorbed_bias(self, place: Place) -> str | None:
+        """For the mean of a batch norm: the name of the bias that the layer before it lacks."""
+        convolution = place.layer.removesuffix("_bn") + "_conv"
+        if place.name != "moving_mean" or convolution in self._biased:
+            return None
+        return self._tensor(convolution, "conv", "bias")
+
+    def part(self, name: str) -> str:
+        """What a tensor that no variable is called like belongs to."""
+        if name.startswith(f"{self.layout.layer(HEAD, self._blocks)}{self.layout.separator}"):
+            return "head"
+        shortcuts = [self.layout.in_block.get(f"shortcut_{one}", "/") for one in ("conv", "bn")]
+        return "shortcut" if any(one in name for one in shortcuts) else "trunk"
+
+    def _tensor(self, layer: str, kind: str, variable: str) -> str | None:
+        found = self.layout.layer(layer, self._blocks)
+        return None if found is None else self.layout.tensor(found, kind, variable)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A place, the tensor for it, and the bias that its batch norm absorbs."""
+
+    place: Place
+    name: str
+    tensor: Tensor
+    axes: tuple[int, ...]
+    bias: Tensor | None
+
+    def value(self) -> Array:
+        """What the variable becomes.
+
+        Raises:
+            ValueError: If the tensor holds what no trained network does.
+        """
+        array = _read(self.name, self.tensor)
+        if self.place.name == "moving_variance" and array.min() < 0:
+            raise ValueError(
+                f"`source` must hold variances of at least 0. Received: {self.name} with "
+                f"{array.min():g}"
+            )
+        if self.bias is not None:
+            # x + bias - mean is x - (mean - bias).
+            bias = _read(self.name, self.bias).astype(np.float64)
+            array = (array.astype(np.float64) - bias).astype(np.float32)
+        if self.axes:
+            array = array.transpose(self.axes)
+        return array if array.shape == self.place.shape else _adapted(array, self.place.shape[-2])
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """One reason why a source is refused."""
+
+    kind: str
+    what: str
+    part: str
+
+
+def planned(
+    places: Sequence[Place], layout: Layout, found: Tensors, skip_head: bool, adapt_stem: bool
+) -> list[Assignment]:
+    """One tensor for each place, but for the head's where that is skipped.
+
+    Raises:
+        ValueError: If a tensor is missing, left over or of another shape; all are listed.
+    """
+    tensors = {layout.unwrapped(name): tensor for name, tensor in found.by_name.items()}
+    names = Names(layout, places)
+    plan: list[Assignment] = []
+    misfits: list[Misfit] = []
+    used: set[str | None] = set()
+    for place in places:
+        if skip_head and place.part == "head":
+            continue
+        name = names.name(place)
+        used.add(name)
+        if name is None:
+            misfits.append(Misfit("no name for", f"{place.layer}/{place.name}", place.part))
+        elif name not in tensors:
+            misfits.append(Misfit("without", name, place.part))
+        else:
+            bias = names.absorbed_bias(place)
+            used.add(bias)
+            axes = layout.axes(place.kind, place.name)
+            plan.append(
+                Assignment(place, name, tensors[name], axes, tensors.get(bias) if bias else None)
+            )
+    misfits += [
+        Misfit("with also", name, names.part(name))
+        for name in tensors
+        if name not in used and not name.endswith(layout.ignored)
+    ]
+    misfits += _misshaped(plan, adapt_stem)
+    if skip_head:
+        misfits = [one for one in misfits if one.part != "head"]
+    if misfits:
+        raise _refusal(misfits, found.described, layout)
+    return plan
+
+
+def _misshaped(plan: list[Assignment], adapt_stem: bool) -> Iterator[Misfit]:
+    for one in plan:
+        shape, wanted = one.tensor.shape, one.place.shape
+        if len(shape) == len(one.axes):
+            shape = tuple(shape[axis] for axis in one.axes)
+        others = [(*sides[:2], *sides[3:]) for sides in (shape, wanted)]
+        stem = one.place.part == "stem" and len(shape) == 4 and others[0] == others[1]
+        misbiased = one.bias is not None and one.bias.shape != one.tensor.shape
+        if misbiased or (shape != wanted and not (stem and adapt_stem)):
+            part = "stem channels" if stem else one.place.part
+            yield Misfit("with", f"{one.name} of shape {shape} instead of {wanted}", part)
+
+
+def _refusal(misfits: list[Misfit], source: str, layout: Layout) -> ValueError:
+    parts = {one.part for one in misfits}
+    advice = ADVICE.get(parts.pop(), "") if len(parts) == 1 else ""
+    kinds = dict.fromkeys(one.kind for one in misfits)
+    listed = [
+        f"{kind} {_some([one.what for one in misfits if one.kind == kind])}" for kind in kinds
+    ]
+    return ValueError(
+        f"`source` must hold the tensors of the model and no others{advice}. "
+        f"Received: {source}, read as {layout.name}, {'; '.join(listed)}"
+    )
+
+
+# What helps where nothing else is wrong.
+ADVICE = {
+    "head": " (`skip_head=True` leaves the classifier as it is)",
+    "stem": " (build the model with another `stem`)",
+    "stem channels": " (`adapt_stem=True` fits the first kernel to other input channels)",
+    "shortcut": " (build the model with another `shortcut`)",
+}
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _read(name: str, tensor: Tensor) -> Array:
+    array = as_array(tensor.read())
+    if array.shape != tensor.shape or not np.isfinite(array).all():
+        raise ValueError(f"`source` must hold finite numbers. Received: NaN or infinity in {name}")
+    return array
+
+
+def _adapted(kernel: Array, channels: int) -> Array:
+    """A kernel (height, width, inputs, outputs) for another number of input channels.
+
+    Source: `adapt_input_conv` of timm.
+    """
+    if channels == 1:
+        return np.asarray(kernel.sum(axis=-2, keepdims=True))
+    given = kernel.shape[-2]
+    repeated = kernel[:, :, np.arange(channels) % given]
+    return np.asarray(repeated * np.float32(given / channels))

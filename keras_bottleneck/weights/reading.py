@@ -1,0 +1,111 @@
+"""Whatever holds trained weights, as tensors by name; nothing that a file says is executed."""
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks
+from keras_bottleneck.weights import keras_files, tensors
+from keras_bottleneck.weights.facts import Facts
+from keras_bottleneck.weights.tensors import Tensor, Tensors
+
+# The entry of a safetensors file's metadata that `save` writes the facts to.
+FACTS = "keras_bottleneck"
+# Where training scripts keep the weights among the rest of a checkpoint.
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
+
+
+def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
+    """The tensors of `source`, to be read while `stack` is open.
+
+    Args:
+        source: A Keras model, a state dict, or the path of a file of one of `READERS`.
+        limit: The most bytes of weights that an archive may unpack to.
+        stack: Closes the file.
+
+    Raises:
+        ValueError: If `source` is none of these, or the file is damaged or holds anything but
+            tensors.
+        ImportError: If the package that reads such a file is not installed.
+    """
+    if isinstance(source, keras.Model):
+        return tensors.of_model(source)
+    if isinstance(source, Mapping):
+        return tensors.of_mapping(_unwrapped(source), "the state dict")
+    path = Path(source) if isinstance(source, (str, Path)) else None
+    ending = next((end for end in READERS if path and path.name.lower().endswith(end)), None)
+    if path is None or ending is None:
+        accepted = f"a Keras model, a state dict, or a file that ends in {', '.join(READERS)}"
+        raise checks.reject("source", source, accepted)
+    if not path.is_file():
+        raise checks.reject("source", str(path), "an existing file")
+    try:
+        return READERS[ending](path, limit, stack)
+    except ImportError:
+        raise
+    except Exception as error:  # parsers of damaged files raise almost anything
+        reason = checks.first_line(error)
+        accepted = f"a whole {ending} file of weights ({reason})"
+        raise checks.reject("source", str(path), accepted) from None
+
+
+def _read_safetensors(path: Path, limit: int, stack: ExitStack) -> Tensors:
+    from safetensors import safe_open
+
+    file = stack.enter_context(safe_open(path, framework="numpy"))
+    names = list(file.keys())  # noqa: SIM118 - it is no dict
+    found = {
+        name: Tensor(tuple(file.get_slice(name).get_shape()), partial(file.get_tensor, name))
+        for name in names
+    }
+    told = (file.metadata() or {}).get(FACTS)
+    return Tensors(found, path.name, Facts(**json.loads(told)) if told else Facts())
+
+
+def _read_torch(path: Path, limit: int, stack: ExitStack) -> Tensors:
+    try:
+        import torch
+    except ImportError:
+        raise ImportError(
+            f"Reading {path.name} needs PyTorch: pip install torch (or have the file converted to "
+            ".safetensors)."
+        ) from None
+
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > limit:
+            raise ValueError(f"it unpacks to {size:,} bytes, more than the {limit:,} allowed")
+    # Tensors and plain containers only: anything else in the pickle is refused, not run.
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, Mapping):
+        raise ValueError(f"it holds a {type(state).__name__}, not a state dict")
+    return tensors.of_mapping(_unwrapped(state), path.name)
+
+
+def _read_hdf5(path: Path, limit: int, stack: ExitStack) -> Tensors:
+    return keras_files.read_hdf5(path, stack)
+
+
+def _unwrapped(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state dict inside a checkpoint."""
+    inside = [state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)]
+    if inside:
+        return _unwrapped(inside[0])
+    return {name: value for name, value in state.items() if hasattr(value, "shape")}
+
+
+READERS: dict[str, Callable[[Path, int, ExitStack], Tensors]] = {
+    ".safetensors": _read_safetensors,
+    ".pth": _read_torch,
+    ".th": _read_torch,
+    ".pt": _read_torch,
+    ".h5": _read_hdf5,
+    ".keras": keras_files.read_archive,
+}
