@@ -16,6 +16,7 @@ import numpy as np
 from keras_bottleneck import resampling
 from keras_bottleneck.checks import first_line, integer, number, one_of, reject, size
 
+COLOR_ORDERS = ("rgb", "bgr")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -23,8 +24,8 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 class Preprocessing:
     """From an image of any size to `(height, width, channels)` float32 model input.
 
-    The image is resized, then every value becomes `(pixel * scale - mean) / std`, with pixels in
-    0..255.
+    The image is resized, its channels are put in order, then every value becomes
+    `(pixel * scale - mean) / std`, with pixels in 0..255.
 
     Resizing is bilinear with antialiasing and no rounding in between, which is
     `tf.image.resize(image, size, method="bilinear", antialias=True)` to float precision; an image
@@ -40,6 +41,8 @@ class Preprocessing:
         scale: Factor on the pixels, above 0. With the default, 1/255, pixels become 0..1.
         mean: Subtracted after scaling; one number, or one per channel.
         std: Divided by after that, above 0; one number, or one per channel.
+        color_order: "rgb", or "bgr" for a model that takes blue first, as those do whose weights
+            came from Caffe; `mean` and `std` are in this order.
 
     Raises:
         ValueError: If an argument is outside what is described above.
@@ -58,12 +61,16 @@ class Preprocessing:
     scale: float = 1 / 255
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    color_order: str = "rgb"
 
     def __post_init__(self) -> None:
         channels = integer("channels", self.channels)
         fraction = number("crop_fraction", self.crop_fraction, 0, 1, above=True)
         if one_of("resize", self.resize, ("stretch", "crop")) == "stretch" and fraction != 1:
             raise reject("crop_fraction", fraction, "1.0 with resize='stretch', which never crops")
+        one_of("color_order", self.color_order, COLOR_ORDERS)
+        if self.color_order == "bgr" and channels != 3:
+            raise reject("color_order", "bgr", f"'rgb' with {channels} channels")
         checked = {
             "image_size": size("image_size", self.image_size),
             "channels": channels,
@@ -128,6 +135,9 @@ class Preprocessing:
     def normalize(self, pixels: np.ndarray) -> np.ndarray:
         """`(pixels * scale - mean) / std` as float32, of the same `(..., channels)` shape.
 
+        Args:
+            pixels: 0..255 in the order of image files: red, green, blue.
+
         Raises:
             ValueError: If the last axis is not `channels` long.
         """
@@ -137,6 +147,8 @@ class Preprocessing:
                 f"`pixels` must be an array with {self.channels} channels on the last axis. "
                 f"Received: an array of shape {array.shape}"
             )
+        if self.color_order == "bgr":
+            array = array[..., ::-1]
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         return (array * np.float32(self.scale) - mean) / std
 
@@ -149,14 +161,15 @@ class Preprocessing:
         """The object that `to_dict` described.
 
         Raises:
-            ValueError: If `config` is not a dict with exactly these keys, or a value is wrong.
+            ValueError: If `config` is not a dict with exactly these keys ("color_order" may be
+                missing, as in files from before it existed), or a value is wrong.
 
         Example:
             >>> Preprocessing.from_dict(Preprocessing(32).to_dict()) == Preprocessing(32)
             True
         """
         names = {field.name for field in fields(cls)}
-        if not isinstance(config, dict) or set(config) != names:
+        if not isinstance(config, dict) or set(config) | {"color_order"} != names:
             received = sorted(map(str, config)) if isinstance(config, dict) else config
             raise reject("config", received, "a dict with the keys " + ", ".join(sorted(names)))
         return cls(**config)

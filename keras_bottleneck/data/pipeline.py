@@ -63,6 +63,8 @@ class Batcher:
 
         def normalize(images: Any, labels: Any) -> tuple:
             mean, std = self.preprocessing.mean, self.preprocessing.std
+            if self.preprocessing.color_order == "bgr":
+                images = images[..., ::-1]
             return (images * self.preprocessing.scale - mean) / std, labels
 
         return batches.map(normalize, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -24,7 +24,7 @@ from keras_bottleneck.export.inference import (
     inference_model,
     output_name,
 )
-from keras_bottleneck.export.keras_file import check_labels, check_preprocessing
+from keras_bottleneck.export.keras_file import check_labels, checked_preprocessing
 from keras_bottleneck.export.quiet import native_messages_held
 from keras_bottleneck.export.report import Artifact, ExportReport
 from keras_bottleneck.export.source import Source
@@ -85,7 +85,7 @@ def export_model(
             `"onnx_int8"` (both by default).
         name: Base of the file names; by default the model's name.
         labels: Names of the classes, in the order of the outputs.
-        preprocessing: How an image becomes the model's input.
+        preprocessing: How an image becomes the model's input; by default what the model carries.
         verify: Samples to compare on: a dataset of batches (images, labels) or images, or such
             arrays, all as the model takes them. Without it, noise is used, with a warning.
         verify_samples: How many of them at the most.
@@ -127,7 +127,7 @@ def export_model(
     rows = _checked_formats(formats, quantized)
     checks.one_of("io_type", io_type, IO_TYPES)
     checks.boolean("allow_float", allow_float)
-    check_preprocessing(reference_model, preprocessing)
+    preprocessing = checked_preprocessing(reference_model, preprocessing)
     shape = artifact_shape(reference_model, image_size, batch_size, preprocessing)
     check_labels(reference_model, labels)
     manifest.read(target)

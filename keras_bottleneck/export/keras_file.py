@@ -12,6 +12,7 @@ from keras_bottleneck import checks
 from keras_bottleneck.export.inference import output_name
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.graph.rebuild import functional
+from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime import Metadata, metadata
 
@@ -31,7 +32,7 @@ def save_model(
         model: A Keras model.
         path: Ends in .keras; an existing file is replaced in one step.
         labels: Names of the classes, in the order of the outputs.
-        preprocessing: How an image becomes the model's input.
+        preprocessing: How an image becomes the model's input; by default what the model carries.
 
     Returns:
         The path.
@@ -49,7 +50,7 @@ def save_model(
     target = Path(path)
     functional(model)
     check_labels(model, labels)
-    check_preprocessing(model, preprocessing)
+    preprocessing = checked_preprocessing(model, preprocessing)
     described = Metadata(
         name=model.name,
         labels=None if labels is None else tuple(map(str, labels)),
@@ -79,10 +80,16 @@ def check_labels(model: keras.Model, labels: Any) -> None:
         raise checks.reject("labels", labels, f"a sequence of {classes} names, one for each class")
 
 
-def check_preprocessing(model: keras.Model, preprocessing: Any) -> None:
-    """Raise ValueError unless `preprocessing` is None or makes what the model takes."""
+def checked_preprocessing(model: keras.Model, preprocessing: Any) -> Preprocessing | None:
+    """`preprocessing`, or what the model carries, if it makes what the model takes.
+
+    Raises:
+        ValueError: If it does not.
+    """
     if preprocessing is None:
-        return
+        preprocessing = model_preprocessing(model)
+    if preprocessing is None:
+        return None
     if not isinstance(preprocessing, Preprocessing):
         raise checks.reject("preprocessing", preprocessing, "a Preprocessing or None")
     taken, made = model.inputs[0].shape[1:], preprocessing.input_shape
@@ -90,6 +97,7 @@ def check_preprocessing(model: keras.Model, preprocessing: Any) -> None:
     if not fits:
         fitting = f"one for the model's input shape {tuple(taken)}"
         raise checks.reject("preprocessing", preprocessing, fitting)
+    return preprocessing
 
 
 def load_model(path: str | Path) -> tuple[keras.Model, Metadata | None]:

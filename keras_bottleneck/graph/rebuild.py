@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks, keras_private
+from keras_bottleneck.image_model import carrying, model_preprocessing
 from keras_bottleneck.keras_private import Call
 
 Visit = Callable[[Call, Any, Any], Any]
@@ -28,7 +29,8 @@ def functional(model: Any) -> keras.Model:
         raise ValueError(f"`model` must be {accepted}. Received: model={kind}")
     if isinstance(model, keras.Sequential):
         outputs = model.outputs if len(model.outputs) > 1 else model.outputs[0]
-        return keras.Model(model.inputs[0], outputs, name=model.name)
+        found = keras.Model(model.inputs[0], outputs, name=model.name)
+        return carrying(found, model_preprocessing(model))
     return model
 
 
@@ -41,16 +43,18 @@ def rebuild(model: keras.Model, visit: Visit, inputs: list[Any] | None = None) -
         inputs: The new input tensors; by default inputs of the old names, shapes and dtypes.
 
     Returns:
-        A functional model with the name and the input and output structure of `model`.
+        A functional model with the name, the input and output structure and the preprocessing of
+        `model`.
     """
     if inputs is None:
         inputs = inputs_like(model)
     outputs = keras_private.replay(model, inputs, visit)
-    return keras.Model(
+    made = keras.Model(
         keras.tree.pack_sequence_as(keras_private.input_structure(model), inputs),
         keras.tree.pack_sequence_as(keras_private.output_structure(model), outputs),
         name=model.name,
     )
+    return carrying(made, model_preprocessing(model))
 
 
 def inputs_like(model: keras.Model, dtype: str | None = None) -> list[Any]:

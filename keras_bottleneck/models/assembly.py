@@ -1,47 +1,51 @@
-"""What every builder does before and after its stages: input, head, weights."""
+"""What every builder does before and after its stages: input, preprocessing, head."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.image_model import carrying, normalized, outside_of
 from keras_bottleneck.layers import activation as activations
+from keras_bottleneck.preprocessing import Preprocessing
 
 
 class Interface(NamedTuple):
-    """The arguments that all builders share with `keras.applications`, checked."""
+    """The arguments that all builders share, checked."""
 
     include_top: bool
-    weights: str | Path | None
     pooling: str | None
     classes: int
     classifier_activation: activations.Activation
+    preprocessing: Preprocessing | None
+    include_preprocessing: bool
 
 
 def interface(
-    include_top: Any, weights: Any, pooling: Any, classes: Any, classifier_activation: Any
+    include_top: Any,
+    pooling: Any,
+    classes: Any,
+    classifier_activation: Any,
+    preprocessing: Any,
+    include_preprocessing: Any,
 ) -> Interface:
     """The shared arguments, checked before anything is built.
 
     Raises:
         ValueError: For the first argument that is wrong.
     """
-    if weights is not None and not _is_weights_file(weights):
-        raise checks.reject("weights", weights, "None or the path of a .weights.h5 or .keras file")
+    if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
+        raise checks.reject("preprocessing", preprocessing, "a Preprocessing or None")
+    if checks.boolean("include_preprocessing", include_preprocessing) and preprocessing is None:
+        raise checks.reject("include_preprocessing", True, "False where `preprocessing` is None")
     return Interface(
         checks.boolean("include_top", include_top),
-        weights,
         checks.one_of("pooling", pooling, (None, "avg", "max")),
         checks.integer("classes", classes),
         activations.check(classifier_activation, "classifier_activation"),
+        preprocessing,
+        include_preprocessing,
     )
-
-
-def _is_weights_file(weights: Any) -> bool:
-    if not isinstance(weights, (str, Path)):
-        return False
-    return Path(weights).is_file() and str(weights).endswith((".weights.h5", ".keras"))
 
 
 def image_input(
@@ -95,27 +99,34 @@ def _classifier(x: keras.KerasTensor, head: Interface) -> keras.KerasTensor:
     return dense(x)
 
 
+def prepared(image: keras.KerasTensor, head: Interface) -> keras.KerasTensor:
+    """What the stem reads: `image`, or its pixels normalized where that is part of the model.
+
+    Raises:
+        ValueError: If the preprocessing makes images of another shape.
+    """
+    if head.preprocessing is None:
+        return image
+    made, taken = head.preprocessing.input_shape, tuple(image.shape[1:])
+    if any(side not in (None, own) for side, own in zip(taken, made, strict=True)):
+        accepted = f"one for the model's input shape {taken}"
+        raise checks.reject("preprocessing", head.preprocessing, accepted)
+    return normalized(image, head.preprocessing) if head.include_preprocessing else image
+
+
 def model_of(
     input_tensor: Any, x: keras.KerasTensor, y: keras.KerasTensor, name: str, head: Interface
 ) -> keras.Model:
-    """The model from the sources of `x` to `y`, with the weights asked for."""
+    """The model from the sources of `x` to `y`, with the preprocessing asked for."""
     if not isinstance(name, str) or not name:
         raise checks.reject("name", name, "a non-empty string")
     sources = [x] if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
     # A list of one would make Keras warn at every call with a plain tensor.
     model = keras.Model(sources[0] if len(sources) == 1 else sources, y, name=name)
-    if head.weights is not None:
-        _load_weights(model, head.weights)
-    return model
-
-
-def _load_weights(model: keras.Model, path: str | Path) -> None:
-    try:
-        model.load_weights(path)
-    except Exception as error:  # HDF5, zip and Keras raise their own here
-        reason = checks.first_line(error)
-        accepted = f"a whole weights file of the same network ({reason})"
-        raise checks.reject("weights", str(path), accepted) from None
+    left = head.preprocessing
+    if left is not None and head.include_preprocessing:
+        left = outside_of(left)
+    return carrying(model, left)
 
 
 def linear_rates(last: float, blocks: int) -> list[float]:

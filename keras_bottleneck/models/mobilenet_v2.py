@@ -13,8 +13,10 @@ from keras_bottleneck.models.assembly import (
     interface,
     linear_rates,
     model_of,
+    prepared,
     with_head,
 )
+from keras_bottleneck.preprocessing import Preprocessing
 
 # Table 2 of Sandler et al. 2018: expansion, channels, blocks and first stride of each stage.
 STAGES = (
@@ -39,6 +41,8 @@ def MobileNetV2(
     classifier_activation: activations.Activation = "softmax",
     name: str = "mobilenet_v2",
     *,
+    preprocessing: Preprocessing | None = None,
+    include_preprocessing: bool = False,
     padding: str = "same",
     activation: activations.Activation = "relu6",
     se_ratio: float = 0.0,
@@ -59,6 +63,9 @@ def MobileNetV2(
         classes: Outputs of the classifier.
         classifier_activation: `"softmax"`, or None for logits.
         name: Name of the model.
+        preprocessing: How images become the model's input, for `model_preprocessing` to tell and
+            for every exported file to carry; by default that of the checkpoint.
+        include_preprocessing: Whether the model takes pixels, 0 to 255, and scales them itself.
         padding: `"same"` (TensorFlow's, keras.applications) or `"symmetric"` (torchvision).
         activation: After each convolution but the linear ones.
         se_ratio: Squeeze-excite after each depthwise convolution; 0 for none.
@@ -77,7 +84,14 @@ def MobileNetV2(
         >>> MobileNetV2((96, 96, 3), alpha=0.35, classes=10).output_shape
         (None, 10)
     """
-    head = interface(include_top, weights, pooling, classes, classifier_activation)
+    head = interface(
+        include_top,
+        pooling,
+        classes,
+        classifier_activation,
+        preprocessing,
+        include_preprocessing,
+    )
     alpha = checks.number("alpha", alpha, above=True)
     checks.number("drop_path", drop_path, 0, 1, below=True)
     conv_norm_act: dict[str, Any] = {
@@ -89,7 +103,8 @@ def MobileNetV2(
 
     side = 224 if include_top else None
     image = image_input(input_tensor, input_shape, (side, side, 3))
-    x = ConvNormAct(scaled_channels(32, alpha), 3, 2, name="stem", **conv_norm_act)(image)
+    x = prepared(image, head)
+    x = ConvNormAct(scaled_channels(32, alpha), 3, 2, name="stem", **conv_norm_act)(x)
     rates = iter(linear_rates(drop_path, sum(blocks for _, _, blocks, _ in STAGES)))
     for stage, (expansion, channels, blocks, stride) in enumerate(STAGES, start=1):
         for index in range(1, blocks + 1):

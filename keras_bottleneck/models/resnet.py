@@ -14,8 +14,10 @@ from keras_bottleneck.models.assembly import (
     interface,
     linear_rates,
     model_of,
+    prepared,
     with_head,
 )
+from keras_bottleneck.preprocessing import Preprocessing
 
 Shape = Sequence[int | None] | None
 
@@ -32,6 +34,8 @@ def ResNet(
     classifier_activation: activations.Activation = "softmax",
     name: str = "resnet",
     *,
+    preprocessing: Preprocessing | None = None,
+    include_preprocessing: bool = False,
     filters: Sequence[int] = (64, 128, 256, 512),
     stem: str = "imagenet",
     stride_on: str = "3x3",
@@ -61,6 +65,9 @@ def ResNet(
         classes: Outputs of the classifier.
         classifier_activation: `"softmax"`, or None for logits.
         name: Name of the model.
+        preprocessing: How images become the model's input, for `model_preprocessing` to tell and
+            for every exported file to carry; by default that of the checkpoint.
+        include_preprocessing: Whether the model takes pixels, 0 to 255, and scales them itself.
         filters: Filters of each stage's blocks, as many as `depths`.
         stem: `"imagenet"` (7x7 stride 2, then 3x3 max pool stride 2) or `"cifar"` (3x3).
         stride_on: `"3x3"` (v1.5) or `"1x1"` (v1); bottleneck only.
@@ -87,7 +94,14 @@ def ResNet(
         >>> model.output_shape
         (None, 10)
     """
-    head = interface(include_top, weights, pooling, classes, classifier_activation)
+    head = interface(
+        include_top,
+        pooling,
+        classes,
+        classifier_activation,
+        preprocessing,
+        include_preprocessing,
+    )
     checks.one_of("block", block, ("basic", "bottleneck"))
     depths = checks.integers("depths", depths)
     filters = checks.integers("filters", filters, length=len(depths))
@@ -124,7 +138,7 @@ def ResNet(
 
     side = None if not include_top else 32 if stem == "cifar" else 224
     image = image_input(input_tensor, input_shape, (side, side, 3))
-    x = STEMS[stem](image, filters[0], **conv_norm_act)
+    x = STEMS[stem](prepared(image, head), filters[0], **conv_norm_act)
     rates = iter(linear_rates(drop_path, sum(depths)))
     for stage, (depth, width) in enumerate(zip(depths, filters, strict=True), start=1):
         for index in range(1, depth + 1):

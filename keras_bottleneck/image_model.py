@@ -1,0 +1,110 @@
+"""`ImageModel`: a functional model that knows how images become its input."""
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck import checks, keras_private
+from keras_bottleneck.preprocessing import Preprocessing
+
+# The name of the layer that computes on raw pixels what `Preprocessing.normalize` computes.
+IN_GRAPH = "preprocessing"
+
+
+@keras.saving.register_keras_serializable(package="keras_bottleneck")
+class ImageModel(keras.Model):
+    """A functional model with the `Preprocessing` of its input, which `.keras` files keep.
+
+    Attributes:
+        preprocessing: From image files to what the model takes; None where nobody has said.
+
+    Example:
+        >>> image = keras.Input((32, 32, 3))
+        >>> model = ImageModel(image, keras.layers.Conv2D(4, 3)(image))
+        >>> model.preprocessing = Preprocessing(32)
+    """
+
+    preprocessing: Preprocessing | None = None
+
+    def get_config(self) -> dict[str, Any]:
+        """The graph and the preprocessing."""
+        carried = None if self.preprocessing is None else self.preprocessing.to_dict()
+        return {**super().get_config(), "preprocessing": carried}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
+        """The model that `get_config` described."""
+        graph = {name: value for name, value in config.items() if name != "preprocessing"}
+        model = super().from_config(graph, custom_objects)
+        if config.get("preprocessing") is not None:
+            model.preprocessing = Preprocessing.from_dict(config["preprocessing"])
+        return model
+
+
+def model_preprocessing(model: keras.Model) -> Preprocessing | None:
+    """How images become the input of `model`: size, crop, scale, mean, std and colour order.
+
+    Args:
+        model: A model of this package, or one whose input such a model takes as it is.
+
+    Returns:
+        The `Preprocessing`; None where the model carries none.
+
+    Raises:
+        ValueError: If `model` is no Keras model.
+
+    Example:
+        >>> from keras_bottleneck.models import ResNet18
+        >>> model = ResNet18(classes=10, preprocessing=Preprocessing(224, std=(0.5,)))
+        >>> model_preprocessing(model).std
+        (0.5,)
+    """
+    if not isinstance(model, keras.Model):
+        raise checks.reject("model", model, "a Keras model")
+    if isinstance(model, ImageModel) and model.preprocessing is not None:
+        return model.preprocessing
+    readers = [one for one in _readers_of_the_input(model) if isinstance(one, keras.Model)]
+    return model_preprocessing(readers[0]) if readers else None
+
+
+def _readers_of_the_input(model: keras.Model) -> list[Any]:
+    if isinstance(model, keras.Sequential):
+        return model.layers[:1]
+    if len(getattr(model, "inputs", None) or ()) != 1:
+        return []
+    calls = keras_private.calls(model)
+    return [call.operation for call in calls if call.inputs and call.inputs[0] is model.inputs[0]]
+
+
+def carrying(model: keras.Model, preprocessing: Preprocessing | None) -> keras.Model:
+    """A functional `model` that carries `preprocessing`: itself where there is none to carry."""
+    if preprocessing is None:
+        return model
+    carrier = ImageModel(
+        keras.tree.pack_sequence_as(keras_private.input_structure(model), model.inputs),
+        keras.tree.pack_sequence_as(keras_private.output_structure(model), model.outputs),
+        name=model.name,
+    )
+    carrier.preprocessing = preprocessing
+    return carrier
+
+
+def normalized(image: Any, preprocessing: Preprocessing) -> Any:
+    """Keras tensor of pixels 0..255 to what `preprocessing.normalize` makes of them."""
+    scale = np.divide(preprocessing.scale, preprocessing.std)
+    shift = -np.divide(preprocessing.mean, preprocessing.std)
+    if preprocessing.color_order == "rgb":
+        scale, shift = (np.broadcast_to(one, preprocessing.channels) for one in (scale, shift))
+        return keras.layers.Rescaling(scale.tolist(), shift.tolist(), name=IN_GRAPH)(image)
+    # One operator in every format, also in int8: a 1x1 convolution that exchanges channels.
+    layer = keras.layers.Conv2D(3, 1, name=IN_GRAPH, trainable=False)
+    output = layer(image)
+    layer.set_weights([np.eye(3)[::-1].reshape(1, 1, 3, 3) * scale, np.broadcast_to(shift, 3)])
+    return output
+
+
+def outside_of(preprocessing: Preprocessing) -> Preprocessing:
+    """What is left to do before a model that computes `normalized` itself."""
+    return replace(preprocessing, scale=1.0, mean=(0.0,), std=(1.0,), color_order="rgb")
