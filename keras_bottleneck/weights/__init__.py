@@ -1,0 +1,1 @@
+"""Trained weights: where they are, and how they come in."""
