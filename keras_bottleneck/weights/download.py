@@ -1,8 +1,8 @@
 """Files from the web: verified, cached, and continued where the connection broke.
 
-`keras.utils.get_file` verifies and caches, but it removes a file that came half way, names neither
-the reason nor a way out, and lets two processes write the same file; so this is the standard
-library's `urllib.request` with those four things added.
+`keras.utils.get_file` verifies and caches too, but it removes what came half way, waits for ever on
+a silent server, and lets two processes write the same file; so this is the standard library's
+`urllib.request`, with the same cache.
 """
 
 import hashlib
@@ -132,7 +132,7 @@ def checked_folder(folder: Any) -> Path:
         return cache_folder()
     if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
         raise checks.reject("folder", folder, "the path of a folder, or None")
-    return Path(folder)
+    return Path(folder).expanduser()
 
 
 def not_writable(path: Path, error: OSError) -> DownloadError:
@@ -192,7 +192,7 @@ def _fetch(url: str, expected: Hash, target: Path, timeout: float) -> None:
 def _receive(
     url: str, part: Path, had: int, description: str, timeout: float
 ) -> DownloadError | None:
-    """Adds to `part`, of `had` bytes, what is missing; returns what stopped it, if anything did.
+    """Adds to `part`, of `had` bytes, what is missing; returns how the connection was lost, if so.
 
     Raises:
         DownloadError: If nothing can be had from `url`.
