@@ -25,6 +25,7 @@ if importlib.util.find_spec("keras") is not None:
     )
     from keras_bottleneck.export import audit, export_model
     from keras_bottleneck.graph import fold
+    from keras_bottleneck.image_model import model_preprocessing
     from keras_bottleneck.models import (
         MobileNetV2,
         ResNet,
@@ -55,6 +56,7 @@ if importlib.util.find_spec("keras") is not None:
         "fold",
         "graph",
         "layers",
+        "model_preprocessing",
         "models",
         "quantization",
         "quantize",

@@ -65,6 +65,7 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         channels = integer("channels", self.channels)
+        one_of("color_order", self.color_order, ("rgb", "bgr"))
         fraction = number("crop_fraction", self.crop_fraction, 0, 1, above=True)
         if one_of("resize", self.resize, ("stretch", "crop")) == "stretch" and fraction != 1:
             raise reject("crop_fraction", fraction, "1.0 with resize='stretch', which never crops")

@@ -1,8 +1,9 @@
-"""A progress bar for work that turns out to be long."""
+"""Progress bars for work that turns out to be long."""
 
 import threading
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 PATIENCE_S = 2.0
 
@@ -17,6 +18,43 @@ def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]
         total: How many there are.
         description: What the bar is called.
     """
+    with _bar(description, total) as advance:
+        for item in items:
+            yield item
+            advance(1)
+
+
+def track_bytes(
+    chunks: Iterable[bytes], total: int | None, description: str, done: int = 0
+) -> Iterator[bytes]:
+    """Yields `chunks` as `track` does; the bar counts their bytes and shows their speed.
+
+    Args:
+        chunks: What to go through.
+        total: How many bytes there are, `done` included; None where nobody knows.
+        description: What the bar is called.
+        done: How many bytes are there already.
+    """
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with _bar(description, total, done, *columns) as advance:
+        for chunk in chunks:
+            yield chunk
+            advance(len(chunk))
+
+
+@contextmanager
+def _bar(
+    description: str, total: int | None, done: int = 0, *columns: Any
+) -> Iterator[Callable[[int], None]]:
+    """Gives the function that moves the bar on; without `columns` the bar has rich's usual ones."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -24,21 +62,20 @@ def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]
     hidden = not (console.is_terminal or console.is_jupyter)
     # Rich's own redirection would put back a stderr that others have redirected meanwhile.
     progress = Progress(
+        *columns,
         console=console,
         transient=True,
         disable=hidden,
         redirect_stdout=False,
         redirect_stderr=False,
     )
-    task = progress.add_task(description, total=total)
+    task = progress.add_task(description, total=total, completed=done)
     # A timer, because the very first item may be the long one.
     appear = threading.Timer(PATIENCE_S, progress.start)
     appear.daemon = True
     appear.start()
     try:
-        for item in items:
-            yield item
-            progress.advance(task)
+        yield lambda amount: progress.advance(task, amount)
     finally:
         appear.cancel()
         appear.join()

@@ -315,7 +315,7 @@ def test_dict_round_trip_through_json():
 def test_dict_with_other_keys_is_refused(change):
     config = Preprocessing((4, 4)).to_dict()
     change(config)
-    with pytest.raises(ValueError, match="^`config` must be a dict with the keys channels, crop_"):
+    with pytest.raises(ValueError, match="^`config` must be a dict with the keys channels, col"):
         Preprocessing.from_dict(config)
     with pytest.raises(ValueError, match="^`config` must be"):
         Preprocessing.from_dict([config])

@@ -46,6 +46,15 @@ def test_long_work_shows_a_bar_even_before_the_first_item(open_terminal, monkeyp
     assert "Checking" in terminal.getvalue()
 
 
+@pytest.mark.parametrize("total", [7, None])
+def test_bytes_are_counted(open_terminal, monkeypatch, total):
+    monkeypatch.setattr(progress, "PATIENCE_S", 0.01)
+    terminal = open_terminal()
+    work = until_shown(terminal, [b"abc", b"de"])
+    assert list(progress.track_bytes(work, total, "Checking", done=2)) == [b"abc", b"de"]
+    assert f"2/{total or '?'} bytes" in terminal.getvalue()
+
+
 def test_logs_stay_clean(monkeypatch):
     stream = connect(io.StringIO(), monkeypatch)
     monkeypatch.setattr(progress, "PATIENCE_S", 0.0)

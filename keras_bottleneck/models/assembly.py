@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_bottleneck import checks
-from keras_bottleneck.image_model import carrying, normalized, outside_of
+from keras_bottleneck.image_model import ImageModel, normalized, outside_of
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.preprocessing import Preprocessing
 
@@ -122,11 +122,11 @@ def model_of(
         raise checks.reject("name", name, "a non-empty string")
     sources = [x] if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
     # A list of one would make Keras warn at every call with a plain tensor.
-    model = keras.Model(sources[0] if len(sources) == 1 else sources, y, name=name)
-    left = head.preprocessing
-    if left is not None and head.include_preprocessing:
-        left = outside_of(left)
-    return carrying(model, left)
+    model = ImageModel(sources[0] if len(sources) == 1 else sources, y, name=name)
+    model.preprocessing = head.preprocessing
+    if head.preprocessing is not None and head.include_preprocessing:
+        model.preprocessing = outside_of(head.preprocessing)
+    return model
 
 
 def linear_rates(last: float, blocks: int) -> list[float]:

@@ -16,6 +16,7 @@ from keras_bottleneck.models.assembly import (
     prepared,
     with_head,
 )
+from keras_bottleneck.models.trained import following
 from keras_bottleneck.preprocessing import Preprocessing
 
 # Table 2 of Sandler et al. 2018: expansion, channels, blocks and first stride of each stage.
@@ -28,6 +29,8 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
+# Where neither the caller nor a checkpoint says.
+DEFAULTS = {"padding": "same", "epsilon": 1e-5, "preprocessing": None}
 
 
 def MobileNetV2(
@@ -43,11 +46,11 @@ def MobileNetV2(
     *,
     preprocessing: Preprocessing | None = None,
     include_preprocessing: bool = False,
-    padding: str = "same",
+    padding: str | None = None,
     activation: activations.Activation = "relu6",
     se_ratio: float = 0.0,
     drop_path: float = 0.0,
-    epsilon: float = 1e-5,
+    epsilon: float | None = None,
     momentum: float = 0.9,
 ) -> keras.Model:
     """MobileNetV2: inverted residuals with linear bottlenecks (Sandler et al. 2018).
@@ -57,7 +60,8 @@ def MobileNetV2(
             number. By default (224, 224, 3), and any size without top.
         alpha: Width multiplier; channels are rounded to a multiple of 8.
         include_top: Whether global average pooling and the classifier end the network.
-        weights: None, or the path of a `.weights.h5` or `.keras` file of the same network.
+        weights: None, `"imagenet"` or another of `weights.names("MobileNetV2")`, or a file that
+            `weights.load` takes.
         input_tensor: A Keras tensor of images to build on, instead of a new input.
         pooling: Without top: None, `"avg"` or `"max"`.
         classes: Outputs of the classifier.
@@ -66,11 +70,13 @@ def MobileNetV2(
         preprocessing: How images become the model's input, for `model_preprocessing` to tell and
             for every exported file to carry; by default that of the checkpoint.
         include_preprocessing: Whether the model takes pixels, 0 to 255, and scales them itself.
-        padding: `"same"` (TensorFlow's, keras.applications) or `"symmetric"` (torchvision).
+        padding: `"same"` (TensorFlow's, keras.applications) or `"symmetric"` (torchvision); by
+            default that of `weights`, else `"same"`.
         activation: After each convolution but the linear ones.
         se_ratio: Squeeze-excite after each depthwise convolution; 0 for none.
         drop_path: Stochastic depth's rate at the last block; it grows linearly from 0.
-        epsilon: Batch norm's epsilon (keras.applications: 1e-3).
+        epsilon: Batch norm's epsilon (keras.applications: 1e-3); by default that of `weights`, else
+            1e-5.
         momentum: Batch norm's momentum, in Keras's sense.
 
     Returns:
@@ -84,20 +90,29 @@ def MobileNetV2(
         >>> MobileNetV2((96, 96, 3), alpha=0.35, classes=10).output_shape
         (None, 10)
     """
+    given = {"padding": padding, "epsilon": epsilon, "preprocessing": preprocessing}
+    trained = following(
+        "MobileNetV2",
+        weights,
+        classes if include_top else None,
+        input_shape if input_tensor is None else input_tensor,
+        {argument: value for argument, value in given.items() if value is not None},
+    )
+    asked = {**DEFAULTS, **trained.architecture}
     head = interface(
         include_top,
         pooling,
         classes,
         classifier_activation,
-        preprocessing,
+        asked["preprocessing"],
         include_preprocessing,
     )
     alpha = checks.number("alpha", alpha, above=True)
     checks.number("drop_path", drop_path, 0, 1, below=True)
     conv_norm_act: dict[str, Any] = {
-        "padding": padding,
+        "padding": asked["padding"],
         "activation": activation,
-        "epsilon": epsilon,
+        "epsilon": asked["epsilon"],
         "momentum": momentum,
     }
 
@@ -120,7 +135,8 @@ def MobileNetV2(
             x = block(x)
     # The paper widens the last convolution with the network, but never narrows it.
     x = ConvNormAct(scaled_channels(1280, max(alpha, 1.0)), 1, name="head", **conv_norm_act)(x)
-    return model_of(input_tensor, image, with_head(x, head), name, head)
+    model = model_of(input_tensor, image, with_head(x, head), name, head)
+    return trained.loaded(model, include_top)
 
 
 def scaled_channels(channels: int, alpha: float, divisor: int = 8) -> int:

@@ -17,6 +17,7 @@ from keras_bottleneck.models.assembly import (
     prepared,
     with_head,
 )
+from keras_bottleneck.models.trained import any_file, following
 from keras_bottleneck.preprocessing import Preprocessing
 
 Shape = Sequence[int | None] | None
@@ -56,7 +57,7 @@ def ResNet(
         block: `"basic"` (two 3x3) or `"bottleneck"` (1x1, 3x3, 1x1).
         depths: Blocks in each stage. Every stage but the first halves the resolution.
         include_top: Whether global average pooling and the classifier end the network.
-        weights: None, or the path of a `.weights.h5` or `.keras` file of the same network.
+        weights: None, or what `weights.load` takes: a file, or a checkpoint of this very network.
         input_tensor: A Keras tensor of images to build on, instead of a new input.
         input_shape: (height, width, channels); height and width may be None, channels any
             number. By default (224, 224, 3), (32, 32, 3) with the CIFAR stem, and any size
@@ -102,6 +103,7 @@ def ResNet(
         preprocessing,
         include_preprocessing,
     )
+    trained = any_file(weights)
     checks.one_of("block", block, ("basic", "bottleneck"))
     depths = checks.integers("depths", depths)
     filters = checks.integers("filters", filters, length=len(depths))
@@ -145,7 +147,8 @@ def ResNet(
             stride = 2 if stage > 1 and index == 1 else 1
             block_name = f"stage{stage}_block{index}"
             x = make_block(width, stride, drop_path=next(rates), name=block_name)(x)
-    return model_of(input_tensor, image, with_head(x, head), name, head)
+    model = model_of(input_tensor, image, with_head(x, head), name, head)
+    return trained.loaded(model, include_top)
 
 
 def _imagenet_stem(x: Any, filters: int, **conv: Any) -> Any:
@@ -185,8 +188,11 @@ def ResNet18(
         >>> ResNet18(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    top = (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
-    return ResNet("basic", (2, 2, 2, 2), *top, name, **architecture)
+    image = input_shape if input_tensor is None else input_tensor
+    trained = following("ResNet18", weights, classes if include_top else None, image, architecture)
+    top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
+    model = ResNet("basic", (2, 2, 2, 2), *top, name, **trained.architecture)
+    return trained.loaded(model, include_top)
 
 
 def ResNet34(
@@ -208,8 +214,11 @@ def ResNet34(
         >>> ResNet34(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    top = (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
-    return ResNet("basic", (3, 4, 6, 3), *top, name, **architecture)
+    image = input_shape if input_tensor is None else input_tensor
+    trained = following("ResNet34", weights, classes if include_top else None, image, architecture)
+    top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
+    model = ResNet("basic", (3, 4, 6, 3), *top, name, **trained.architecture)
+    return trained.loaded(model, include_top)
 
 
 def ResNet50(
@@ -231,8 +240,11 @@ def ResNet50(
         >>> ResNet50(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    top = (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
-    return ResNet("bottleneck", (3, 4, 6, 3), *top, name, **architecture)
+    image = input_shape if input_tensor is None else input_tensor
+    trained = following("ResNet50", weights, classes if include_top else None, image, architecture)
+    top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
+    model = ResNet("bottleneck", (3, 4, 6, 3), *top, name, **trained.architecture)
+    return trained.loaded(model, include_top)
 
 
 def ResNet101(
@@ -254,8 +266,11 @@ def ResNet101(
         >>> ResNet101(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    top = (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
-    return ResNet("bottleneck", (3, 4, 23, 3), *top, name, **architecture)
+    image = input_shape if input_tensor is None else input_tensor
+    trained = following("ResNet101", weights, classes if include_top else None, image, architecture)
+    top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
+    model = ResNet("bottleneck", (3, 4, 23, 3), *top, name, **trained.architecture)
+    return trained.loaded(model, include_top)
 
 
 def ResNet152(
@@ -277,5 +292,8 @@ def ResNet152(
         >>> ResNet152(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    top = (include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
-    return ResNet("bottleneck", (3, 8, 36, 3), *top, name, **architecture)
+    image = input_shape if input_tensor is None else input_tensor
+    trained = following("ResNet152", weights, classes if include_top else None, image, architecture)
+    top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
+    model = ResNet("bottleneck", (3, 8, 36, 3), *top, name, **trained.architecture)
+    return trained.loaded(model, include_top)

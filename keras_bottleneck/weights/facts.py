@@ -28,6 +28,11 @@ class Facts:
     epsilon: float | None = None
 
 
+def variant_of(stride_on: str) -> str | None:
+    """The variant that strides where `stride_on` says."""
+    return next((name for name, place in VARIANTS.items() if place == stride_on), None)
+
+
 def checked_facts(variant: Any, padding: Any, epsilon: Any) -> Facts:
     """The user's word on the settings.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_bottleneck import checks
-from keras_bottleneck.weights.facts import VARIANTS, Facts
+from keras_bottleneck.weights.facts import Facts, variant_of
 from keras_bottleneck.weights.tensors import Tensor, Tensors
 
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -105,8 +105,7 @@ def _facts(config: Any) -> Facts:
     }
     # A mixed network is none that a builder makes: what it says on one block is no fact.
     only = {name: values.pop() if len(values) == 1 else None for name, values in found.items()}
-    variants = {stride_on: variant for variant, stride_on in VARIANTS.items()}
-    return Facts(variants.get(str(only["stride_on"])), only["padding"], only["epsilon"])
+    return Facts(variant_of(str(only["stride_on"])), only["padding"], only["epsilon"])
 
 
 def _blocks(config: Any) -> Iterator[dict[str, Any]]:

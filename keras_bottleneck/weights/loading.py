@@ -42,8 +42,8 @@ def load(
     Args:
         model: A network of this package, whole or flat, inside another model or not.
         source: A file (`.safetensors`; `.pth`, `.th` or `.pt`, for which PyTorch is needed; `.h5`,
-            `.weights.h5` or `.keras`), a state dict of arrays or PyTorch tensors, or a Keras
-            model.
+            `.weights.h5` or `.keras`), a checkpoint from `find`, which is downloaded, a state dict
+            of arrays or PyTorch tensors, or a Keras model.
         variant: `"v1"` or `"v1.5"`, where bottlenecks stride: on the first 1x1 or on the 3x3.
         padding: `"symmetric"` (PyTorch) or `"same"` (TensorFlow).
         epsilon: Batch norm's epsilon.
@@ -56,6 +56,7 @@ def load(
             misshapes any tensor (all are listed); holds NaN, infinity or a negative variance; or
             belongs to another architecture. `model` is unchanged.
         ImportError: If the package that reads such a file is not installed.
+        DownloadError: If a checkpoint cannot be downloaded.
 
     Example:
         >>> import keras_bottleneck as kb

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import keras_private
+from keras_bottleneck.image_model import IN_GRAPH
 from keras_bottleneck.weights.layouts import BLOCK, HEAD, STEM, Layout, count_blocks
 from keras_bottleneck.weights.tensors import Array, Tensor, Tensors, as_array, own_variables
 
@@ -47,9 +48,11 @@ class Place:
 
 
 def places_in(model: keras.Model) -> list[Place]:
-    """The variables of all layers of `model`."""
+    """The variables of all layers of `model` but of what it does to pixels, which is no weight."""
     places = []
     for layer in keras_private.sublayers(model):
+        if layer.name == IN_GRAPH:
+            continue
         kind = next((kind for kind, of in KINDS.items() if isinstance(layer, of)), "other")
         places += [Place(layer.name, kind, one.name, one) for one in own_variables(layer)]
     return places
@@ -160,7 +163,9 @@ def planned(
     misfits += [
         Misfit("with also", name, names.part(name))
         for name in tensors
-        if name not in used and not name.endswith(layout.ignored)
+        if name not in used
+        and not name.endswith(layout.ignored)
+        and not name.startswith(f"{IN_GRAPH}/")
     ]
     misfits += _misshaped(plan, adapt_stem)
     if skip_head:

@@ -4,6 +4,7 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.weights import keras_files, tensors
+from keras_bottleneck.weights.checkpoints import Checkpoint, published
 from keras_bottleneck.weights.facts import Facts
 from keras_bottleneck.weights.tensors import Tensor, Tensors
 
@@ -25,7 +27,7 @@ def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
     """The tensors of `source`, to be read while `stack` is open.
 
     Args:
-        source: A Keras model, a state dict, or the path of a file of one of `READERS`.
+        source: A checkpoint, a Keras model, a state dict, or the path of a file.
         limit: The most bytes of weights that an archive may unpack to.
         stack: Closes the file.
 
@@ -33,7 +35,10 @@ def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
         ValueError: If `source` is none of these, or the file is damaged or holds anything but
             tensors.
         ImportError: If the package that reads such a file is not installed.
+        DownloadError: If a checkpoint cannot be downloaded.
     """
+    if isinstance(source, Checkpoint):
+        return replace(read(source.download(), limit, stack), facts=source.facts)
     if isinstance(source, keras.Model):
         return tensors.of_model(source)
     if isinstance(source, Mapping):
@@ -41,18 +46,21 @@ def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
     path = Path(source) if isinstance(source, (str, Path)) else None
     ending = next((end for end in READERS if path and path.name.lower().endswith(end)), None)
     if path is None or ending is None:
-        accepted = f"a Keras model, a state dict, or a file that ends in {', '.join(READERS)}"
+        others = "a Keras model, a state dict, a checkpoint"
+        accepted = f"{others}, or a file that ends in {', '.join(READERS)}"
         raise checks.reject("source", source, accepted)
     if not path.is_file():
         raise checks.reject("source", str(path), "an existing file")
+    checkpoint = published(path)
     try:
-        return READERS[ending](path, limit, stack)
+        found = READERS[ending](path, limit, stack)
     except ImportError:
         raise
     except Exception as error:  # parsers of damaged files raise almost anything
         reason = checks.first_line(error)
         accepted = f"a whole {ending} file of weights ({reason})"
         raise checks.reject("source", str(path), accepted) from None
+    return replace(found, facts=checkpoint.facts) if checkpoint else found
 
 
 def _read_safetensors(path: Path, limit: int, stack: ExitStack) -> Tensors:

@@ -8,7 +8,7 @@ from keras_bottleneck.models import MobileNetV2, ResNet, ResNet18, ResNet50
 IMAGE = (32, 32, 3)
 CASES = {
     "include_top": (ResNet18, {"include_top": 1}, "include_top"),
-    "weights name": (ResNet50, {"weights": "imagenet"}, "weights"),
+    "weights name": (ResNet50, {"weights": "imagenet21k"}, "weights"),
     "weights missing": (ResNet50, {"weights": "no/such.weights.h5"}, "weights"),
     "weights number": (MobileNetV2, {"weights": 3}, "weights"),
     "input_tensor": (ResNet18, {"input_tensor": IMAGE}, "input_tensor"),

@@ -1,0 +1,126 @@
+"""The `weights` of a builder: the network follows its checkpoint, or says where it cannot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks
+from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.weights import Checkpoint, find, load, names, published
+from keras_bottleneck.weights.facts import Facts, facts_of, variant_of
+from keras_bottleneck.weights.reading import READERS
+
+# Of ImageNet, which all checkpoints were trained on.
+CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a builder was asked to load.
+
+    Attributes:
+        weights: A checkpoint, a file, or None.
+        architecture: The caller's arguments, and those of the checkpoint.
+        said: What the caller's arguments tell of a file; None where they tell everything.
+    """
+
+    weights: Checkpoint | Path | None
+    architecture: Mapping[str, Any]
+    said: Facts | None = None
+
+    def loaded(self, model: keras.Model, include_top: bool) -> keras.Model:
+        """`model` with the weights; without top, those of the classifier are left out."""
+        if self.weights is not None:
+            said = self.said or facts_of(model)
+            load(
+                model,
+                self.weights,
+                variant=said.variant,
+                padding=said.padding,
+                epsilon=said.epsilon,
+                skip_head=not include_top,
+            )
+        return model
+
+
+def any_file(weights: Any) -> Trained:
+    """The weights of a builder whose arguments describe the whole network.
+
+    Raises:
+        ValueError: If `weights` is neither None nor a checkpoint nor a file.
+    """
+    if weights is None or isinstance(weights, Checkpoint):
+        return Trained(weights, {})
+    return Trained(_file(weights, "a file"), {})
+
+
+def following(
+    builder: str,
+    weights: Any,
+    classes: Any,
+    image: Any,
+    architecture: Mapping[str, Any],
+) -> Trained:
+    """The weights of a builder that has checkpoints, and the architecture that they ask for.
+
+    Args:
+        builder: Name of the builder in the table of checkpoints.
+        weights: None, the name of a checkpoint, one of `weights.CHECKPOINTS`, or a file.
+        classes: Outputs of the classifier; None without one.
+        image: The `input_tensor` or `input_shape` asked for, if any.
+        architecture: The arguments that the caller has given.
+
+    Raises:
+        ValueError: If `weights` is nothing of this kind, or the checkpoint asks for another
+            argument than the caller's.
+    """
+    if weights is None:
+        return Trained(None, architecture)
+    known = names(builder)
+    if isinstance(weights, str) and weights in known:
+        weights = find(builder, weights)
+    if not isinstance(weights, Checkpoint):
+        path = _file(weights, f"one of {', '.join(map(repr, known))}, or a file")
+        weights = published(path) or path
+    if isinstance(weights, Path):
+        return Trained(weights, architecture, _said(architecture))
+    if classes not in (None, CLASSES):
+        raise ValueError(
+            f"`classes` must be {CLASSES} with the weights of a checkpoint (or build without them, "
+            "then `weights.load(model, checkpoint, skip_head=True)`). Received: "
+            f"classes={classes!r}"
+        )
+    for name, value in weights.architecture.items():
+        if architecture.get(name, value) != value:
+            accepted = f"{value!r}, as checkpoint {weights.name!r} was trained"
+            raise checks.reject(name, architecture[name], accepted)
+    fitted = fitted_to(weights.preprocessing, image)
+    return Trained(weights, {"preprocessing": fitted, **architecture, **weights.architecture})
+
+
+def fitted_to(preprocessing: Preprocessing, image: Any) -> Preprocessing:
+    """`preprocessing` for images of another size, with the same part of them cut off."""
+    shape = tuple(getattr(image, "shape", (None, *(image or ()))))[1:3]
+    if len(shape) < 2 or None in shape:
+        return preprocessing
+    return replace(preprocessing, image_size=shape)
+
+
+def _said(architecture: Mapping[str, Any]) -> Facts:
+    stride_on = architecture.get("stride_on")
+    return Facts(
+        None if stride_on is None else variant_of(stride_on),
+        architecture.get("padding"),
+        architecture.get("epsilon"),
+    )
+
+
+def _file(weights: Any, accepted: str) -> Path:
+    if isinstance(weights, (str, Path)):
+        path = Path(weights)
+        if path.is_file() and path.name.lower().endswith(tuple(READERS)):
+            return path
+    raise checks.reject("weights", weights, f"None, {accepted} that ends in {', '.join(READERS)}")
