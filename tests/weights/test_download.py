@@ -6,7 +6,6 @@ import random
 import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -18,9 +17,9 @@ import pytest
 from keras_bottleneck.weights import download as module
 from keras_bottleneck.weights.download import DownloadError, cache_folder, download
 
+from . import child
 from . import server as servers
 
-REPOSITORY = Path(__file__).parents[2]
 CONTENT = random.Random(0).randbytes(3_000_000)
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
@@ -46,9 +45,9 @@ def server():
         yield running
 
 
-def child(url, folder):
-    command = [sys.executable, "-c", CHILD, url, SHA256, "file.bin", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+def downloading(url, folder):
+    """A process that has come as far as the download."""
+    process = child.start(CHILD, url, SHA256, "file.bin", folder)
     assert process.stdout.readline() == "ready\n"
     return process
 
@@ -168,7 +167,7 @@ def test_a_stalled_connection_is_continued(server, tmp_path):
 
 
 def test_a_killed_process_is_continued(server, tmp_path):
-    process = child(server.url("halted"), tmp_path)
+    process = downloading(server.url("halted"), tmp_path)
     assert server.half_sent.wait(60)
     # The server's half is still on its way to the file.
     deadline = time.monotonic() + 10
@@ -218,7 +217,7 @@ def test_parts_of_different_files_are_not_mixed(server, tmp_path):
 
 
 def test_two_processes_fetch_it_once(server, tmp_path):
-    processes = [child(server.url("halted"), tmp_path) for _ in range(2)]
+    processes = [downloading(server.url("halted"), tmp_path) for _ in range(2)]
     assert server.half_sent.wait(60)
     time.sleep(0.3)
     server.go_on.set()

@@ -4,18 +4,16 @@ import hashlib
 import http.server
 import importlib.util
 import json
-import os
 import random
-import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 from keras_bottleneck.weights.hub import download_from_hub
 
-REPOSITORY = Path(__file__).parents[2]
+from . import child
+
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 COMMIT = "a" * 40
@@ -68,16 +66,10 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 
 def outcomes(cases, home, **environment):
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, json.dumps(list(cases))],
-        env={**os.environ, "HF_HOME": str(home), "no_proxy": "*", **environment},
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    process = child.start(CHILD, json.dumps(list(cases)), HF_HOME=str(home), **environment)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    return json.loads(output)
 
 
 @pytest.mark.skipif(
