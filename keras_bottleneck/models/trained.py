@@ -82,23 +82,28 @@ def following(
     known = names(builder)
     if isinstance(weights, str) and weights in known:
         weights = find(builder, weights)
-    if not isinstance(weights, Checkpoint):
-        path = _file(weights, f"one of {', '.join(map(repr, known))}, or a file")
-        weights = published(path) or path
-    if isinstance(weights, Path):
-        return Trained(weights, architecture, _said(architecture))
+    source: Checkpoint | Path
+    checkpoint: Checkpoint | None
+    if isinstance(weights, Checkpoint):
+        source = checkpoint = weights
+    else:
+        source = path = _file(weights, f"one of {', '.join(map(repr, known))}, or a file")
+        checkpoint = published(path)
+    if checkpoint is None:
+        return Trained(source, architecture, _said(architecture))
     if classes not in (None, CLASSES):
         raise ValueError(
             f"`classes` must be {CLASSES} with the weights of a checkpoint (or build without them, "
             "then `weights.load(model, checkpoint, skip_head=True)`). Received: "
             f"classes={classes!r}"
         )
-    for name, value in weights.architecture.items():
+    for name, value in checkpoint.architecture.items():
         if architecture.get(name, value) != value:
-            accepted = f"{value!r}, as checkpoint {weights.name!r} was trained"
+            accepted = f"{value!r}, as checkpoint {checkpoint.name!r} was trained"
             raise checks.reject(name, architecture[name], accepted)
-    fitted = fitted_to(weights.preprocessing, image)
-    return Trained(weights, {"preprocessing": fitted, **architecture, **weights.architecture})
+    fitted = fitted_to(checkpoint.preprocessing, image)
+    asked = {"preprocessing": fitted, **architecture, **checkpoint.architecture}
+    return Trained(source, asked)
 
 
 def fitted_to(preprocessing: Preprocessing, image: Any) -> Preprocessing:

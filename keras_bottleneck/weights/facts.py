@@ -83,7 +83,7 @@ def check_facts(
         if has is None:
             continue
         if tells is not None and given is not None and not _equal(tells, given):
-            raise checks.reject(name, given, f"{tells!r} or None: so {source} was trained")
+            raise checks.reject(name, given, f"{tells!r}, as {source} was trained")
         wanted = given if tells is None else tells
         if wanted is None and needed:
             raise checks.reject(

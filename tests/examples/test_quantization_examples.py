@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import keras_bottleneck as kb
+
 pytest.importorskip("tensorflow", reason="the examples export")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -43,3 +45,15 @@ def test_qat_cifar(tmp_path, capsys):
     assert found["float"] > 25
     assert abs(found["int8, quantization-aware"] - found["float"]) < 3
     assert (tmp_path / "cifar_int8.tflite").is_file()
+
+
+@pytest.mark.filterwarnings("ignore:quantize calibrates on 50 images")
+def test_torchvision_to_tflite(tmp_path, capsys, trained):
+    model = trained(kb.ResNet18(classes=10, classifier_activation="softmax"))
+    weights = kb.weights.save(model, tmp_path / "resnet18.safetensors", "torchvision")
+    photos = Path(DATA) / "imagenet_val100"
+    arguments = ["--model", "ResNet18", "--weights", weights, "--classes", 10]
+    run("torchvision_to_tflite", photos, *arguments, "--out", tmp_path / "out")
+    assert "no problem found" in capsys.readouterr().out
+    predictor = kb.runtime.load(tmp_path / "out" / "resnet18_int8.tflite")
+    assert predictor.metadata.preprocessing.crop_fraction == 224 / 256
