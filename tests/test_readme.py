@@ -99,3 +99,29 @@ def test_the_table_of_models_is_right(name, parameters, multiplications):
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert f"{trainable:,}" == parameters
     assert f"{macs(model):,}" == multiplications
+
+
+@pytest.mark.parametrize("name", ["imagenet", "imagenet_v2", "keras_imagenet"])
+def test_the_table_of_checkpoints_is_right(name):
+    (cell,) = re.findall(rf'^\| `"{name}"` \| (.+?)% \|', TEXT, re.MULTILINE)
+    stated = {}
+    for entry in cell.split(", "):
+        model, accuracy = entry.split()
+        stated[f"ResNet{model}" if model.isdigit() else model] = float(accuracy)
+    rows = [row for row in kb.weights.CHECKPOINTS if row.name == name]
+    assert stated == {row.model: round(row.top1, 1) for row in rows}
+
+
+def test_the_table_of_layouts_is_right():
+    from keras_bottleneck.weights.layouts import LAYOUTS
+
+    table = TEXT.split("| layout | first convolution |")[1].split("\n\n")[0]
+    found = dict(re.findall(r"^\| ([\w .]+?) \| `([^`]+)`", table, re.MULTILINE))
+    assert set(found) == {layout.name for layout in LAYOUTS}
+    for layout in LAYOUTS:
+        kernel = layout.tensor(layout.layer("stem_conv", {}), "conv", "kernel")
+        assert found[layout.name] == kernel
+        tells = re.search(rf"^\| {re.escape(layout.name)} \|.*\| (.*?)\|$", table, re.MULTILINE)[1]
+        for fact in ("variant", "padding", "epsilon"):
+            told = getattr(layout.facts, fact) is not None or tells.startswith("all")
+            assert (fact in tells or tells.startswith("all")) == told
