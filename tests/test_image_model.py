@@ -10,7 +10,6 @@ import pytest
 
 import keras_bottleneck as kb
 from keras_bottleneck import Preprocessing, model_preprocessing
-from keras_bottleneck.models import trained
 
 SIDE = 16
 IMAGENET = Preprocessing(
@@ -115,11 +114,3 @@ def test_wrong_arguments(arguments, named):
 def test_bgr_needs_three_channels():
     with pytest.raises(ValueError, match="^`color_order` must be 'rgb' with 1 channels"):
         Preprocessing(8, channels=1, color_order="bgr")
-
-
-@pytest.mark.parametrize(
-    ("image", "size"),
-    [(None, (16, 16)), ((96, 64, 3), (96, 64)), ((None, None, 3), (16, 16))],
-)
-def test_a_checkpoints_preprocessing_is_fitted_to_the_size_of_the_model(image, size):
-    assert trained.fitted_to(IMAGENET, image).image_size == size

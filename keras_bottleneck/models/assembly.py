@@ -58,18 +58,23 @@ def image_input(
             two arguments disagree.
     """
     if input_shape is not None:
-        input_shape = _checked_shape(input_shape)
+        input_shape = checked_shape(input_shape)
     if input_tensor is None:
         return keras.Input(input_shape or default_shape, name="image")
     if not isinstance(input_tensor, keras.KerasTensor):
         raise checks.reject("input_tensor", input_tensor, "a Keras tensor or None")
-    given = _checked_shape(input_tensor.shape[1:], "input_tensor")
+    given = checked_shape(input_tensor.shape[1:], "input_tensor")
     if input_shape is not None and input_shape != given:
         raise checks.reject("input_shape", input_shape, f"{given!r}, the shape of `input_tensor`")
     return input_tensor
 
 
-def _checked_shape(shape: Any, name: str = "input_shape") -> tuple[int | None, ...]:
+def checked_shape(shape: Any, name: str = "input_shape") -> tuple[int | None, ...]:
+    """(height, width, channels), if `shape` is that.
+
+    Raises:
+        ValueError: If it is not; the message calls it `name`.
+    """
     accepted = "(height, width, channels), positive integers or None for height and width"
     if not isinstance(shape, (tuple, list)) or len(shape) != 3 or shape[2] is None:
         raise checks.reject(name, shape, accepted)
@@ -77,6 +82,11 @@ def _checked_shape(shape: Any, name: str = "input_shape") -> tuple[int | None, .
         return tuple(None if side is None else checks.integer(name, side) for side in shape)
     except ValueError:
         raise checks.reject(name, shape, accepted) from None
+
+
+def shape_of_images(input_tensor: Any, input_shape: Any) -> Any:
+    """What the caller says of the model's images; None where nothing."""
+    return input_shape if input_tensor is None else getattr(input_tensor, "shape", ())[1:]
 
 
 def with_head(x: keras.KerasTensor, head: Interface) -> keras.KerasTensor:

@@ -14,6 +14,7 @@ from keras_bottleneck.models.assembly import (
     linear_rates,
     model_of,
     prepared,
+    shape_of_images,
     with_head,
 )
 from keras_bottleneck.models.trained import following
@@ -95,7 +96,7 @@ def MobileNetV2(
         "MobileNetV2",
         weights,
         classes if include_top else None,
-        input_shape if input_tensor is None else input_tensor,
+        shape_of_images(input_tensor, input_shape),
         {argument: value for argument, value in given.items() if value is not None},
     )
     asked = {**DEFAULTS, **trained.architecture}

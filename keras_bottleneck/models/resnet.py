@@ -15,6 +15,7 @@ from keras_bottleneck.models.assembly import (
     linear_rates,
     model_of,
     prepared,
+    shape_of_images,
     with_head,
 )
 from keras_bottleneck.models.trained import any_file, following
@@ -188,7 +189,7 @@ def ResNet18(
         >>> ResNet18(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    image = input_shape if input_tensor is None else input_tensor
+    image = shape_of_images(input_tensor, input_shape)
     trained = following("ResNet18", weights, classes if include_top else None, image, architecture)
     top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
     model = ResNet("basic", (2, 2, 2, 2), *top, name, **trained.architecture)
@@ -214,7 +215,7 @@ def ResNet34(
         >>> ResNet34(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    image = input_shape if input_tensor is None else input_tensor
+    image = shape_of_images(input_tensor, input_shape)
     trained = following("ResNet34", weights, classes if include_top else None, image, architecture)
     top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
     model = ResNet("basic", (3, 4, 6, 3), *top, name, **trained.architecture)
@@ -240,7 +241,7 @@ def ResNet50(
         >>> ResNet50(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    image = input_shape if input_tensor is None else input_tensor
+    image = shape_of_images(input_tensor, input_shape)
     trained = following("ResNet50", weights, classes if include_top else None, image, architecture)
     top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
     model = ResNet("bottleneck", (3, 4, 6, 3), *top, name, **trained.architecture)
@@ -266,7 +267,7 @@ def ResNet101(
         >>> ResNet101(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    image = input_shape if input_tensor is None else input_tensor
+    image = shape_of_images(input_tensor, input_shape)
     trained = following("ResNet101", weights, classes if include_top else None, image, architecture)
     top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
     model = ResNet("bottleneck", (3, 4, 23, 3), *top, name, **trained.architecture)
@@ -292,7 +293,7 @@ def ResNet152(
         >>> ResNet152(input_shape=(64, 64, 3), classes=10).output_shape
         (None, 10)
     """
-    image = input_shape if input_tensor is None else input_tensor
+    image = shape_of_images(input_tensor, input_shape)
     trained = following("ResNet152", weights, classes if include_top else None, image, architecture)
     top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
     model = ResNet("bottleneck", (3, 8, 36, 3), *top, name, **trained.architecture)

@@ -1,14 +1,14 @@
 """The `weights` of a builder: the network follows its checkpoint, or says where it cannot."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_bottleneck import checks
-from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.models.assembly import checked_shape
 from keras_bottleneck.weights import Checkpoint, find, load, names, published
 from keras_bottleneck.weights.facts import Facts, facts_of, variant_of
 from keras_bottleneck.weights.reading import READERS
@@ -70,7 +70,7 @@ def following(
         builder: Name of the builder in the table of checkpoints.
         weights: None, the name of a checkpoint, one of `weights.CHECKPOINTS`, or a file.
         classes: Outputs of the classifier; None without one.
-        image: The `input_tensor` or `input_shape` asked for, if any.
+        image: The shape of the images, (height, width, channels), where it is said.
         architecture: The arguments that the caller has given.
 
     Raises:
@@ -93,25 +93,18 @@ def following(
         return Trained(source, architecture, _said(architecture))
     if classes not in (None, CLASSES):
         raise ValueError(
-            f"`classes` must be {CLASSES} with the weights of a checkpoint (or build without them, "
-            "then `weights.load(model, checkpoint, skip_head=True)`). Received: "
-            f"classes={classes!r}"
+            f"`classes` must be {CLASSES} with the weights of a checkpoint; for others, build "
+            f"without them and call `weights.load(model, weights.find({builder!r}), "
+            f"skip_head=True)`. Received: classes={classes!r}"
         )
     for name, value in checkpoint.architecture.items():
         if architecture.get(name, value) != value:
             accepted = f"{value!r}, as checkpoint {checkpoint.name!r} was trained"
             raise checks.reject(name, architecture[name], accepted)
-    fitted = fitted_to(checkpoint.preprocessing, image)
-    asked = {"preprocessing": fitted, **architecture, **checkpoint.architecture}
-    return Trained(source, asked)
-
-
-def fitted_to(preprocessing: Preprocessing, image: Any) -> Preprocessing:
-    """`preprocessing` for images of another size, with the same part of them cut off."""
-    shape = tuple(getattr(image, "shape", (None, *(image or ()))))[1:3]
-    if len(shape) < 2 or None in shape:
-        return preprocessing
-    return replace(preprocessing, image_size=shape)
+    fitted = checkpoint.preprocessing
+    if image is not None:
+        fitted = checkpoint.preprocessing_for(checked_shape(image, "input_shape"))
+    return Trained(source, {"preprocessing": fitted, **architecture, **checkpoint.architecture})
 
 
 def _said(architecture: Mapping[str, Any]) -> Facts:

@@ -6,8 +6,8 @@ cubic interpolation, which `Preprocessing` does not describe).
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,17 @@ class Checkpoint:
         if self.url.startswith("hf://"):
             return download_from_hub(self.url, self.hash, folder)
         return download(self.url, self.hash, folder=folder)
+
+    def preprocessing_for(self, image_shape: Sequence[Any]) -> Preprocessing:
+        """`preprocessing` for a model of another size, with the same part of pictures cut off.
+
+        Args:
+            image_shape: (height, width, channels) of the model; a side may be None.
+        """
+        size = tuple(image_shape[:2])
+        if None in size:
+            return self.preprocessing
+        return replace(self.preprocessing, image_size=size)
 
     @property
     def facts(self) -> Facts:

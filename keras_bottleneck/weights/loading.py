@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.image_model import ImageModel
+from keras_bottleneck.weights.checkpoints import Checkpoint
 from keras_bottleneck.weights.facts import Facts, check_facts, checked_facts, facts_of
 from keras_bottleneck.weights.layouts import LAYOUTS, OWN, Layout, recognised
 from keras_bottleneck.weights.matching import places_in, planned
@@ -38,6 +40,8 @@ def load(
 
     Where a network strides, how it pads and its epsilon do not show in tensors. They are compared
     with `model` where the source tells them, and have to be given where it does not.
+
+    A model without preprocessing gets that of a checkpoint.
 
     Args:
         model: A network of this package, whole or flat, inside another model or not.
@@ -82,6 +86,8 @@ def load(
         values = [(one.place.variable, one.value()) for one in plan]
     for variable, value in values:
         variable.assign(value)
+    if isinstance(source, Checkpoint) and isinstance(model, ImageModel):
+        model.preprocessing = model.preprocessing or source.preprocessing_for(model.input_shape[1:])
 
 
 def _known(layout: Layout, found: Tensors, source: Any) -> Facts:

@@ -56,11 +56,12 @@ def test_without_top(published, checkpoint, noise, max_difference):
 
 
 def test_another_number_of_classes_by_hand(published, checkpoint, noise, max_difference):
-    with pytest.raises(ValueError, match="^`classes` must be 1000 .*skip_head=True.*classes=5$"):
+    with pytest.raises(ValueError, match=r"^`classes` must be 1000 .*skip_head=True.*classes=5$"):
         kb.MobileNetV2(SHAPE, weights=checkpoint, classes=5)
     model = kb.MobileNetV2(SHAPE, classes=5, padding="symmetric")
     head = model.get_layer("predictions").get_weights()
     weights.load(model, checkpoint, skip_head=True)
+    assert kb.model_preprocessing(model).image_size == SHAPE[:2]
     x = noise(2, *SHAPE)
     trunks = [
         keras.Model(one.inputs, one.get_layer("avg_pool").output) for one in (published[0], model)
@@ -128,3 +129,9 @@ def test_a_network_of_ones_own_from_a_file(trained, tmp_path, noise, max_differe
         assert max_difference(model(noise(2, *SHAPE)), loaded(noise(2, *SHAPE))) == 0
         with pytest.raises(ValueError, match="^`epsilon` must be 1e-05, as .* was trained"):
             kb.ResNet("basic", (1,), weights=path, epsilon=1e-3, **arguments)
+
+
+@pytest.mark.parametrize("shape", [224, (224, 224), (0, 32, 3), "224"])
+def test_a_wrong_shape_beside_weights(checkpoint, shape):
+    with pytest.raises(ValueError, match="^`input_shape` must be"):
+        kb.MobileNetV2(shape, weights=checkpoint)
