@@ -38,7 +38,8 @@ def recalibrate_batch_norm(
     dropout, no augmentation), and each statistic becomes that of all images. Weights do not
     change. Frozen batch norms are estimated too, and stay frozen.
 
-    The larger the batches, the better: those of the training are right.
+    The larger the batches, the better: those of the training are right. Batch norms that were
+    folded into their convolutions must not be estimated: what they hold are no statistics.
 
     Source: Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3.
 
@@ -93,9 +94,9 @@ def warn_of_momentum(layers: Iterable[keras.layers.Layer], steps: int) -> None:
         warnings.warn(
             f"Batch norm {slowest.name!r} has momentum {slowest.momentum:g}: after {steps} steps, "
             f"{old:.0%} of its moving statistics still are what they were before. Train longer, "
-            'use batch_norm="recalibrated" or "frozen", or set a momentum of at most '
+            "estimate them with `recalibrate_batch_norm`, or set a momentum of at most "
             f"{OLD_SHARE ** (1 / steps):.3f}.",
-            stacklevel=3,
+            stacklevel=4,  # the caller of `finetune`
         )
 
 

@@ -33,7 +33,8 @@ class FineTune(Recipe):
 
     Training goes in phases. The first one trains the head alone, each further one also the next
     stage from the top, at a lower rate the nearer it is to the input. Every phase has the warm-up
-    and the cosine of `Recipe`, and starts from the best weights so far.
+    and the cosine of `Recipe`, and starts from the best weights so far. (`fit` is one phase, at
+    the same rates, of whatever is trainable.)
 
     Source: Howard & Ruder 2018, "Universal Language Model Fine-tuning for Text Classification",
     section 3 (discriminative rates, gradual unfreezing).
@@ -48,7 +49,8 @@ class FineTune(Recipe):
             the head has `learning_rate`.
         batch_norm: Of the stages; those of the head are always trained. "frozen" keeps the
             statistics, gamma and beta, and normalizes as at inference: right for little data and
-            small batches. "trained" is usual training. "recalibrated" is training, with
+            small batches, and for weights whose batch norms were folded away. "trained" is usual
+            training. "recalibrated" is training, with
             statistics that are estimated anew, in all stages, before each validation: see
             `recalibrate_batch_norm`.
         patience: A phase ends after so many validations without improvement; None for never.
@@ -163,9 +165,11 @@ def finetune(
     found = parts(model)
     phases = recipe.phases(len(found.stages))
     estimate = _Recalibration(train, steps) if recipe.batch_norm == "recalibrated" else None
-    if recipe.batch_norm == "trained":
-        trained = found.stages[len(found.stages) - phases[-1][0] :]
-        warn_of_momentum([one for stage in trained for one in stage.layers], phases[-1][1] * steps)
+    if estimate:
+        # The first phase trains the head on features as they will be validated.
+        recalibrate_batch_norm(model, train, steps=steps)
+    else:
+        _warn_of_momentum(recipe, found, phases, steps)
     best, history = _BestWeights(recipe.monitor, recipe.patience), keras.callbacks.History()
 
     done = 0
@@ -189,6 +193,17 @@ def finetune(
         done = len(history.history["loss"])
     history.epoch = list(range(done))
     return history
+
+
+def _warn_of_momentum(
+    recipe: FineTune, found: Parts, phases: list[tuple[int, int]], steps: int
+) -> None:
+    """Warns of batch norms that are trained for too few steps: in the head, and in the stages."""
+    warn_of_momentum(found.head, sum(epochs for _, epochs in phases) * steps)
+    if recipe.batch_norm == "trained":
+        stages, epochs = phases[-1]
+        trained = found.stages[len(found.stages) - stages :]
+        warn_of_momentum([layer for stage in trained for layer in stage.layers], epochs * steps)
 
 
 def train_top(model: keras.Model, found: Parts, stages: int, batch_norm: str) -> None:
