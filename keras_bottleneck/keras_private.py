@@ -5,7 +5,7 @@ names breaks here, in one place, and not somewhere inside a training run.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -103,6 +103,23 @@ def output_structure(model: keras.Model) -> Any:
 def input_structure(model: keras.Model) -> Any:
     """The model's inputs as they were given: one tensor, a list or a dict of tensors."""
     return model._inputs_struct
+
+
+@contextmanager
+def calls_replaced(replacements: Mapping[keras.layers.Layer, Callable[..., Any]]) -> Iterator[None]:
+    """Layers compute, inside, what their function in `replacements` returns.
+
+    Relies on `Operation.__call__` (Keras 3.0 to 3.15) reading `self.call`, which a function set
+    on the layer itself hides. What Keras resolves for a call (dtype, `training`, masks) arrives
+    as it would in the layer's own `call`.
+    """
+    try:
+        for layer, call in replacements.items():
+            layer.call = call
+        yield
+    finally:
+        for layer in replacements:
+            vars(layer).pop("call", None)
 
 
 @contextmanager

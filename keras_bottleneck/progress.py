@@ -10,12 +10,12 @@ PATIENCE_S = 2.0
 Item = TypeVar("Item")
 
 
-def track(items: Iterable[Item], total: int, description: str) -> Iterator[Item]:
+def track(items: Iterable[Item], total: int | None, description: str) -> Iterator[Item]:
     """Yields `items`; a bar on stderr appears after two seconds, in terminals and notebooks only.
 
     Args:
         items: What to go through.
-        total: How many there are.
+        total: How many there are; None where nobody knows.
         description: What the bar is called.
     """
     with _bar(description, total) as advance:

@@ -107,3 +107,21 @@ def test_untraced_forgets_after_an_error_too():
         layer(x)
         raise RuntimeError
     assert layer.output is y
+
+
+def test_replaced_call_gets_what_the_layer_would_and_is_gone_afterwards():
+    layer, seen = keras.layers.Dropout(0.5), []
+
+    def call(inputs, training=None):
+        seen.append(training)
+        return inputs + 1
+
+    model = keras.Sequential([keras.Input((2,)), layer])
+    zeros = keras.ops.zeros((1, 2))
+    with keras_private.calls_replaced({layer: call}):
+        assert float(keras.ops.sum(model(zeros, training=True))) == 2.0
+    assert seen == [True]
+    assert float(keras.ops.sum(model(zeros))) == 0.0
+    with pytest.raises(RuntimeError), keras_private.calls_replaced({layer: call}):
+        raise RuntimeError
+    assert "call" not in vars(layer)

@@ -100,6 +100,14 @@ CASES = {
     "label_smoothing": lambda m, f: training.Recipe(label_smoothing=1),
     "mixed_precision": lambda m, f: training.Recipe(mixed_precision="bfloat16"),
     "train": lambda m, f: training.Recipe().fit(m, (NOISE, np.array([0, 7]))),
+    "up_to": lambda m, f: training.freeze(m, "stage9"),
+    "batch_norm": lambda m, f: training.FineTune(batch_norm="freeze"),
+    "stages": lambda m, f: training.finetune(
+        m, (NOISE, np.array([0, 1])), recipe=training.FineTune(stages=9)
+    ),
+    "recipe": lambda m, f: training.finetune(m, (NOISE, np.array([0, 1])), recipe=5),
+    "data": lambda m, f: training.recalibrate_batch_norm(m, "photos"),
+    "train ": lambda m, f: training.check_range(NOISE + 200, kb.Preprocessing((32, 32))),
     # export
     "model    ": lambda m, f: nested({}, Subclassed(), f),
     "model     ": lambda m, f: nested({}, keras.Sequential([keras.Input((4,))]), f),

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_bottleneck.keras_private import sublayers
+
 Shape = Sequence[int | None]
 
 
@@ -46,6 +48,19 @@ class Block(keras.layers.Layer):
             # frozen block would thaw when it is loaded from a file.
             "trainable": self.trainable,
         }
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The input shape, and which sub-layers are frozen where the block is not."""
+        config = super().get_build_config()
+        frozen = [layer.name for layer in sublayers(self) if not layer.trainable]
+        return {**config, "frozen": frozen} if config and frozen and self.trainable else config
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build, and freeze the sub-layers that were frozen."""
+        super().build_from_config(config)
+        for layer in sublayers(self):
+            if layer.name in config.get("frozen", ()):
+                layer.trainable = False
 
 
 def build_chain(layers: Iterable[keras.layers.Layer], input_shape: Shape) -> Shape:

@@ -47,3 +47,8 @@ class ArrayBatches(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         self._order = self._rng.permutation(len(self.labels))
+
+
+def as_batches(data: Any, batch_size: int, seed: int | None) -> Any:
+    """(images, labels) arrays as `ArrayBatches`; datasets as they are."""
+    return ArrayBatches(data, batch_size, seed) if isinstance(data, (tuple, list)) else data

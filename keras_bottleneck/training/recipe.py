@@ -7,14 +7,19 @@ from typing import Any
 import keras
 
 from keras_bottleneck.checks import integer, number, one_of
-from keras_bottleneck.training.arrays import ArrayBatches
+from keras_bottleneck.training.arrays import as_batches
+from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.losses import SmoothedCrossentropy
 from keras_bottleneck.training.metrics import Accuracy
-from keras_bottleneck.training.outputs import check_labels, class_count, returns_logits
+from keras_bottleneck.training.outputs import class_count, returns_logits
 from keras_bottleneck.training.precision import set_mixed_precision
-from keras_bottleneck.training.steps import some_labels, steps_in
+from keras_bottleneck.training.steps import endless, steps_in
 
-OPTIMIZERS = ("adamw", "sgd", "adam")
+OPTIMIZERS = {
+    "adamw": keras.optimizers.AdamW,
+    "sgd": keras.optimizers.SGD,
+    "adam": keras.optimizers.Adam,
+}
 PRECISIONS = (None, "mixed_bfloat16", "mixed_float16")
 
 
@@ -70,7 +75,7 @@ class Recipe:
     def __post_init__(self) -> None:
         integer("epochs", self.epochs)
         integer("batch_size", self.batch_size)
-        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
         number("learning_rate", self.learning_rate, above=True)
         number("momentum", self.momentum, maximum=1.0, below=True)
         number("warmup_epochs", self.warmup_epochs)
@@ -151,15 +156,12 @@ class Recipe:
             ValueError: As `compile`; the length of `train` is unknown; or labels do not fit the
                 classes of the model.
         """
-        train, validation = self._batches(train), self._batches(validation)
+        train = as_batches(train, self.batch_size, self.seed)
+        validation = as_batches(validation, self.batch_size, self.seed)
         steps = steps_in(train, steps_per_epoch)
-        for labels in (some_labels(train), getattr(validation, "labels", None)):
-            if labels is not None:
-                check_labels(model, labels)
-        if steps_per_epoch is not None and hasattr(train, "repeat"):
-            train = train.repeat()  # else Keras stops for good where tf.data's iterator ends
+        check_data(model, train, validation)
         return model.fit(
-            train,
+            endless(train, steps_per_epoch),
             epochs=self.epochs,
             steps_per_epoch=steps_per_epoch,
             validation_data=validation,
@@ -167,25 +169,25 @@ class Recipe:
             callbacks=[*self.compile(model, steps), *callbacks],
         )
 
-    def _batches(self, data: Any) -> Any:
-        if isinstance(data, (tuple, list)):
-            return ArrayBatches(data, self.batch_size, self.seed)
-        return data
-
     def _optimizer(self, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-        settings = {
+        settings: dict[str, Any] = {
             "learning_rate": self.schedule(steps_per_epoch),
             "weight_decay": self.weight_decay,
             "use_ema": self.ema is not None,
             "ema_momentum": 0.99 if self.ema is None else self.ema,
         }
         if self.optimizer == "sgd":
-            optimizer = keras.optimizers.SGD(momentum=self.momentum, **settings)
-        else:
-            kind = keras.optimizers.AdamW if self.optimizer == "adamw" else keras.optimizers.Adam
-            optimizer = kind(**settings)
-        # Frozen variables too: they may be unfrozen between two calls of `fit`.
-        optimizer.exclude_from_weight_decay([v for v in model.variables if len(v.shape) <= 1])
+            settings["momentum"] = self.momentum
+        optimizer = self._with_rates(model, settings)
         if self.mixed_precision == "mixed_float16":
             return keras.optimizers.LossScaleOptimizer(optimizer)
+        return optimizer
+
+    def _with_rates(
+        self, model: keras.Model, settings: dict[str, Any]
+    ) -> keras.optimizers.Optimizer:
+        """The optimizer, with the same learning rate for all variables."""
+        optimizer = OPTIMIZERS[self.optimizer](**settings)
+        # Frozen variables too: they may be unfrozen between two calls of `fit`.
+        optimizer.exclude_from_weight_decay([v for v in model.variables if len(v.shape) <= 1])
         return optimizer

@@ -1,4 +1,4 @@
-"""What a dataset tells before it is trained on: its length, and some of its labels."""
+"""What a dataset tells before it is trained on: its length and its first batch."""
 
 from collections.abc import Sized
 from typing import Any
@@ -21,7 +21,7 @@ def steps_in(dataset: Any, steps_per_epoch: int | None = None) -> int:
     """
     if steps_per_epoch is not None:
         return checks.integer("steps_per_epoch", steps_per_epoch)
-    length = _known_length(dataset)
+    length = known_length(dataset)
     if length is None:
         raise ValueError(
             "`steps_per_epoch` must be given for a dataset of unknown or infinite length, because "
@@ -32,21 +32,35 @@ def steps_in(dataset: Any, steps_per_epoch: int | None = None) -> int:
     return length
 
 
-def some_labels(dataset: Any) -> Any:
-    """All labels of arrays, the first batch's of datasets; None for what can be read only once.
+def first_batch(dataset: Any) -> tuple[Any, Any] | None:
+    """The images of the first batch, and its labels; None for what can be read only once.
+
+    Of arrays in memory, all labels.
 
     Args:
         dataset: Batches of (images, labels, ...).
     """
     if isinstance(dataset, ArrayBatches):
-        return dataset.labels
+        return dataset[0][0], dataset.labels
     if isinstance(dataset, keras.utils.PyDataset):
-        return dataset[0][1]
+        images, labels, *_ = dataset[0]
+        return images, labels
     batches = iter(dataset)
-    return None if batches is dataset else next(batches)[1]
+    if batches is dataset:
+        return None
+    images, labels, *_ = next(batches)
+    return images, labels
 
 
-def _known_length(dataset: Any) -> int | None:
+def endless(dataset: Any, steps_per_epoch: int | None) -> Any:
+    """`dataset` for a `fit` with that number of steps: tf.data repeats, anything else stays."""
+    if steps_per_epoch is not None and hasattr(dataset, "repeat"):
+        return dataset.repeat()  # else Keras stops for good where tf.data's iterator ends
+    return dataset
+
+
+def known_length(dataset: Any) -> int | None:
+    """Number of batches, where a dataset tells; None where it is unknown or infinite."""
     if hasattr(dataset, "cardinality"):
         cardinality = int(dataset.cardinality())
         return cardinality if cardinality >= 0 else None  # tf.data: -1 infinite, -2 unknown

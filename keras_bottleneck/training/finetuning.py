@@ -1,0 +1,289 @@
+"""Fine-tuning: the head first, then stage after stage from the top."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck.checks import integer, number, one_of, reject
+from keras_bottleneck.training.arrays import as_batches
+from keras_bottleneck.training.batch_norm import (
+    batch_norms,
+    recalibrate_batch_norm,
+    warn_of_momentum,
+)
+from keras_bottleneck.training.freezing import thaw
+from keras_bottleneck.training.inputs import check_data
+from keras_bottleneck.training.rates import StagedAdam, StagedSGD
+from keras_bottleneck.training.recipe import Recipe
+from keras_bottleneck.training.stages import Parts, parts
+from keras_bottleneck.training.steps import endless, steps_in
+
+BATCH_NORM = ("frozen", "trained", "recalibrated")
+MONITORS = ("val_loss", "val_accuracy")
+
+
+@dataclass(frozen=True)
+class FineTune(Recipe):
+    """How to fine-tune a classifier: a `Recipe`, and what is trained when.
+
+    Training goes in phases. The first one trains the head alone, each further one also the next
+    stage from the top, at a lower rate the nearer it is to the input. Every phase has the warm-up
+    and the cosine of `Recipe`, and starts from the best weights so far. (`fit` is one phase, at
+    the same rates, of whatever is trainable.)
+
+    Source: Howard & Ruder 2018, "Universal Language Model Fine-tuning for Text Classification",
+    section 3 (discriminative rates, gradual unfreezing).
+
+    Args:
+        epochs: Of the last phase, in which all stages that are trained at all are trained.
+        head_epochs: Of the first phase; 0 to begin with the topmost stage.
+        stage_epochs: Of each phase in between; 0 for none in between.
+        stages: How many stages are trained, counted from the top; None for all, 0 for the head
+            alone. `training.parts(model)` lists them.
+        stage_rate: Learning rate of a stage as a share of that of the one behind it, in (0, 1];
+            the head has `learning_rate`.
+        batch_norm: Of the stages; those of the head are always trained. "frozen" keeps the
+            statistics, gamma and beta, and normalizes as at inference: right for little data and
+            small batches, and for weights whose batch norms were folded away. "trained" is usual
+            training. "recalibrated" is training, with
+            statistics that are estimated anew, in all stages, before each validation: see
+            `recalibrate_batch_norm`.
+        patience: A phase ends after so many validations without improvement; None for never.
+        monitor: What tells the best weights: "val_loss" or "val_accuracy".
+
+    The other arguments are those of `Recipe`.
+
+    Raises:
+        ValueError: If a field is outside what is described above.
+
+    Example:
+        >>> FineTune(epochs=5, stages=2, stage_rate=0.3).batch_norm
+        'frozen'
+    """
+
+    head_epochs: int = 2
+    stage_epochs: int = 1
+    stages: int | None = None
+    stage_rate: float = 0.5
+    batch_norm: str = "frozen"
+    patience: int | None = 3
+    monitor: str = "val_loss"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        integer("head_epochs", self.head_epochs, minimum=0)
+        integer("stage_epochs", self.stage_epochs, minimum=0)
+        if self.stages is not None:
+            integer("stages", self.stages, minimum=0)
+        number("stage_rate", self.stage_rate, maximum=1.0, above=True)
+        one_of("batch_norm", self.batch_norm, BATCH_NORM)
+        if self.patience is not None:
+            integer("patience", self.patience)
+        one_of("monitor", self.monitor, MONITORS)
+
+    def phases(self, stages: int) -> list[tuple[int, int]]:
+        """(stages that are trained, epochs) of each phase.
+
+        Args:
+            stages: How many the model has.
+
+        Raises:
+            ValueError: If it has fewer than `self.stages`.
+
+        Example:
+            >>> FineTune(epochs=10).phases(3)
+            [(0, 2), (1, 1), (2, 1), (3, 10)]
+        """
+        if self.stages is not None and self.stages > stages:
+            raise reject("stages", self.stages, f"None or at most the {stages} of this model")
+        last = stages if self.stages is None else self.stages
+        before = [(0, self.head_epochs), *((stage, self.stage_epochs) for stage in range(1, last))]
+        return [phase for phase in before[:last] if phase[1]] + [(last, self.epochs)]
+
+    def rates(self, model: keras.Model) -> list[float]:
+        """The factor on the learning rate of each of `model.trainable_variables`."""
+        factors = {
+            id(variable): self.stage_rate**distance
+            for distance, stage in enumerate(reversed(parts(model).stages), start=1)
+            for layer in stage.layers
+            for variable in layer.variables
+        }
+        return [factors.get(id(variable), 1.0) for variable in model.trainable_variables]
+
+    def _with_rates(
+        self, model: keras.Model, settings: dict[str, Any]
+    ) -> keras.optimizers.Optimizer:
+        kind = StagedSGD if self.optimizer == "sgd" else StagedAdam
+        return kind(self.rates(model), **settings)
+
+
+def finetune(
+    model: keras.Model,
+    train: Any,
+    validation: Any = None,
+    recipe: Recipe | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    steps_per_epoch: int | None = None,
+) -> keras.callbacks.History:
+    """Trains the head of `model`, then its stages from the top, in place; the best weights remain.
+
+    Afterwards the model is compiled, and frozen where the last phase had it frozen
+    (`freeze(model, None)` thaws it).
+
+    Args:
+        model: A functional or Sequential classifier, (batch, classes), whose stages have trained
+            weights; it may hold the backbone as a nested model.
+        train: (images, labels) arrays, or batches of both, as for `Recipe.fit`.
+        validation: The same. None for no validation: no phase ends early, and the last weights
+            remain.
+        recipe: A `FineTune`; a plain `Recipe` gets the defaults of the rest. None for
+            `FineTune()`.
+        callbacks: Run in each phase, after those of this function.
+        steps_per_epoch: Needed where `train` does not know its length.
+
+    Returns:
+        Keras's history of all phases in one.
+
+    Raises:
+        ValueError: As `Recipe.fit`; `recipe` asks for more stages than there are; or `train` can
+            be read only once, and batch norm is to be recalibrated with it.
+
+    Example:
+        >>> recipe = FineTune(epochs=5, batch_norm="recalibrated")
+        >>> history = finetune(model, (images, labels), validation, recipe)  # doctest: +SKIP
+    """
+    recipe = _fine_tune(recipe)
+    train = as_batches(train, recipe.batch_size, recipe.seed)
+    validation = as_batches(validation, recipe.batch_size, recipe.seed)
+    steps = steps_in(train, steps_per_epoch)
+    check_data(model, train, validation)
+    found = parts(model)
+    phases = recipe.phases(len(found.stages))
+    estimate = _Recalibration(train, steps) if recipe.batch_norm == "recalibrated" else None
+    if estimate:
+        # The first phase trains the head on features as they will be validated.
+        recalibrate_batch_norm(model, train, steps=steps)
+    else:
+        _warn_of_momentum(recipe, found, phases, steps)
+    best, history = _BestWeights(recipe.monitor, recipe.patience), keras.callbacks.History()
+
+    done = 0
+    for stages, epochs in phases:
+        train_top(model, found, stages, recipe.batch_norm)
+        compiled = dataclasses.replace(recipe, epochs=epochs).compile(model, steps)
+        # The average of the weights is in the model between the first two.
+        inner = [best, *compiled, *([estimate] if estimate else [])]
+        model.fit(
+            endless(train, steps_per_epoch),
+            initial_epoch=done,
+            epochs=done + epochs,
+            steps_per_epoch=steps_per_epoch,
+            validation_data=validation,
+            shuffle=False,  # Keras would draw from the global random state
+            callbacks=[*inner, *callbacks, history],
+        )
+        if estimate and validation is None:
+            estimate.on_test_begin()
+        best.restore()
+        done = len(history.history["loss"])
+    history.epoch = list(range(done))
+    return history
+
+
+def _warn_of_momentum(
+    recipe: FineTune, found: Parts, phases: list[tuple[int, int]], steps: int
+) -> None:
+    """Warns of batch norms that are trained for too few steps: in the head, and in the stages."""
+    warn_of_momentum(found.head, sum(epochs for _, epochs in phases) * steps)
+    if recipe.batch_norm == "trained":
+        stages, epochs = phases[-1]
+        trained = found.stages[len(found.stages) - stages :]
+        warn_of_momentum([layer for stage in trained for layer in stage.layers], epochs * steps)
+
+
+def train_top(model: keras.Model, found: Parts, stages: int, batch_norm: str) -> None:
+    """Makes the head and the last `stages` stages trainable, and freezes the others.
+
+    Args:
+        model: The whole model, which must be compiled again.
+        found: Its parts.
+        stages: How many to train, counted from the top.
+        batch_norm: "frozen" also freezes the batch norms of those stages.
+    """
+    thaw(model)
+    frozen = len(found.stages) - stages
+    for index, stage in enumerate(found.stages):
+        held = stage.layers if index < frozen else []
+        if index >= frozen and batch_norm == "frozen":
+            held = batch_norms(stage.layers)
+        for layer in held:
+            layer.trainable = False
+
+
+def _fine_tune(recipe: Any) -> FineTune:
+    if recipe is None:
+        return FineTune()
+    if isinstance(recipe, FineTune):
+        return recipe
+    if isinstance(recipe, Recipe):
+        return FineTune(**dataclasses.asdict(recipe))
+    raise reject("recipe", recipe, "a FineTune, a Recipe or None")
+
+
+class _Recalibration(keras.callbacks.Callback):
+    """Estimates all batch norms anew before each validation."""
+
+    def __init__(self, train: Any, steps: int) -> None:
+        super().__init__()
+        if not isinstance(train, keras.utils.PyDataset) and iter(train) is train:
+            raise ValueError(
+                '`train` must be data that can be read again for batch_norm="recalibrated". '
+                f"Received: a {type(train).__name__}"
+            )
+        self.train, self.steps = train, steps
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        recalibrate_batch_norm(self.model, self.train, steps=self.steps)
+
+
+class _BestWeights(keras.callbacks.Callback):
+    """Remembers the best weights of all phases, and ends a phase that has stopped improving.
+
+    It looks at the end of the validation, not of the epoch: with a running average of the weights,
+    those that were validated are in the model only until then.
+    """
+
+    def __init__(self, monitor: str, patience: int | None) -> None:
+        super().__init__()
+        self.metric = monitor.removeprefix("val_")
+        self.sign = 1.0 if self.metric == "loss" else -1.0
+        self.patience = patience
+        self.best = math.inf
+        self.weights: list[tuple[Any, np.ndarray]] = []
+        self.waited = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.waited = 0
+
+    def on_test_end(self, logs: Any = None) -> None:
+        value = self.sign * float(logs[self.metric])
+        if value < self.best:
+            self.best, self.waited = value, 0
+            # Copies: on jax, a variable's memory is given back to the next step.
+            self.weights = [
+                (one, np.array(keras.ops.convert_to_numpy(one))) for one in self.model.weights
+            ]
+            return
+        self.waited += 1
+        if self.waited == self.patience:
+            self.model.stop_training = True
+
+    def restore(self) -> None:
+        """Put the best weights into the model, if there was any validation."""
+        for variable, value in self.weights:
+            variable.assign(value)

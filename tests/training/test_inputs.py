@@ -1,0 +1,126 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_bottleneck as kb
+from keras_bottleneck.training import Recipe, check_fit, check_range
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (8, 4, 4, 3)).astype("float32")
+UNIT = kb.Preprocessing((4, 4))
+SIGNED = kb.Preprocessing((4, 4), scale=1 / 127.5, mean=(1.0,))
+STANDARD = kb.Preprocessing((4, 4), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+RAW = kb.Preprocessing((4, 4), scale=1.0)
+ALL = [UNIT, SIGNED, STANDARD, RAW]
+
+
+@pytest.mark.parametrize("preprocessing", ALL)
+@pytest.mark.filterwarnings("error")
+def test_right_images_pass(preprocessing):
+    images = preprocessing.normalize(PIXELS)
+    check_range(images, preprocessing)
+    check_range(images.astype("float16"), preprocessing)
+    width = np.ptp(images)
+    check_range(images + 0.3 * width, preprocessing)  # brighter than white, by augmentation
+    check_range(preprocessing.normalize(PIXELS * 0), preprocessing)  # black
+
+
+def test_uint8_passes_where_raw_pixels_are_expected():
+    check_range(PIXELS.astype("uint8"), RAW)
+
+
+@pytest.mark.parametrize("expected", [UNIT, SIGNED, STANDARD])
+def test_raw_pixels_are_refused(expected):
+    with pytest.raises(ValueError, match="^`train` must hold images with values from .* to 255$"):
+        check_range(PIXELS, expected)
+
+
+@pytest.mark.parametrize("given", [UNIT, SIGNED, STANDARD])
+def test_normalized_images_are_refused_where_the_model_normalizes(given):
+    with pytest.raises(ValueError, match="values from 0 to 255, pixels as they are. Received"):
+        check_range(given.normalize(PIXELS), RAW)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [(SIGNED, UNIT), (STANDARD, UNIT), (STANDARD, SIGNED)]
+)
+def test_another_normalization_is_refused(given, expected):
+    with pytest.raises(ValueError, match="^`train` must hold images .* Received: values from -"):
+        check_range(given.normalize(PIXELS), expected)
+
+
+def test_pixels_divided_twice_are_refused():
+    with pytest.raises(ValueError, match="values from 0 to 1, pixels times 0.003922. Received"):
+        check_range(PIXELS / 255 / 255, UNIT)
+
+
+@pytest.mark.parametrize("expected", [SIGNED, STANDARD])
+def test_pixels_divided_by_255_alone_are_warned_of(expected):
+    with pytest.warns(UserWarning, match="looks like pixels divided by 255"):
+        check_range(PIXELS / 255, expected)
+
+
+def test_the_message_says_what_to_do_to_pixels():
+    with pytest.raises(ValueError, match="times 0.003922, minus 0.485, 0.456, 0.406, divided by"):
+        check_range(PIXELS, STANDARD)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_refused(value):
+    images = PIXELS / 255
+    images[0, 0, 0, 0] = value
+    with pytest.raises(ValueError, match="^`train` must hold images.*(nan|inf)"):
+        check_range(images, UNIT)
+
+
+def network(activation="softmax"):
+    top = layers.Dense(3, activation=activation)
+    return keras.Sequential([keras.Input((4, 4, 3)), layers.Flatten(), top])
+
+
+def test_recipe_looks_at_the_first_batch_of_a_model_that_says_what_it_expects():
+    model = network()
+    model.preprocessing = UNIT
+    with pytest.raises(ValueError, match="^`train` must hold images with values from 0 to 1"):
+        Recipe(epochs=1).fit(model, (PIXELS, np.arange(8) % 3))
+
+
+LABELS = np.arange(8) % 3
+
+
+@pytest.mark.parametrize("activation", ["softmax", None])
+@pytest.mark.parametrize("kind", ["SparseCategoricalCrossentropy", "CategoricalCrossentropy"])
+def test_loss_that_does_not_fit_the_last_layer_is_refused(activation, kind):
+    model, logits = network(activation), activation is None
+    model.compile(loss=getattr(keras.losses, kind)(from_logits=logits))
+    check_fit(model, (PIXELS, LABELS))
+    model.compile(loss=getattr(keras.losses, kind)(from_logits=not logits))
+    with pytest.raises(ValueError, match=f"^`from_logits` must be {logits} .*Received"):
+        check_fit(model, (PIXELS, LABELS))
+
+
+def test_loss_by_name_takes_probabilities():
+    model = network(None)
+    for name in ("sparse_categorical_crossentropy", "categorical_crossentropy"):
+        model.compile(loss=name)
+        with pytest.raises(ValueError, match="^`from_logits` must be True .*without activation"):
+            check_fit(model, (PIXELS, LABELS))
+
+
+def test_losses_that_know_no_logits_are_left_alone():
+    model = network("tanh")
+    for loss in ("mse", keras.losses.MeanSquaredError(), lambda y, p: p):
+        model.compile(loss=loss)
+        check_fit(model, (PIXELS, LABELS))
+
+
+def test_check_fit_looks_at_labels_and_pixels():
+    model = network()
+    model.compile(loss="sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="labels from 0 to 2 .*Received: labels from 1 to 3"):
+        check_fit(model, (PIXELS, LABELS + 1))
+    with pytest.raises(ValueError, match="labels from 0 to 2 .*Received: labels from 1 to 3"):
+        check_fit(model, (PIXELS, LABELS), (PIXELS, LABELS + 1))
+    with pytest.raises(ValueError, match="^`train` must hold images"):
+        check_fit(model, (PIXELS, LABELS), preprocessing=STANDARD)
