@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.training.arrays import as_batches
 from keras_bottleneck.training.outputs import check_labels, returns_logits
@@ -35,7 +36,7 @@ def check_fit(
         train: (images, labels) arrays, or batches of both.
         validation: The same; None for none.
         preprocessing: What the model expects its images to have passed; None for
-            `model.preprocessing`, and for no look at the pixels where that is missing.
+            that which the model carries, and for no look at the pixels where it carries none.
 
     Raises:
         ValueError: If a cross-entropy takes logits and the model ends in a softmax, or the other
@@ -79,8 +80,8 @@ def check_data(
         if labels is not None:
             check_labels(model, labels)
     if preprocessing is None:
-        preprocessing = getattr(model, "preprocessing", None)
-    if first and isinstance(preprocessing, Preprocessing):
+        preprocessing = model_preprocessing(model)
+    if first and preprocessing is not None:
         check_range(first[0], preprocessing)
 
 

@@ -4,6 +4,7 @@ import pytest
 from keras import layers
 
 import keras_bottleneck as kb
+from keras_bottleneck.image_model import ImageModel
 from keras_bottleneck.training import Recipe, check_fit, check_range
 
 RNG = np.random.default_rng(0)
@@ -80,7 +81,8 @@ def network(activation="softmax"):
 
 
 def test_recipe_looks_at_the_first_batch_of_a_model_that_says_what_it_expects():
-    model = network()
+    image = keras.Input((4, 4, 3))
+    model = ImageModel(image, network()(image))
     model.preprocessing = UNIT
     with pytest.raises(ValueError, match="^`train` must hold images with values from 0 to 1"):
         Recipe(epochs=1).fit(model, (PIXELS, np.arange(8) % 3))
