@@ -186,16 +186,16 @@ def test_recalibrated_batch_norm_has_the_statistics_of_the_data(validation):
 @pytest.mark.parametrize(
     ("monitor", "fields"),
     [
-        ("val_accuracy", {}),
-        ("val_loss", {"ema": 0.5}),
-        ("val_loss", {"batch_norm": "recalibrated", "ema": 0.5}),
+        ("val_accuracy", {"head_epochs": 1}),
+        ("val_loss", {"head_epochs": 0, "ema": 0.5}),
+        ("val_loss", {"head_epochs": 0, "ema": 0.5, "batch_norm": "recalibrated"}),
     ],
 )
 def test_best_weights_are_back(monitor, fields):
     model = network()
     # Far too high a rate: the validation goes up and down.
     settings = {"batch_size": 8, "learning_rate": 0.5, "patience": None, "monitor": monitor}
-    recipe = FineTune(epochs=4, head_epochs=1, stages=1, **settings, **fields)
+    recipe = FineTune(epochs=4, stages=1, **settings, **fields)
     history = finetune(model, DATA, DATA, recipe).history
     best = min(history["val_loss"]) if monitor == "val_loss" else max(history["val_accuracy"])
     found = model.evaluate(IMAGES, LABELS, batch_size=8, verbose=0, return_dict=True)
