@@ -46,26 +46,8 @@ def network(size: int, weights: Path | None) -> keras.Model:
     """MobileNetV2 for 10 classes; with weights, those of everything but the head."""
     model = kb.MobileNetV2((size, size, 3), classes=CLASSES, epsilon=1e-3)
     if weights is not None:
-        load(model, weights, size)
+        kb.weights.load(model, weights, skip_head=True)
     return model
-
-
-def load(model: keras.Model, weights: Path, size: int) -> None:
-    """Copies the weights of keras.applications' network into ours: both have the same order."""
-    source = keras.applications.MobileNetV2((size, size, 3), include_top=False, weights=None)
-    whole = keras.applications.MobileNetV2(weights=None)
-    whole.load_weights(weights)
-    source.set_weights(whole.get_weights()[:-2])
-    target = kb.graph.flatten(model)
-    pairs = zip(
-        (one for one in source.layers if one.weights),
-        (one for one in target.layers if one.weights and one.name != "predictions"),
-        strict=True,
-    )
-    found = {layer.name: theirs.get_weights() for theirs, layer in pairs}
-    for layer in kb.keras_private.sublayers(model):
-        if layer.name in found:
-            layer.set_weights(found[layer.name])
 
 
 def accuracy(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:

@@ -33,7 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         cache=True,
     )
     model = kb.MobileNetV2(
-        preprocessing.input_shape, classes=len(images.class_names), epsilon=EPSILON
+        preprocessing.input_shape,
+        classes=len(images.class_names),
+        epsilon=EPSILON,
+        preprocessing=preprocessing,
     )
     if args.weights:
         kb.weights.load(model, args.weights, skip_head=True)
@@ -50,7 +53,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.output,
         formats=("saved_model", "tflite", "onnx"),
         labels=images.class_names,
-        preprocessing=preprocessing,
         verify=images.validation,
     )
     print(report)
