@@ -93,7 +93,7 @@ def as_array(value: Any) -> Array:
     Raises:
         ValueError: If it holds anything but floating point numbers.
     """
-    dtype = str(value.dtype).removeprefix("torch.")
+    dtype = keras.backend.standardize_dtype(value.dtype)
     if dtype not in FLOATS:
         raise ValueError(f"dtype {dtype} is none of {', '.join(FLOATS)}")
     if hasattr(value, "detach") and hasattr(value, "cpu"):  # NumPy has no bfloat16
