@@ -117,7 +117,8 @@ def test_logits_and_the_way_back(name, tmp_path):
     """From a state dict, and by `save` into a new network of PyTorch's and of ours."""
     theirs, given, options, ours, arguments, said = NETWORKS[name]
     channels = options.get("channels", 3)
-    module = reference.trained(theirs(*given, **options), channels=channels)
+    last = {"basic": ".bn2", "bottleneck": ".bn3"}.get(given[0])
+    module = reference.trained(theirs(*given, **options), last, channels)
     model = build(ours, **arguments)
     weights.load(model, module.state_dict(), **said)
     check(model, module, channels=channels)
@@ -168,7 +169,8 @@ RESNETS = {
 def test_resnets_of_transformers(name):
     depths, kind, ours, said = RESNETS[name]
     v1 = said.get("variant") == "v1"
-    module = reference.trained(transformers_resnet(depths, kind, v1))
+    last = {"basic": "layer.1.normalization", "bottleneck": "layer.2.normalization"}[kind]
+    module = reference.trained(transformers_resnet(depths, kind, v1), last)
     arguments = {"stride_on": "1x1"} if v1 else {}
     model = build(ours, **arguments)
     weights.load(model, module.state_dict(), **said)
@@ -218,7 +220,7 @@ def test_mobilenets_of_transformers(options, arguments, said):
 @pytest.fixture(scope="module")
 def module():
     network = reference.ResNet("bottleneck", (1, 1, 1), (8, 16, 32), classes=5)
-    return reference.trained(network)
+    return reference.trained(network, ".bn3")
 
 
 def small():
