@@ -9,7 +9,8 @@ import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.models.assembly import checked_shape
-from keras_bottleneck.weights import Checkpoint, find, load, names, published
+from keras_bottleneck.weights import Checkpoint, find, load, names
+from keras_bottleneck.weights.checkpoints import published
 from keras_bottleneck.weights.facts import Facts, facts_of, variant_of
 from keras_bottleneck.weights.reading import READERS
 

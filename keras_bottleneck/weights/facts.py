@@ -1,12 +1,14 @@
 """What decides a network's numbers but does not show in its tensors: strides, padding, epsilon."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
 
 from keras_bottleneck import checks, keras_private
+from keras_bottleneck.weights.names import part_of
 
 # Where a bottleneck strides, by the name that the literature has for it.
 VARIANTS = {"v1": "1x1", "v1.5": "3x3"}
@@ -52,7 +54,7 @@ def facts_of(model: keras.Model) -> Facts:
     Raises:
         ValueError: If its layers differ in padding or epsilon.
     """
-    layers = keras_private.sublayers(model)
+    layers = [one for one in keras_private.sublayers(model) if part_of(one.name) != "head"]
     strided = [one for one in layers if _is_convolution(one) and max(one.strides) > 1]
     padded = [one for one in strided if max(one.kernel_size) > 1]
     return Facts(
@@ -78,6 +80,7 @@ def check_facts(
         ValueError: If one that matters to `model` is neither known nor said, or is another.
     """
     own = facts_of(model)
+    untold, others = [], []
     for name in (field.name for field in fields(Facts)):
         has, tells, given = (getattr(facts, name) for facts in (own, known, said))
         if has is None:
@@ -86,15 +89,26 @@ def check_facts(
             raise checks.reject(name, given, f"{tells!r}, as {source} was trained")
         wanted = given if tells is None else tells
         if wanted is None and needed:
-            raise checks.reject(
-                name, None, f"given, as {source} does not tell it; the model has {name}={has!r}"
-            )
+            untold.append((name, has))
         if wanted is not None and not _equal(has, wanted):
-            argument, built, needed = _argument(name, has, wanted)
-            raise ValueError(
-                f"`model` must be built with {argument}={needed!r}, as {source} was trained. "
-                f"Received: model={model.name!r} with {argument}={built!r}"
-            )
+            others.append(_argument(name, has, wanted))
+    if others:
+        raise ValueError(
+            f"`model` must be built with {_listed((name, value) for name, _, value in others)}, as "
+            f"{source} was trained. Received: model={model.name!r} with "
+            f"{_listed((name, value) for name, value, _ in others)}"
+        )
+    if untold:
+        names = [name for name, _ in untold]
+        raise ValueError(
+            f"{' and '.join(f'`{name}`' for name in names)} must be given, as {source} does not "
+            f"tell; the model has {_listed(untold)}. "
+            f"Received: {_listed((name, None) for name in names)}"
+        )
+
+
+def _listed(settings: Iterable[tuple[str, Any]]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in settings)
 
 
 def _argument(name: str, has: Any, wanted: Any) -> tuple[str, Any, Any]:

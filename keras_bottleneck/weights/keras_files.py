@@ -9,16 +9,18 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from keras_bottleneck import checks
 from keras_bottleneck.weights.facts import Facts, variant_of
-from keras_bottleneck.weights.tensors import Tensor, Tensors
+from keras_bottleneck.weights.tensors import Tensor, Tensors, named_once, printable
 
 WEIGHTS_MEMBER = "model.weights.h5"
 CONFIG_MEMBER = "config.json"
 REGISTERED = "keras_bottleneck>"
+# A network of 1,202 layers takes up about 1 MiB.
+LONGEST_CONFIG = 2**24
 # What Keras 3 stores under numbers, in the order of the layer's variables.
 KERNEL = ("kernel", "bias")
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -29,16 +31,20 @@ RENAMED = {"depthwise_kernel": "kernel"}
 def read_archive(path: Path, limit: int, stack: ExitStack) -> Tensors:
     """The tensors of a `.keras` file whose weights take up `limit` bytes at the most."""
     with zipfile.ZipFile(path) as archive:
-        size = archive.getinfo(WEIGHTS_MEMBER).file_size
-        if size > limit:
-            raise checks.reject(
-                "source", str(path), f"of at most {limit:,} bytes of weights, not {size:,}"
-            )
-        content = archive.read(WEIGHTS_MEMBER)
-        small = archive.getinfo(CONFIG_MEMBER).file_size <= limit
-        config = json.loads(archive.read(CONFIG_MEMBER)) if small else {}
+        content = _member(archive, WEIGHTS_MEMBER, limit)
+        config = json.loads(_member(archive, CONFIG_MEMBER, LONGEST_CONFIG))
     found = read_hdf5(path, stack, io.BytesIO(content))
     return Tensors(found.by_name, found.described, _facts(config))
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    info = archive.getinfo(name)
+    if info.file_size > limit:
+        raise ValueError(f"{name} unpacks to {info.file_size:,} bytes, {limit:,} are allowed")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is compressed in a way that Keras has no use for")
+    with archive.open(info) as file:
+        return file.read(info.file_size)  # without a size, a false one would not bound memory
 
 
 def read_hdf5(path: Path, stack: ExitStack, content: io.BytesIO | None = None) -> Tensors:
@@ -46,32 +52,41 @@ def read_hdf5(path: Path, stack: ExitStack, content: io.BytesIO | None = None) -
     import h5py
 
     file = stack.enter_context(h5py.File(content or path, "r"))
-    legacy = file.get("model_weights", file)
-    pairs = _legacy(legacy) if "layer_names" in legacy.attrs else _numbered(file)
-    return Tensors(dict(pairs), f"{path.name}")
+    legacy = _inside(file, "model_weights") if "model_weights" in file else file
+    pairs = _legacy(legacy) if "layer_names" in legacy.attrs else _numbered(file, set())
+    return Tensors(named_once(pairs), printable(path.name))
 
 
 def _legacy(group: Any) -> Iterator[tuple[str, Tensor]]:
     """The variables of a file in the format of Keras 2, which names them."""
-    for layer in group.attrs["layer_names"]:
-        layer = _text(layer)
-        for full in group[layer].attrs["weight_names"]:
-            name = _text(full).rsplit("/", 1)[-1].split(":")[0]
-            yield f"{layer}/{RENAMED.get(name, name)}", _tensor(group[layer][_text(full)])
+    for layer in map(_text, group.attrs["layer_names"]):
+        variables = _inside(group, layer)
+        paths = [_text(path) for path in variables.attrs["weight_names"]]
+        # A layer of layers: each is named in the path.
+        several = len({path.rpartition("/")[0] for path in paths}) > 1
+        for path in paths:
+            *above, last = path.split("/")
+            name = last.split(":")[0]
+            owner = above[-1] if several and above else layer
+            yield f"{owner}/{RENAMED.get(name, name)}", _tensor(_inside(variables, path))
 
 
-def _numbered(group: Any) -> Iterator[tuple[str, Tensor]]:
+def _numbered(group: Any, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
     """The variables of a file of Keras 3: the name of a layer is an attribute of its `vars`."""
     import h5py
 
     for key in group:
-        if key == "optimizer" or not isinstance(group.get(key, getlink=True), h5py.HardLink):
+        if key == "optimizer":
             continue
-        child = group[key]
+        child = _inside(group, key)
+        address = h5py.h5o.get_info(child.id).addr
+        if address in seen:
+            raise ValueError(f"{child.name} is there twice")
+        seen.add(address)
         if key == "vars":
             yield from _variables(child)
         elif isinstance(child, h5py.Group):
-            yield from _numbered(child)
+            yield from _numbered(child, seen)
 
 
 def _variables(group: Any) -> Iterator[tuple[str, Tensor]]:
@@ -86,10 +101,31 @@ def _variables(group: Any) -> Iterator[tuple[str, Tensor]]:
         yield f"{_text(group.attrs['name'])}/{name}", _tensor(group[str(index)])
 
 
+def _inside(group: Any, path: str) -> Any:
+    """What lies at `path` in `group`, not in another file to which a link leads."""
+    import h5py
+
+    for key in path.split("/"):
+        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+            raise ValueError(f"{path} is missing, or a link")
+        group = group[key]
+    return group
+
+
 def _tensor(dataset: Any) -> Tensor:
     if dataset.external or dataset.is_virtual:
         raise ValueError(f"{dataset.name} is stored in another file")
-    return Tensor(tuple(dataset.shape), lambda: dataset[()])
+    if dataset.id.get_create_plist().get_nfilters():
+        # Keras compresses nothing; what a few bytes unpack to is known too late.
+        raise ValueError(f"{dataset.name} is compressed")
+    return Tensor(tuple(dataset.shape), partial(_read, dataset))
+
+
+def _read(dataset: Any) -> Any:
+    if dataset.dtype.kind not in "fV" or dataset.dtype.itemsize > 8:
+        raise ValueError(f"dtype {dataset.dtype}")
+    value = dataset[()]
+    return value.view("bfloat16") if dataset.dtype == "V2" else value  # HDF5 has no bfloat16
 
 
 def _text(value: Any) -> str:

@@ -1,14 +1,11 @@
 """What other libraries call the layers of our networks: one table each, a line per kind of name."""
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from keras_bottleneck.weights.facts import Facts
+from keras_bottleneck.weights.names import BLOCK, HEAD
 
-BLOCK = re.compile(r"stage(?P<stage>\d+)_block(?P<block>\d+)_(?P<layer>.+)")
-HEAD = "predictions"
-STEM = "stem_conv"
 Blocks = Mapping[tuple[int, int], int]
 
 
@@ -101,7 +98,8 @@ class Layout:
 
     def axes(self, kind: str, variable: str) -> tuple[int, ...]:
         """The axes of their tensor of `variable` in the order of ours; empty where it is equal."""
-        return self.variables[kind][variable].axes
+        known = self.variables.get(kind, {})
+        return known[variable].axes if variable in known else ()
 
     def unwrapped(self, name: str) -> str:
         """`name` of a tensor without the prefixes that training scripts and heads put before it."""

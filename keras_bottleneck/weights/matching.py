@@ -7,10 +7,19 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import keras_private
+from keras_bottleneck import checks, keras_private
 from keras_bottleneck.image_model import IN_GRAPH
-from keras_bottleneck.weights.layouts import BLOCK, HEAD, STEM, Layout, count_blocks
-from keras_bottleneck.weights.tensors import Array, Tensor, Tensors, as_array, own_variables
+from keras_bottleneck.weights.layouts import Layout, count_blocks
+from keras_bottleneck.weights.names import HEAD, part_of
+from keras_bottleneck.weights.tensors import (
+    Array,
+    Tensor,
+    Tensors,
+    as_array,
+    named_once,
+    own_variables,
+    printable,
+)
 
 # How many names of each kind a message shows.
 SHOWN = 5
@@ -37,14 +46,14 @@ class Place:
         return tuple(self.variable.shape)
 
     @property
+    def dtype(self) -> str:
+        """The dtype that the variable keeps."""
+        return str(keras.backend.standardize_dtype(self.variable.dtype))
+
+    @property
     def part(self) -> str:
         """What it belongs to, as far as it matters to what does not fit."""
-        if self.layer == STEM:
-            return "stem"
-        block = BLOCK.fullmatch(self.layer)
-        if block is not None:
-            return "shortcut" if block["layer"].startswith("shortcut") else "trunk"
-        return "trunk" if self.layer.startswith(("stem_", "head_")) else "head"
+        return part_of(self.layer)
 
 
 def places_in(model: keras.Model) -> list[Place]:
@@ -68,6 +77,8 @@ class Names:
 
     def name(self, place: Place) -> str | None:
         """The name of the tensor for `place`; None where the layout has none."""
+        if not self.layout.layers:  # our own names
+            return f"{place.layer}{self.layout.separator}{place.name}"
         if place.name not in self.layout.variables.get(place.kind, ()):
             return None
         return self._tensor(place.layer, place.kind, place.name)
@@ -81,6 +92,8 @@ class Names:
 
     def part(self, name: str) -> str:
         """What a tensor that no variable is called like belongs to."""
+        if not self.layout.layers:
+            return part_of(name.rsplit(self.layout.separator, 1)[0])
         if name.startswith(f"{self.layout.layer(HEAD, self._blocks)}{self.layout.separator}"):
             return "head"
         shortcuts = [self.layout.in_block.get(f"shortcut_{one}", "/") for one in ("conv", "bn")]
@@ -93,13 +106,13 @@ class Names:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A place, the tensor for it, and the bias that its batch norm absorbs."""
+    """A place, the tensor for it, and the bias that its batch norm absorbs, with its name."""
 
     place: Place
     name: str
     tensor: Tensor
     axes: tuple[int, ...]
-    bias: Tensor | None
+    bias: tuple[str, Tensor] | None
 
     def value(self) -> Array:
         """What the variable becomes.
@@ -115,11 +128,14 @@ class Assignment:
             )
         if self.bias is not None:
             # x + bias - mean is x - (mean - bias).
-            bias = _read(self.name, self.bias).astype(np.float64)
-            array = (array.astype(np.float64) - bias).astype(np.float32)
+            array = array.astype(np.float64) - _read(*self.bias)
         if self.axes:
             array = array.transpose(self.axes)
-        return array if array.shape == self.place.shape else _adapted(array, self.place.shape[-2])
+        if array.shape != self.place.shape:
+            array = _adapted(array, self.place.shape[-2])
+        with np.errstate(over="ignore"):
+            array = array.astype(self.place.dtype)
+        return _finite(self.name, array)
 
 
 @dataclass(frozen=True)
@@ -139,7 +155,7 @@ def planned(
     Raises:
         ValueError: If a tensor is missing, left over or of another shape; all are listed.
     """
-    tensors = {layout.unwrapped(name): tensor for name, tensor in found.by_name.items()}
+    tensors = named_once((layout.unwrapped(name), one) for name, one in found.by_name.items())
     names = Names(layout, places)
     plan: list[Assignment] = []
     misfits: list[Misfit] = []
@@ -154,14 +170,13 @@ def planned(
         elif name not in tensors:
             misfits.append(Misfit("without", name, place.part))
         else:
-            bias = names.absorbed_bias(place)
-            used.add(bias)
+            absorbed = names.absorbed_bias(place)
+            bias = (absorbed, tensors[absorbed]) if absorbed in tensors else None
+            used.add(absorbed)
             axes = layout.axes(place.kind, place.name)
-            plan.append(
-                Assignment(place, name, tensors[name], axes, tensors.get(bias) if bias else None)
-            )
+            plan.append(Assignment(place, name, tensors[name], axes, bias))
     misfits += [
-        Misfit("with also", name, names.part(name))
+        Misfit("with also", printable(name), names.part(name))
         for name in tensors
         if name not in used
         and not name.endswith(layout.ignored)
@@ -182,10 +197,15 @@ def _misshaped(plan: list[Assignment], adapt_stem: bool) -> Iterator[Misfit]:
             shape = tuple(shape[axis] for axis in one.axes)
         others = [(*sides[:2], *sides[3:]) for sides in (shape, wanted)]
         stem = one.place.part == "stem" and len(shape) == 4 and others[0] == others[1]
-        misbiased = one.bias is not None and one.bias.shape != one.tensor.shape
-        if misbiased or (shape != wanted and not (stem and adapt_stem)):
+        if shape != wanted and not (stem and adapt_stem):
             part = "stem channels" if stem else one.place.part
-            yield Misfit("with", f"{one.name} of shape {shape} instead of {wanted}", part)
+            yield _misshape(one.name, shape, wanted, part)
+        if one.bias is not None and one.bias[1].shape != wanted:
+            yield _misshape(one.bias[0], one.bias[1].shape, wanted, one.place.part)
+
+
+def _misshape(name: str, shape: tuple[int, ...], wanted: tuple[int, ...], part: str) -> Misfit:
+    return Misfit("with", f"{name} of shape {printable(str(shape))} instead of {wanted}", part)
 
 
 def _refusal(misfits: list[Misfit], source: str, layout: Layout) -> ValueError:
@@ -216,8 +236,22 @@ def _some(names: list[str]) -> str:
 
 
 def _read(name: str, tensor: Tensor) -> Array:
-    array = as_array(tensor.read())
-    if array.shape != tensor.shape or not np.isfinite(array).all():
+    try:
+        array = as_array(tensor.read())
+    except Exception as error:  # damaged files are found out as late as here
+        raise ValueError(
+            f"`source` must hold tensors of numbers. Received: {name} ({checks.first_line(error)})"
+        ) from None
+    if array.shape != tensor.shape:
+        raise ValueError(
+            f"`source` must hold tensors of numbers. Received: {name} of shape {array.shape} that "
+            f"was announced as {tensor.shape}"
+        )
+    return _finite(name, array)
+
+
+def _finite(name: str, array: Array) -> Array:
+    if not np.isfinite(array).all():
         raise ValueError(f"`source` must hold finite numbers. Received: NaN or infinity in {name}")
     return array
 

@@ -1,6 +1,7 @@
 """Whatever holds trained weights, as tensors by name; nothing that a file says is executed."""
 
 import json
+import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -14,13 +15,16 @@ import keras
 from keras_bottleneck import checks
 from keras_bottleneck.weights import keras_files, tensors
 from keras_bottleneck.weights.checkpoints import Checkpoint, published
-from keras_bottleneck.weights.facts import Facts
-from keras_bottleneck.weights.tensors import Tensor, Tensors
+from keras_bottleneck.weights.facts import Facts, checked_facts
+from keras_bottleneck.weights.tensors import Tensor, Tensors, printable
 
 # The entry of a safetensors file's metadata that `save` writes the facts to.
 FACTS = "keras_bottleneck"
 # Where training scripts keep the weights among the rest of a checkpoint.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
+DEEPEST = 3
+# Before, `weights_only=True` could be got round (CVE-2025-32434).
+SAFE_TORCH = (2, 6)
 
 
 def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
@@ -53,7 +57,8 @@ def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
         raise checks.reject("source", str(path), "an existing file")
     checkpoint = published(path)
     try:
-        found = READERS[ending](path, limit, stack)
+        # An honest archive stores its tensors as they are.
+        found = READERS[ending](path, max(limit, path.stat().st_size), stack)
     except ImportError:
         raise
     except Exception as error:  # parsers of damaged files raise almost anything
@@ -73,7 +78,8 @@ def _read_safetensors(path: Path, limit: int, stack: ExitStack) -> Tensors:
         for name in names
     }
     told = (file.metadata() or {}).get(FACTS)
-    return Tensors(found, path.name, Facts(**json.loads(told)) if told else Facts())
+    facts = checked_facts(**json.loads(told)) if told else Facts()
+    return Tensors(found, printable(path.name), facts)
 
 
 def _read_torch(path: Path, limit: int, stack: ExitStack) -> Tensors:
@@ -85,16 +91,28 @@ def _read_torch(path: Path, limit: int, stack: ExitStack) -> Tensors:
             ".safetensors)."
         ) from None
 
+    if tuple(map(int, torch.__version__.split(".")[:2])) < SAFE_TORCH:
+        raise ImportError(f"Reading {path.name} needs PyTorch 2.6 or later: pip install -U torch.")
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > limit:
-            raise ValueError(f"it unpacks to {size:,} bytes, more than the {limit:,} allowed")
-    # Tensors and plain containers only: anything else in the pickle is refused, not run.
-    state = torch.load(path, map_location="cpu", weights_only=True)
+        _check_archive(path, limit)
+    try:
+        # Tensors and plain containers only: anything else in the pickle is refused, not run.
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # PyTorch's message is advice to run it
+        raise ValueError("it is damaged, or holds other objects than tensors") from None
     if not isinstance(state, Mapping):
         raise ValueError(f"it holds a {type(state).__name__}, not a state dict")
-    return tensors.of_mapping(_unwrapped(state), path.name)
+    return tensors.of_mapping(_unwrapped(state), printable(path.name))
+
+
+def _check_archive(path: Path, limit: int) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    size = sum(member.file_size for member in members)
+    if size > limit:
+        raise ValueError(f"it unpacks to {size:,} bytes, {limit:,} are allowed")
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("it is compressed, which PyTorch's files are not")
 
 
 def _read_hdf5(path: Path, limit: int, stack: ExitStack) -> Tensors:
@@ -103,9 +121,9 @@ def _read_hdf5(path: Path, limit: int, stack: ExitStack) -> Tensors:
 
 def _unwrapped(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """The state dict inside a checkpoint."""
-    inside = [state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)]
-    if inside:
-        return _unwrapped(inside[0])
+    for _ in range(DEEPEST):
+        inside = [state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)]
+        state = inside[0] if inside else state
     return {name: value for name, value in state.items() if hasattr(value, "shape")}
 
 

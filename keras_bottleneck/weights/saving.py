@@ -69,7 +69,13 @@ def _named(model: keras.Model, places: list[Place], layout: str) -> dict[str, An
         names = Names(candidate, places)
         unnamed = [place.layer for place in places if names.name(place) is None]
         if not unnamed:
-            return {str(names.name(place)): _array(place, candidate) for place in places}
+            named = {str(names.name(place)): _array(place, candidate) for place in places}
+            if len(named) < len(places):
+                raise ValueError(
+                    "`model` must hold one network of this package. "
+                    f"Received: model={model.name!r} with layers of equal names"
+                )
+            return named
     raise ValueError(
         f"`layout` must be 'keras' for model {model.name!r}: {layout} has no name for its layer "
         f"{unnamed[0]!r}. Received: layout={layout!r}"

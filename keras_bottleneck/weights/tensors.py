@@ -1,6 +1,6 @@
 """The tensors of a source of weights, by name, not read before their shapes are known to fit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,10 @@ from keras_bottleneck import keras_private
 from keras_bottleneck.weights.facts import Facts
 
 Array = np.ndarray[Any, Any]
+# Longest name from a file in a message, in characters.
+SHOWN = 80
+# What weights are trained in.
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,11 @@ class Tensors:
 
 def of_model(model: keras.Model) -> Tensors:
     """The variables of a Keras model, at any depth."""
-    found = {
-        f"{layer.name}/{variable.name}": _of_array(variable)
+    found = named_once(
+        (f"{layer.name}/{variable.name}", _of_array(variable))
         for layer in keras_private.sublayers(model)
         for variable in own_variables(layer)
-    }
+    )
     return Tensors(found, f"model {model.name!r}")
 
 
@@ -51,9 +55,32 @@ def of_mapping(state: Mapping[str, Any], described: str) -> Tensors:
     return Tensors({str(name): _of_array(value) for name, value in state.items()}, described)
 
 
+def named_once(pairs: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors by name.
+
+    Raises:
+        ValueError: If two have one name: which of them is meant would be a guess.
+    """
+    found: dict[str, Tensor] = {}
+    for name, tensor in pairs:
+        if name in found:
+            raise ValueError(
+                f"`source` must name its tensors apart. Received: two called {printable(name)}"
+            )
+        found[name] = tensor
+    return found
+
+
 def own_variables(layer: keras.layers.Layer) -> list[Any]:
-    """The variables of a layer that holds no other layers; none of one that does."""
-    return [] if keras_private.sublayers(layer) else list(layer.weights)
+    """The variables of a layer but for those of the layers inside it, such as its activation."""
+    inside = {id(one) for sub in keras_private.sublayers(layer) for one in sub.weights}
+    return [variable for variable in layer.weights if id(variable) not in inside]
+
+
+def printable(name: str) -> str:
+    """A name from a file, as it may stand in a message."""
+    shown = name if name.isprintable() else ascii(name)
+    return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
 
 
 def _of_array(value: Any) -> Tensor:
@@ -61,9 +88,17 @@ def _of_array(value: Any) -> Tensor:
 
 
 def as_array(value: Any) -> Array:
-    """A variable of Keras, a tensor of PyTorch, or an array, as a float32 array."""
+    """A variable of Keras, a tensor of PyTorch, or an array, as an array of float32 or float64.
+
+    Raises:
+        ValueError: If it holds anything but floating point numbers.
+    """
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    if dtype not in FLOATS:
+        raise ValueError(f"dtype {dtype} is none of {', '.join(FLOATS)}")
     if hasattr(value, "detach") and hasattr(value, "cpu"):  # NumPy has no bfloat16
-        value = value.detach().cpu().float().numpy()
+        value = value.detach().cpu()
+        value = (value if dtype == "float64" else value.float()).numpy()
     if isinstance(value, keras.Variable):
         value = keras.ops.convert_to_numpy(value)
-    return np.asarray(value, np.float32)
+    return np.asarray(value, np.float64 if dtype == "float64" else np.float32)
