@@ -351,6 +351,22 @@ def test_a_zip_bomb_of_torch(refused, model, torch_folder, tmp_path, bounded):
         assert "it unpacks to 2," in message or "it is compressed" in message
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_a_pickle_that_asks_for_memory(refused, model, tmp_path, bounded, zipped):
+    """PyTorch lets a file call `bytearray`, with any number."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+
+    class Greedy:
+        def __reduce__(self):
+            return bytearray, (2 * GIGABYTE,)
+
+    state = {name: torch.from_numpy(one) for name, one in torchvision_state().items()}
+    state["more"] = Greedy()
+    torch.save(state, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    assert "it asks for memory" in refused(model, tmp_path / "a.pth", **TOLD)
+
+
 # HDF5.
 
 FILTERS = {"shape": (2**34,), "chunks": (2**20,), "compression": "gzip", "dtype": "f4"}
