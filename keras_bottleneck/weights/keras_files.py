@@ -96,9 +96,10 @@ def _variables(group: Any) -> Iterator[tuple[str, Tensor]]:
             f"{group.name} does not name its layer, as in files of early releases of Keras 3: "
             "load it into its own model and pass that"
         )
-    vectors = count > 2 or (count and group["0"].ndim == 1)
-    for index, name in zip(range(count), NORM if vectors else KERNEL, strict=False):
-        yield f"{_text(group.attrs['name'])}/{name}", _tensor(group[str(index)])
+    found = [_tensor(_inside(group, str(index))) for index in range(count)]
+    vectors = count > 2 or (count and len(found[0].shape) == 1)
+    for name, tensor in zip(NORM if vectors else KERNEL, found, strict=False):
+        yield f"{_text(group.attrs['name'])}/{name}", tensor
 
 
 def _inside(group: Any, path: str) -> Any:

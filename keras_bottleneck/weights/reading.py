@@ -1,6 +1,7 @@
 """Whatever holds trained weights, as tensors by name; nothing that a file says is executed."""
 
 import json
+import mmap
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
@@ -25,6 +26,8 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
 DEEPEST = 3
 # Before, `weights_only=True` could be got round (CVE-2025-32434).
 SAFE_TORCH = (2, 6)
+# The one thing that `weights_only=True` calls with a number of bytes to be filled.
+ALLOCATES = b"\nbytearray\n"
 
 
 def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
@@ -95,6 +98,9 @@ def _read_torch(path: Path, limit: int, stack: ExitStack) -> Tensors:
         raise ImportError(f"Reading {path.name} needs PyTorch 2.6 or later: pip install -U torch.")
     if zipfile.is_zipfile(path):
         _check_archive(path, limit)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(ALLOCATES) >= 0:
+            raise ValueError("it asks for memory that holds no tensor")
     try:
         # Tensors and plain containers only: anything else in the pickle is refused, not run.
         state = torch.load(path, map_location="cpu", weights_only=True)

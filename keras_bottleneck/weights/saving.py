@@ -54,7 +54,7 @@ def save(model: keras.Model, path: str | Path, layout: str = "torchvision") -> P
         raise checks.reject("model", model, "a Keras model")
     checks.one_of("layout", layout, SAVED)
     target = Path(path) if isinstance(path, (str, Path)) else None
-    if target is None or target.suffix != ".safetensors":
+    if target is None or target.suffix != ".safetensors" or target.is_dir():
         raise checks.reject("path", path, "a file name that ends in .safetensors")
     places = places_in(model)
     tensors = _named(model, places, layout)
