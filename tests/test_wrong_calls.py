@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import keras_bottleneck as kb
-from keras_bottleneck import data, export, graph, layers, runtime, training
+from keras_bottleneck import data, export, graph, layers, runtime, training, weights
 
 pytest.importorskip("tensorflow", reason="data and export need TensorFlow")
 
@@ -79,6 +79,13 @@ CASES = {
     "name": lambda m, f: kb.ResNet50(name=""),
     "alpha": lambda m, f: kb.MobileNetV2(alpha=0),
     "model": lambda m, f: kb.feature_info(keras.Sequential([keras.Input((4,))])),
+    # weights
+    "source": lambda m, f: weights.load(m, f / "text.jpg"),
+    "source ": lambda m, f: weights.load(m, f / "garbage.keras"),
+    "source  ": lambda m, f: weights.load(m, {"conv1.weight": NOISE}),
+    "variant": lambda m, f: weights.load(m, m, variant="v2"),
+    "layout": lambda m, f: weights.save(m, f / "a.safetensors", "pytorch"),
+    "path             ": lambda m, f: weights.save(m, f / "a.pth"),
     # graph
     "model ": lambda m, f: graph.flatten("resnet50"),
     "model  ": lambda m, f: graph.fold(Subclassed()),

@@ -18,8 +18,6 @@ MAKERS = {
     "bottleneck v1": lambda **k: bottleneck(stride_on="1x1", epsilon=1.001e-5, **k),
     "grouped": lambda **k: bottleneck(groups=2, base_width=32, **k),
     "mobilenet": mobilenet,
-    "mobilenet symmetric": lambda **k: mobilenet(padding="symmetric", **k),
-    "grey": lambda **k: basic(input_shape=(32, 32, 1), **k),
     "without top": lambda **k: basic(include_top=False, **k),
 }
 
@@ -93,7 +91,7 @@ def test_flat_models(trained, tmp_path, layout):
     assert all(np.array_equal(whole[name], flat[name]) for name in whole)
 
 
-def test_folded_models(trained, tmp_path, noise, max_difference):
+def test_folded_models(trained, tmp_path):
     """Without batch norms there are biases, and they have names."""
     folded = kb.fold(trained(basic()))
     for layout in ("torchvision", "keras"):

@@ -29,7 +29,7 @@ def difference(model, module, size, channels=3):
     theirs = reference.outputs(module, images)
     ours = model.predict(images, batch_size=2, verbose=0)
     assert ours.shape == theirs.shape
-    assert np.ptp(theirs, axis=0).max() > 0.5  # logits that tell the images apart
+    assert np.ptp(theirs, axis=0).max() > 0.1  # logits that tell the images apart
     return float(np.abs(ours - theirs).max())
 
 
