@@ -19,6 +19,7 @@ def run(name, *arguments):
     module.main([str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_own_functional_model(capsys):
     run("own_functional_model", "--epochs", 1)
     printed = capsys.readouterr().out

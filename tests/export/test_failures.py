@@ -49,6 +49,7 @@ def test_the_first_layer_that_diverges_is_named(build, samples, tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_failed_export_leaves_the_old_files_alone(build, samples, tmp_path, monkeypatch):
     model = build()
     kb.export_model(model, tmp_path / "files", ["tflite"], verify=samples)
@@ -69,6 +70,7 @@ def test_a_model_with_nan_weights_is_not_exported(build, samples, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_new_folders_are_made_only_for_success(build, samples, tmp_path, monkeypatch):
     row = formats.Format("{name}_wrong.tflite", wrong_in("stem_conv"), 1e-4)
     monkeypatch.setitem(formats.FORMATS, "wrong", row)

@@ -248,6 +248,7 @@ numpy.save(sys.argv[2], model(numpy.load(sys.argv[3])))
 """
 
 
+@pytest.mark.slow
 def test_the_saved_file_opens_without_this_package(noise, trained, max_difference, tmp_path):
     model = trained(models.ResNet("basic", (1, 1), shortcut="pad", se_ratio=0.5, **SMALL))
     folded, x = fold(model), noise(2, 9, 9, 3)
