@@ -38,6 +38,7 @@ def flowers(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_python_blocks_run_in_order(flowers, capsys):
     namespace = {}
     for block in blocks("python"):

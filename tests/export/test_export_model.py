@@ -148,6 +148,7 @@ def test_without_samples_noise_is_used_and_said(build, tmp_path):
     assert report["tflite"].comparison.error <= 1e-5
 
 
+@pytest.mark.slow
 def test_verify_takes_datasets_arrays_and_one_hot_labels(build, samples, tmp_path):
     import tensorflow as tf
 

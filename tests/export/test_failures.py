@@ -92,6 +92,7 @@ def test_what_is_in_the_way_stays(build, samples, tmp_path):
     assert (tmp_path / "small.tflite" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_move_that_fails_halfway_is_taken_back(build, samples, tmp_path, monkeypatch):
     from keras_bottleneck.export import manifest
 

@@ -211,6 +211,7 @@ def test_phases_end_early():
     assert seen.epochs == [1 + 2, 2]
 
 
+@pytest.mark.slow
 def test_it_learns_with_a_plain_recipe():
     history = finetune(
         network(False), DATA, DATA, Recipe(epochs=20, batch_size=8, learning_rate=0.05)
