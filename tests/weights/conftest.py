@@ -1,9 +1,18 @@
 """How a refusal is judged: one sentence, and a model that is as it was."""
 
+import keras
 import numpy as np
 import pytest
 
 from keras_bottleneck import weights
+
+
+@pytest.fixture(autouse=True)
+def room_for_the_next(request):
+    """Lets go of the networks of slow tests, which together take up more memory than there is."""
+    yield
+    if request.node.get_closest_marker("slow"):
+        keras.utils.clear_session(free_memory=True)
 
 
 @pytest.fixture
