@@ -1,6 +1,7 @@
 """What tests of several folders share. Keras is imported by the fixtures, not by this file:
 the tests of `runtime` also run where it is not installed."""
 
+import gc
 import sys
 
 import numpy as np
@@ -12,6 +13,14 @@ def seeded():
     """The same random numbers for a test whether it runs alone or among others."""
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def memory_given_back(request):
+    """Slow tests build large networks, which refer to themselves: nothing else frees them soon."""
+    yield
+    if request.node.get_closest_marker("slow"):
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
