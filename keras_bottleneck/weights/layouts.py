@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from keras_bottleneck.weights.facts import Facts
 from keras_bottleneck.weights.names import BLOCK, HEAD
@@ -127,9 +128,12 @@ OWN = Layout("keras_bottleneck", marks=("stem_conv/kernel", "stem_bn/gamma"))
 
 # DataParallel and torch.compile.
 TRAINED = ("module.", "_orig_mod.")
-COUNTERS = ("num_batches_tracked",)
+# What all layouts of PyTorch share.
+in_torch = partial(
+    Layout, variables=TORCH, separator=".", wrappers=TRAINED, ignored=("num_batches_tracked",)
+)
 
-TORCHVISION_RESNET = Layout(
+TORCHVISION_RESNET = in_torch(
     "torchvision or timm ResNet",
     marks=("conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight"),
     layers={"stem_conv": "conv1", "stem_bn": "bn1", HEAD: "fc"},
@@ -141,11 +145,7 @@ TORCHVISION_RESNET = Layout(
         **{"expand_conv": "conv3", "expand_bn": "bn3"},
         **{"shortcut_conv": "downsample.0", "shortcut_bn": "downsample.1"},
     },
-    variables=TORCH,
-    separator=".",
     facts=Facts(padding="symmetric"),
-    wrappers=TRAINED,
-    ignored=COUNTERS,
 )
 # The CIFAR networks of akamaster/pytorch_resnet_cifar10.
 CIFAR_RESNET = replace(
@@ -154,7 +154,7 @@ CIFAR_RESNET = replace(
     marks=(*TORCHVISION_RESNET.marks, "linear.weight"),
     layers={**TORCHVISION_RESNET.layers, HEAD: "linear"},
 )
-TORCHVISION_MOBILENET_V2 = Layout(
+TORCHVISION_MOBILENET_V2 = in_torch(
     "torchvision MobileNetV2",
     marks=("features.0.0.weight", "features.1.conv.0.0.weight"),
     layers={
@@ -173,13 +173,9 @@ TORCHVISION_MOBILENET_V2 = Layout(
         **{"depthwise_conv": "1.0", "depthwise_bn": "1.1"},
         **{"project_conv": "2", "project_bn": "3"},
     },
-    variables=TORCH,
-    separator=".",
     facts=Facts(padding="symmetric"),
-    wrappers=TRAINED,
-    ignored=COUNTERS,
 )
-TIMM_MOBILENET_V2 = Layout(
+TIMM_MOBILENET_V2 = in_torch(
     "timm MobileNetV2",
     marks=("conv_stem.weight", "blocks.0.0.conv_dw.weight"),
     layers={
@@ -197,12 +193,8 @@ TIMM_MOBILENET_V2 = Layout(
         **{"depthwise_conv": "conv_dw", "depthwise_bn": "bn2"},
         **{"project_conv": "conv_pwl", "project_bn": "bn3"},
     },
-    variables=TORCH,
-    separator=".",
-    wrappers=TRAINED,
-    ignored=COUNTERS,
 )
-TRANSFORMERS_RESNET = Layout(
+TRANSFORMERS_RESNET = in_torch(
     "transformers ResNet",
     marks=("embedder.embedder.convolution.weight",),
     layers={
@@ -219,14 +211,11 @@ TRANSFORMERS_RESNET = Layout(
         **{"expand_conv": "layer.2.convolution", "expand_bn": "layer.2.normalization"},
         **{"shortcut_conv": "shortcut.convolution", "shortcut_bn": "shortcut.normalization"},
     },
-    variables=TORCH,
-    separator=".",
     # Its epsilon is no setting; where it strides is one (`downsample_in_bottleneck`).
     facts=Facts(padding="symmetric", epsilon=1e-5),
     wrappers=(*TRAINED, "resnet."),
-    ignored=COUNTERS,
 )
-TRANSFORMERS_MOBILENET_V2 = Layout(
+TRANSFORMERS_MOBILENET_V2 = in_torch(
     "transformers MobileNetV2",
     marks=("conv_stem.first_conv.convolution.weight",),
     layers={
@@ -245,10 +234,7 @@ TRANSFORMERS_MOBILENET_V2 = Layout(
         **{"depthwise_conv": "conv_3x3.convolution", "depthwise_bn": "conv_3x3.normalization"},
         **{"project_conv": "reduce_1x1.convolution", "project_bn": "reduce_1x1.normalization"},
     },
-    variables=TORCH,
-    separator=".",
     wrappers=(*TRAINED, "mobilenet_v2."),
-    ignored=COUNTERS,
 )
 APPLICATIONS_RESNET = Layout(
     "keras.applications ResNet",

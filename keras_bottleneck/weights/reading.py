@@ -45,30 +45,35 @@ def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
         DownloadError: If a checkpoint cannot be downloaded.
     """
     if isinstance(source, Checkpoint):
-        return replace(read(source.download(), limit, stack), facts=source.facts)
+        return replace(_read_file(source.download(), limit, stack), facts=source.facts)
     if isinstance(source, keras.Model):
         return tensors.of_model(source)
     if isinstance(source, Mapping):
         return tensors.of_mapping(_unwrapped(source), "the state dict")
     path = Path(source) if isinstance(source, (str, Path)) else None
-    ending = next((end for end in READERS if path and path.name.lower().endswith(end)), None)
-    if path is None or ending is None:
+    if path is None or not path.name.lower().endswith(tuple(READERS)):
         others = "a Keras model, a state dict, a checkpoint"
         accepted = f"{others}, or a file that ends in {', '.join(READERS)}"
         raise checks.reject("source", source, accepted)
     if not path.is_file():
         raise checks.reject("source", str(path), "an existing file")
+    found = _read_file(path, limit, stack)
     checkpoint = published(path)
+    return replace(found, facts=checkpoint.facts) if checkpoint else found
+
+
+def _read_file(path: Path, limit: int, stack: ExitStack) -> Tensors:
+    """The tensors of a file that exists and has one of the endings of `READERS`."""
+    ending = next(end for end in READERS if path.name.lower().endswith(end))
     try:
         # An honest archive stores its tensors as they are.
-        found = READERS[ending](path, max(limit, path.stat().st_size), stack)
+        return READERS[ending](path, max(limit, path.stat().st_size), stack)
     except ImportError:
         raise
     except Exception as error:  # parsers of damaged files raise almost anything
         reason = checks.first_line(error)
         accepted = f"a whole {ending} file of weights ({reason})"
         raise checks.reject("source", str(path), accepted) from None
-    return replace(found, facts=checkpoint.facts) if checkpoint else found
 
 
 def _read_safetensors(path: Path, limit: int, stack: ExitStack) -> Tensors:

@@ -152,7 +152,11 @@ def test_wrong_data_is_refused():
 
 def test_model_without_batch_norm_is_left_alone():
     inputs = keras.Input((2,))
-    recalibrate_batch_norm(keras.Model(inputs, layers.Dense(2)(inputs)), np.ones((2, 2)))
+    model = keras.Model(inputs, layers.Dense(2)(inputs))
+    before = model.get_weights()
+    recalibrate_batch_norm(model, np.ones((2, 2)))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_slow_batch_norm_in_a_short_run_warns():

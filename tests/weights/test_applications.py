@@ -108,6 +108,8 @@ def test_a_file_of_many_slots(resnet, tmp_path):
     path = save(resnet, tmp_path / "a.keras", optimizer)
     model = ours(include_top=False)
     weights.load(model, path, skip_head=True)
+    found = [model.get_layer("stem").conv.kernel, resnet.get_layer("conv1_conv").kernel]
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, found))
 
 
 def test_a_file_as_keras_2_wrote_it(resnet, tmp_path):
