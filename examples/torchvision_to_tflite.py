@@ -31,14 +31,12 @@ def network(builder: str, weights: Path | None, classes: int) -> keras.Model:
     build = getattr(kb, builder)
     if weights is None:
         return build(weights="imagenet")
-    return build(
-        weights=weights,
-        classes=classes,
-        stride_on="3x3",
-        padding="symmetric",
-        epsilon=1e-5,
-        preprocessing=PREPROCESSING,
+    model = build(
+        weights=weights, classes=classes, stride_on="3x3", padding="symmetric", epsilon=1e-5
     )
+    if model.preprocessing is None:  # a file that torchvision has published brings its own
+        model.preprocessing = PREPROCESSING
+    return model
 
 
 def photographs(folder: Path, preprocessing: kb.Preprocessing) -> np.ndarray:

@@ -18,7 +18,11 @@ class ImageModel(keras.Model):
     """A functional model with the `Preprocessing` of its input, which `.keras` files keep.
 
     Attributes:
-        preprocessing: From image files to what the model takes; None where nobody has said.
+        preprocessing: From image files to what the model takes; None where nobody has said. It can
+            be set. `keras.models.clone_model`, which copies layers only, leaves it behind.
+
+    Raises:
+        ValueError: If `preprocessing` is set to anything else.
 
     Example:
         >>> image = keras.Input((32, 32, 3))
@@ -26,7 +30,18 @@ class ImageModel(keras.Model):
         >>> model.preprocessing = Preprocessing(32)
     """
 
-    preprocessing: Preprocessing | None = None
+    _preprocessing: Preprocessing | None = None
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """From image files to what the model takes."""
+        return self._preprocessing
+
+    @preprocessing.setter
+    def preprocessing(self, value: Preprocessing | None) -> None:
+        if value is not None and not isinstance(value, Preprocessing):
+            raise checks.reject("preprocessing", value, "a Preprocessing or None")
+        self._preprocessing = value
 
     def get_config(self) -> dict[str, Any]:
         """The graph and the preprocessing."""
@@ -63,10 +78,20 @@ def model_preprocessing(model: keras.Model) -> Preprocessing | None:
     """
     if not isinstance(model, keras.Model):
         raise checks.reject("model", model, "a Keras model")
-    if isinstance(model, ImageModel) and model.preprocessing is not None:
-        return model.preprocessing
+    carried = (one.preprocessing for one in image_models(model))
+    return next((one for one in carried if one is not None), None)
+
+
+def image_models(model: keras.Model) -> list[ImageModel]:
+    """`model` and the models inside it that take its images as they are, the outermost first."""
     readers = [one for one in _readers_of_the_input(model) if isinstance(one, keras.Model)]
-    return model_preprocessing(readers[0]) if readers else None
+    inside = image_models(readers[0]) if readers else []
+    return [model, *inside] if isinstance(model, ImageModel) else inside
+
+
+def normalizes(model: keras.Model) -> bool:
+    """Whether a network of ours takes raw pixels, which it normalizes itself."""
+    return any(layer.name == IN_GRAPH for layer in model.layers)
 
 
 def _readers_of_the_input(model: keras.Model) -> list[Any]:

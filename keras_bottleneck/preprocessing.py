@@ -88,6 +88,12 @@ class Preprocessing:
         """(height, width, channels) of what calling this returns."""
         return (*self.image_size, self.channels)
 
+    @property
+    def normalization(self) -> tuple[Any, ...]:
+        """What `normalize` goes by: scale, mean and std of each channel, and their order."""
+        mean, std = (np.broadcast_to(one, self.channels) for one in (self.mean, self.std))
+        return self.scale, tuple(mean.tolist()), tuple(std.tolist()), self.color_order
+
     def __call__(self, image: Any) -> np.ndarray:
         """`image` as model input: float32, `(height, width, channels)`.
 

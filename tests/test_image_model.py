@@ -95,6 +95,14 @@ def test_blue_first():
     np.testing.assert_allclose(CAFFE.normalize(red)[0, 0], [-103.9, -116.8, 131.3], rtol=1e-6)
 
 
+def test_it_can_be_set_to_nothing_else():
+    model = kb.ResNet("basic", (1,), filters=(4,), stem="cifar", classes=3)
+    for wrong in ("abc", {"image_size": 32}, 1):
+        with pytest.raises(ValueError, match="^`preprocessing` must be a Preprocessing or None"):
+            model.preprocessing = wrong
+    assert model.preprocessing is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

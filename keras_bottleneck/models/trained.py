@@ -9,10 +9,13 @@ import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.models.assembly import checked_shape
-from keras_bottleneck.weights import Checkpoint, find, load, names
+from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.weights import Checkpoint, find, names
 from keras_bottleneck.weights.checkpoints import published
 from keras_bottleneck.weights.facts import Facts, facts_of, variant_of
+from keras_bottleneck.weights.loading import load_as
 from keras_bottleneck.weights.reading import READERS
+from keras_bottleneck.weights.wording import BUILDER
 
 # Of ImageNet, which all checkpoints were trained on.
 CLASSES = 1000
@@ -36,14 +39,7 @@ class Trained:
         """`model` with the weights; without top, those of the classifier are left out."""
         if self.weights is not None:
             said = self.said or facts_of(model)
-            load(
-                model,
-                self.weights,
-                variant=said.variant,
-                padding=said.padding,
-                epsilon=said.epsilon,
-                skip_head=not include_top,
-            )
+            load_as(BUILDER, model, self.weights, said, skip_head=not include_top)
         return model
 
 
@@ -102,10 +98,36 @@ def following(
         if architecture.get(name, value) != value:
             accepted = f"{value!r}, as checkpoint {checkpoint.name!r} was trained"
             raise checks.reject(name, architecture[name], accepted)
-    fitted = checkpoint.preprocessing
-    if image is not None:
-        fitted = checkpoint.preprocessing_for(checked_shape(image, "input_shape"))
-    return Trained(source, {"preprocessing": fitted, **architecture, **checkpoint.architecture})
+    preprocessing = architecture.get("preprocessing") or _fitted(checkpoint, builder, image)
+    if isinstance(preprocessing, Preprocessing):
+        _check_normalization(preprocessing, checkpoint)
+    arguments = {**architecture, **checkpoint.architecture, "preprocessing": preprocessing}
+    return Trained(source, arguments)
+
+
+def _fitted(checkpoint: Checkpoint, builder: str, image: Any) -> Preprocessing | None:
+    """The preprocessing of the checkpoint for images of the shape `image`, where that is said."""
+    if image is None:
+        return checkpoint.preprocessing
+    shape = checked_shape(image, "input_shape")
+    channels = checkpoint.preprocessing.channels
+    if shape[-1] != channels:
+        raise ValueError(
+            f"`input_shape` must have {channels} channels with the weights of a checkpoint; for "
+            f"others, build without them and call `weights.load(model, weights.find({builder!r}), "
+            f"adapt_stem=True)`. Received: input_shape={image!r}"
+        )
+    return checkpoint.preprocessing_for(shape)
+
+
+def _check_normalization(given: Preprocessing, checkpoint: Checkpoint) -> None:
+    if given.normalization != checkpoint.preprocessing.normalization:
+        scale, mean, std, order = checkpoint.preprocessing.normalization
+        accepted = (
+            f"one with scale={scale:.6g}, mean={mean}, std={std}, color_order={order!r}, as "
+            f"checkpoint {checkpoint.name!r} was trained"
+        )
+        raise checks.reject("preprocessing", given, accepted)
 
 
 def _said(architecture: Mapping[str, Any]) -> Facts:

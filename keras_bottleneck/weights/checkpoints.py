@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_bottleneck import checks
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.weights.download import Hash, download
@@ -56,16 +58,27 @@ class Checkpoint:
             return download_from_hub(self.url, self.hash, folder)
         return download(self.url, self.hash, folder=folder)
 
-    def preprocessing_for(self, image_shape: Sequence[Any]) -> Preprocessing:
+    def preprocessing_for(self, image_shape: Sequence[Any]) -> Preprocessing | None:
         """`preprocessing` for a model of another size, with the same part of pictures cut off.
 
         Args:
-            image_shape: (height, width, channels) of the model; a side may be None.
+            image_shape: (height, width, channels) of the model; a side may be None. Another number
+                of channels is what `load` makes of the first kernel with `adapt_stem=True`: the
+                mean of all for one channel, else repeated; None where no order of colours is left.
         """
-        size = tuple(image_shape[:2])
-        if None in size:
-            return self.preprocessing
-        return replace(self.preprocessing, image_size=size)
+        *size, channels = image_shape
+        fitted = self.preprocessing
+        if None not in size:
+            fitted = replace(fitted, image_size=tuple(size))
+        if channels == fitted.channels:
+            return fitted
+        if channels != 1 and fitted.color_order != "rgb":
+            return None
+        mean, std = (
+            _spread(np.broadcast_to(one, fitted.channels), channels)
+            for one in (fitted.mean, fitted.std)
+        )
+        return replace(fitted, channels=channels, mean=mean, std=std, color_order="rgb")
 
     @property
     def facts(self) -> Facts:
@@ -75,6 +88,13 @@ class Checkpoint:
             self.architecture["padding"],
             self.architecture["epsilon"],
         )
+
+
+def _spread(values: np.ndarray[Any, Any], channels: int) -> tuple[float, ...]:
+    """One value per channel: their mean for one, else repeated."""
+    if channels == 1:
+        return (float(values.mean()),)
+    return tuple(values[np.arange(channels) % len(values)].tolist())
 
 
 def find(model: str, name: str = "imagenet") -> Checkpoint:

@@ -1,17 +1,16 @@
 """What decides a network's numbers but does not show in its tensors: strides, padding, epsilon."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.weights.names import part_of
+from keras_bottleneck.weights.wording import BUILDER, VARIANTS, Wording
 
-# Where a bottleneck strides, by the name that the literature has for it.
-VARIANTS = {"v1": "1x1", "v1.5": "3x3"}
 PADDINGS = ("symmetric", "same")
 
 
@@ -54,18 +53,49 @@ def facts_of(model: keras.Model) -> Facts:
     Raises:
         ValueError: If its layers differ in padding or epsilon.
     """
-    layers = [one for one in keras_private.sublayers(model) if part_of(one.name) != "head"]
-    strided = [one for one in layers if _is_convolution(one) and max(one.strides) > 1]
-    padded = [one for one in strided if max(one.kernel_size) > 1]
-    return Facts(
-        variant=_variant({one.name for one in strided}),
-        padding=_only("padding", {_padding(one) for one in padded}, model),
-        epsilon=_only("epsilon", {one.epsilon for one in layers if _is_norm(one)}, model),
-    )
+    layers = keras_private.sublayers(model)
+    convolutions = [
+        Convolution(one.name, max(one.kernel_size), max(one.strides), one.padding)
+        for one in layers
+        if isinstance(one, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D))
+    ]
+    norms = [one for one in layers if isinstance(one, keras.layers.BatchNormalization)]
+    found = settings(convolutions, {one.name: one.epsilon for one in norms})
+    return Facts(**{name: _only(name, values, model) for name, values in found.items()})
+
+
+class Convolution(NamedTuple):
+    """What matters of a convolution: its name, the sides of its kernel and stride, its padding."""
+
+    name: str
+    side: int
+    stride: int
+    padding: str
+
+
+def settings(
+    convolutions: Iterable[Convolution], epsilons: Mapping[str, float]
+) -> dict[str, set[Any]]:
+    """By the name of each fact, the values that it has among the layers of a network of ours.
+
+    Args:
+        convolutions: All convolutions of the network.
+        epsilons: That of each batch norm, by its name.
+    """
+    strided = [one for one in convolutions if one.stride > 1 and part_of(one.name) != "head"]
+    variant = _variant({one.name for one in strided})
+    return {
+        "variant": {variant} - {None},
+        # What is padded by a layer of its own computes without padding.
+        "padding": {
+            "same" if one.padding == "same" else "symmetric" for one in strided if one.side > 1
+        },
+        "epsilon": {value for name, value in epsilons.items() if part_of(name) != "head"},
+    }
 
 
 def check_facts(
-    model: keras.Model, known: Facts, said: Facts, source: str, needed: bool = True
+    model: keras.Model, known: Facts, said: Facts, source: str, wording: Wording
 ) -> None:
     """Compare the settings of `model` with those that the weights were trained with.
 
@@ -74,7 +104,7 @@ def check_facts(
         known: What the source tells.
         said: What the caller says.
         source: What the source is, for the message.
-        needed: Whether one that nobody tells is an error.
+        wording: How the caller's arguments are called.
 
     Raises:
         ValueError: If one that matters to `model` is neither known nor said, or is another.
@@ -86,17 +116,20 @@ def check_facts(
         if has is None:
             continue
         if tells is not None and given is not None and not _equal(tells, given):
-            raise checks.reject(name, given, f"{tells!r}, as {source} was trained")
+            (argument, right), (_, wrong) = (wording.argument(name, one) for one in (tells, given))
+            raise checks.reject(argument, wrong, f"{right!r}, as {source} was trained")
         wanted = given if tells is None else tells
-        if wanted is None and needed:
-            untold.append((name, has))
-        if wanted is not None and not _equal(has, wanted):
-            others.append(_argument(name, has, wanted))
+        if wanted is None:
+            untold.append(wording.argument(name, has))
+        elif not _equal(has, wanted):
+            others.append((name, has, wanted))
     if others:
+        needed, present = (
+            [BUILDER.argument(name, values[which]) for name, *values in others] for which in (1, 0)
+        )
         raise ValueError(
-            f"`model` must be built with {_listed((name, value) for name, _, value in others)}, as "
-            f"{source} was trained. Received: model={model.name!r} with "
-            f"{_listed((name, value) for name, value, _ in others)}"
+            f"`model` must be built with {_listed(needed)}, as {source} was trained. "
+            f"Received: model={model.name!r} with {_listed(present)}"
         )
     if untold:
         names = [name for name, _ in untold]
@@ -111,13 +144,6 @@ def _listed(settings: Iterable[tuple[str, Any]]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in settings)
 
 
-def _argument(name: str, has: Any, wanted: Any) -> tuple[str, Any, Any]:
-    """The builder's argument for a setting, and both values of it."""
-    if name == "variant":
-        return "stride_on", VARIANTS[has], VARIANTS[wanted]
-    return name, has, wanted
-
-
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-6)
@@ -130,11 +156,6 @@ def _variant(strided: set[str]) -> str | None:
     return "v1.5" if any(name.endswith("_spatial_conv") for name in strided) else None
 
 
-def _padding(layer: Any) -> str:
-    # What is padded by a layer of its own computes without padding.
-    return "same" if layer.padding == "same" else "symmetric"
-
-
 def _only(name: str, found: set[Any], model: keras.Model) -> Any:
     if len(found) > 1:
         raise ValueError(
@@ -142,11 +163,3 @@ def _only(name: str, found: set[Any], model: keras.Model) -> Any:
             f"{name} {', '.join(map(repr, sorted(found)))}"
         )
     return next(iter(found), None)
-
-
-def _is_convolution(layer: Any) -> bool:
-    return isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D))
-
-
-def _is_norm(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.BatchNormalization)

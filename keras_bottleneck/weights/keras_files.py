@@ -13,12 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from keras_bottleneck.weights.facts import Facts, variant_of
+from keras_bottleneck.weights.facts import Convolution, Facts, settings, variant_of
 from keras_bottleneck.weights.tensors import Tensor, Tensors, named_once, printable
 
 WEIGHTS_MEMBER = "model.weights.h5"
 CONFIG_MEMBER = "config.json"
 REGISTERED = "keras_bottleneck>"
+# What the classes of such layers end in, depthwise and quantized ones and ours included.
+CONVOLUTION = "Conv2D"
+NORMALIZATION = "BatchNormalization"
 # A network of 1,202 layers takes up about 1 MiB.
 LONGEST_CONFIG = 2**24
 # What Keras 3 stores under numbers, in the order of the layer's variables.
@@ -134,23 +137,34 @@ def _text(value: Any) -> str:
 
 
 def _facts(config: Any) -> Facts:
-    """What the configuration of a network of our blocks tells of it."""
-    blocks = list(_blocks(config))
-    found = {
-        name: {block[name] for block in blocks if name in block}
-        for name in ("stride_on", "padding", "epsilon")
-    }
+    """What the configuration of a network of ours tells of it, of blocks or flat."""
+    layers = list(_layers(config))
+    blocks = [one for kind, one in layers if kind.startswith(REGISTERED) and "padding" in one]
+    if blocks:
+        found = {
+            "variant": {variant_of(one["stride_on"]) for one in blocks if "stride_on" in one},
+            "padding": {one["padding"] for one in blocks},
+            "epsilon": {one["epsilon"] for one in blocks},
+        }
+    else:
+        convolutions = [
+            Convolution(one["name"], max(one["kernel_size"]), max(one["strides"]), one["padding"])
+            for kind, one in layers
+            if kind.endswith(CONVOLUTION)
+        ]
+        norms = [one for kind, one in layers if kind.endswith(NORMALIZATION)]
+        found = settings(convolutions, {one["name"]: one["epsilon"] for one in norms})
     # A mixed network is none that a builder makes: what it says on one block is no fact.
-    only = {name: values.pop() if len(values) == 1 else None for name, values in found.items()}
-    return Facts(variant_of(str(only["stride_on"])), only["padding"], only["epsilon"])
+    return Facts(**{name: one.pop() if len(one) == 1 else None for name, one in found.items()})
 
 
-def _blocks(config: Any) -> Iterator[dict[str, Any]]:
-    """The settings of each block of ours, at any depth of a configuration."""
+def _layers(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Registered or class name and configuration of each layer, at any depth."""
     if isinstance(config, dict):
-        if str(config.get("registered_name")).startswith(REGISTERED):
-            yield config["config"]
+        if isinstance(config.get("config"), dict):
+            name = config.get("registered_name") or config.get("class_name")
+            yield str(name), config["config"]
         config = list(config.values())
     if isinstance(config, list):
         for one in config:
-            yield from _blocks(one)
+            yield from _layers(one)

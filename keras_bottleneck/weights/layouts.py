@@ -1,5 +1,6 @@
 """What other libraries call the layers of our networks: one table each, a line per kind of name."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -93,6 +94,20 @@ class Layout:
         )
         return start + self.in_block[found["layer"]]
 
+    def part_of(self, layer: str) -> str:
+        """What their layer `layer`, which no layer of the model is called, belongs to.
+
+        Returns:
+            `"shortcut"`, `"trunk"`, or `"head"` for what no line of the table could name: the
+            classifier, or whatever a user has put behind the last feature map.
+        """
+        pattern = re.sub(r"\\\{\w+\\\}", r"\\d+", re.escape(self.block))
+        found = re.match(pattern, layer)
+        if found is None:
+            return "trunk" if layer in set(self.layers.values()) - {self.layers[HEAD]} else "head"
+        shortcuts = [self.in_block.get(f"shortcut_{one}") for one in ("conv", "bn")]
+        return "shortcut" if layer[found.end() :] in shortcuts else "trunk"
+
     def tensor(self, layer: str, kind: str, variable: str) -> str:
         """Their name of the tensor of `variable` in their `layer`."""
         return f"{layer}{self.separator}{self.variables[kind][variable].name}"
@@ -124,13 +139,18 @@ def recognised(names: Collection[str]) -> Layout | None:
     return None
 
 
-OWN = Layout("keras_bottleneck", marks=("stem_conv/kernel", "stem_bn/gamma"))
+# Without its batch norm, which a folded network has not.
+OWN = Layout("keras_bottleneck", marks=("stem_conv/kernel",))
 
-# DataParallel and torch.compile.
-TRAINED = ("module.", "_orig_mod.")
-# What all layouts of PyTorch share.
+# DataParallel and AveragedModel, torch.compile, Lightning, and networks that others end in.
+TRAINED = ("module.", "_orig_mod.", "model.", "backbone.")
+# What all layouts of PyTorch share. Batch norms and AveragedModel count what they have seen.
 in_torch = partial(
-    Layout, variables=TORCH, separator=".", wrappers=TRAINED, ignored=("num_batches_tracked",)
+    Layout,
+    variables=TORCH,
+    separator=".",
+    wrappers=TRAINED,
+    ignored=("num_batches_tracked", "n_averaged"),
 )
 
 TORCHVISION_RESNET = in_torch(

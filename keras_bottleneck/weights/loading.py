@@ -1,6 +1,7 @@
 """`load`: trained weights from anywhere into a network of ours, all of them or none."""
 
 import math
+import warnings
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from typing import Any
@@ -8,13 +9,14 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
-from keras_bottleneck.image_model import ImageModel
-from keras_bottleneck.weights.checkpoints import Checkpoint
+from keras_bottleneck.image_model import image_models, normalizes
+from keras_bottleneck.weights.checkpoints import CHECKPOINTS, Checkpoint
 from keras_bottleneck.weights.facts import Facts, check_facts, checked_facts, facts_of
 from keras_bottleneck.weights.layouts import LAYOUTS, OWN, Layout, recognised
 from keras_bottleneck.weights.matching import places_in, planned
 from keras_bottleneck.weights.reading import read
 from keras_bottleneck.weights.tensors import Tensors
+from keras_bottleneck.weights.wording import LOAD, Wording
 
 # Optimizers keep two more of each weight; the rest is room for names.
 COPIES = 4
@@ -41,7 +43,7 @@ def load(
     Where a network strides, how it pads and its epsilon do not show in tensors. They are compared
     with `model` where the source tells them, and have to be given where it does not.
 
-    A model without preprocessing gets that of a checkpoint.
+    A model that has no preprocessing, or that of another checkpoint, gets that of a checkpoint.
 
     Args:
         model: A network of this package, whole or flat, inside another model or not.
@@ -72,7 +74,23 @@ def load(
     said = checked_facts(variant, padding, epsilon)
     checks.boolean("skip_head", skip_head)
     checks.boolean("adapt_stem", adapt_stem)
+    load_as(LOAD, model, source, said, skip_head, adapt_stem)
+
+
+def load_as(
+    wording: Wording,
+    model: keras.Model,
+    source: Any,
+    said: Facts,
+    skip_head: bool,
+    adapt_stem: bool = False,
+) -> None:
+    """`load`, of checked arguments, with refusals in the words of whoever calls it."""
     places = places_in(model)
+    if not places:
+        raise ValueError(
+            f"`model` must be built, so that it has weights. Received: model={model.name!r}"
+        )
     limit = COPIES * sum(4 * math.prod(place.shape) for place in places) + ROOM
     with ExitStack() as stack:
         found = read(source, limit, stack)
@@ -80,14 +98,36 @@ def load(
         if layout is None:
             accepted = f"weights of one of: {', '.join(one.name for one in LAYOUTS)}"
             raise checks.reject("source", sorted(found.by_name), accepted)
-        plan = planned(places, layout, found, skip_head, adapt_stem)
+        plan = planned(places, layout, found, skip_head, adapt_stem, wording)
         known = _known(layout, found, source)
-        check_facts(model, known, said, found.described, needed=layout is not OWN)
+        check_facts(model, known, said, found.described, wording)
         values = [(one.place.variable, one.value()) for one in plan]
     for variable, value in values:
         variable.assign(value)
-    if isinstance(source, Checkpoint) and isinstance(model, ImageModel):
-        model.preprocessing = model.preprocessing or source.preprocessing_for(model.input_shape[1:])
+    if found.checkpoint is not None:
+        _bring_preprocessing(model, found.checkpoint)
+
+
+def _bring_preprocessing(model: keras.Model, checkpoint: Checkpoint) -> None:
+    """Give `model` the preprocessing that the checkpoint was trained with.
+
+    One that the user has given stays, with a warning where it scales pixels otherwise.
+    """
+    networks = image_models(model)
+    if not networks or normalizes(networks[-1]):
+        return
+    network = next((one for one in networks if one.preprocessing is not None), networks[-1])
+    given, shape = network.preprocessing, network.input_shape[1:]
+    wanted = checkpoint.preprocessing_for(shape)
+    if given is None or any(given == row.preprocessing_for(shape) for row in CHECKPOINTS):
+        network.preprocessing = wanted
+    elif wanted is not None and given.normalization != wanted.normalization:
+        warnings.warn(
+            f"Checkpoint {checkpoint.name!r} was trained on other inputs than the preprocessing of "
+            f"model {model.name!r} makes: set its `preprocessing` to None before, to have that of "
+            "the checkpoint.",
+            stacklevel=4,
+        )
 
 
 def _known(layout: Layout, found: Tensors, source: Any) -> Facts:

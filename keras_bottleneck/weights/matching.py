@@ -10,7 +10,7 @@ import numpy as np
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.image_model import IN_GRAPH
 from keras_bottleneck.weights.layouts import Layout, count_blocks
-from keras_bottleneck.weights.names import HEAD, part_of
+from keras_bottleneck.weights.names import part_of
 from keras_bottleneck.weights.tensors import (
     Array,
     Tensor,
@@ -20,6 +20,7 @@ from keras_bottleneck.weights.tensors import (
     own_variables,
     printable,
 )
+from keras_bottleneck.weights.wording import Wording
 
 # How many names of each kind a message shows.
 SHOWN = 5
@@ -92,12 +93,8 @@ class Names:
 
     def part(self, name: str) -> str:
         """What a tensor that no variable is called like belongs to."""
-        if not self.layout.layers:
-            return part_of(name.rsplit(self.layout.separator, 1)[0])
-        if name.startswith(f"{self.layout.layer(HEAD, self._blocks)}{self.layout.separator}"):
-            return "head"
-        shortcuts = [self.layout.in_block.get(f"shortcut_{one}", "/") for one in ("conv", "bn")]
-        return "shortcut" if any(one in name for one in shortcuts) else "trunk"
+        layer = name.rpartition(self.layout.separator)[0]
+        return self.layout.part_of(layer) if self.layout.layers else part_of(layer)
 
     def _tensor(self, layer: str, kind: str, variable: str) -> str | None:
         found = self.layout.layer(layer, self._blocks)
@@ -148,7 +145,12 @@ class Misfit:
 
 
 def planned(
-    places: Sequence[Place], layout: Layout, found: Tensors, skip_head: bool, adapt_stem: bool
+    places: Sequence[Place],
+    layout: Layout,
+    found: Tensors,
+    skip_head: bool,
+    adapt_stem: bool,
+    wording: Wording,
 ) -> list[Assignment]:
     """One tensor for each place, but for the head's where that is skipped.
 
@@ -186,7 +188,7 @@ def planned(
     if skip_head:
         misfits = [one for one in misfits if one.part != "head"]
     if misfits:
-        raise _refusal(misfits, found.described, layout)
+        raise _refusal(misfits, found.described, layout, wording)
     return plan
 
 
@@ -208,9 +210,11 @@ def _misshape(name: str, shape: tuple[int, ...], wanted: tuple[int, ...], part: 
     return Misfit("with", f"{name} of shape {printable(str(shape))} instead of {wanted}", part)
 
 
-def _refusal(misfits: list[Misfit], source: str, layout: Layout) -> ValueError:
+def _refusal(misfits: list[Misfit], source: str, layout: Layout, wording: Wording) -> ValueError:
     parts = {one.part for one in misfits}
-    advice = ADVICE.get(parts.pop(), "") if len(parts) == 1 else ""
+    # Something helps where nothing else is wrong.
+    help = wording.advice.get(parts.pop()) if len(parts) == 1 else None
+    advice = f" ({help})" if help else ""
     kinds = dict.fromkeys(one.kind for one in misfits)
     listed = [
         f"{kind} {_some([one.what for one in misfits if one.kind == kind])}" for kind in kinds
@@ -219,15 +223,6 @@ def _refusal(misfits: list[Misfit], source: str, layout: Layout) -> ValueError:
         f"`source` must hold the tensors of the model and no others{advice}. "
         f"Received: {source}, read as {layout.name}, {'; '.join(listed)}"
     )
-
-
-# What helps where nothing else is wrong.
-ADVICE = {
-    "head": " (`skip_head=True` leaves the classifier as it is)",
-    "stem": " (build the model with another `stem`)",
-    "stem channels": " (`adapt_stem=True` fits the first kernel to other input channels)",
-    "shortcut": " (build the model with another `shortcut`)",
-}
 
 
 def _some(names: list[str]) -> str:

@@ -17,12 +17,14 @@ from keras_bottleneck import checks
 from keras_bottleneck.weights import keras_files, tensors
 from keras_bottleneck.weights.checkpoints import Checkpoint, published
 from keras_bottleneck.weights.facts import Facts, checked_facts
-from keras_bottleneck.weights.tensors import Tensor, Tensors, printable
+from keras_bottleneck.weights.tensors import RefusedError, Tensor, Tensors, printable
 
 # The entry of a safetensors file's metadata that `save` writes the facts to.
 FACTS = "keras_bottleneck"
 # Where training scripts keep the weights among the rest of a checkpoint.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
+# Beside them, the moving averages of the weights: another network of the same shape.
+AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
 DEEPEST = 3
 # Before, `weights_only=True` could be got round (CVE-2025-32434).
 SAFE_TORCH = (2, 6)
@@ -45,7 +47,7 @@ def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
         DownloadError: If a checkpoint cannot be downloaded.
     """
     if isinstance(source, Checkpoint):
-        return replace(_read_file(source.download(), limit, stack), facts=source.facts)
+        return _of_checkpoint(_read_file(source.download(), limit, stack), source)
     if isinstance(source, keras.Model):
         return tensors.of_model(source)
     if isinstance(source, Mapping):
@@ -59,7 +61,11 @@ def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
         raise checks.reject("source", str(path), "an existing file")
     found = _read_file(path, limit, stack)
     checkpoint = published(path)
-    return replace(found, facts=checkpoint.facts) if checkpoint else found
+    return _of_checkpoint(found, checkpoint) if checkpoint else found
+
+
+def _of_checkpoint(found: Tensors, checkpoint: Checkpoint) -> Tensors:
+    return replace(found, facts=checkpoint.facts, checkpoint=checkpoint)
 
 
 def _read_file(path: Path, limit: int, stack: ExitStack) -> Tensors:
@@ -68,7 +74,7 @@ def _read_file(path: Path, limit: int, stack: ExitStack) -> Tensors:
     try:
         # An honest archive stores its tensors as they are.
         return READERS[ending](path, max(limit, path.stat().st_size), stack)
-    except ImportError:
+    except (ImportError, RefusedError):
         raise
     except Exception as error:  # parsers of damaged files raise almost anything
         reason = checks.first_line(error)
@@ -131,11 +137,22 @@ def _read_hdf5(path: Path, limit: int, stack: ExitStack) -> Tensors:
 
 
 def _unwrapped(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The state dict inside a checkpoint."""
+    """The state dict inside a checkpoint.
+
+    Raises:
+        RefusedError: If it has moving averages beside the weights: either may be meant.
+    """
     for _ in range(DEEPEST):
-        inside = [state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)]
-        state = inside[0] if inside else state
-    return {name: value for name, value in state.items() if hasattr(value, "shape")}
+        keys = [key for key in WRAPPERS if isinstance(state.get(key), Mapping)]
+        averages = [key for key in AVERAGES if isinstance(state.get(key), Mapping)]
+        if keys and averages:
+            raise RefusedError(
+                f"`source` must be one network: pass what is under {keys[0]!r} or under "
+                f"{averages[0]!r}. Received: both"
+            )
+        inside = [*keys, *averages]
+        state = state[inside[0]] if inside else state
+    return state
 
 
 READERS: dict[str, Callable[[Path, int, ExitStack], Tensors]] = {

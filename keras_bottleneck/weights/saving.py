@@ -1,6 +1,7 @@
 """`save`: the weights of a network of ours in a file that other libraries read."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def save(model: keras.Model, path: str | Path, layout: str = "torchvision") -> P
         The path.
 
     Raises:
-        ValueError: If an argument is wrong, or the layout has no name for a layer of `model`.
+        ValueError: If an argument is wrong, the layout has no name for a layer of `model`, or the
+            file cannot be written.
 
     Example:
         >>> import keras_bottleneck as kb
@@ -67,7 +69,11 @@ def _named(model: keras.Model, places: list[Place], layout: str) -> dict[str, An
     """The arrays of a model under the names of a layout."""
     for candidate in SAVED[layout]:
         names = Names(candidate, places)
-        unnamed = [place.layer for place in places if names.name(place) is None]
+        unnamed = [
+            place.layer
+            for place in places
+            if names.name(place) is None or (candidate is not OWN and _is_folded(place))
+        ]
         if not unnamed:
             named = {str(names.name(place)): _array(place, candidate) for place in places}
             if len(named) < len(places):
@@ -82,6 +88,11 @@ def _named(model: keras.Model, places: list[Place], layout: str) -> dict[str, An
     )
 
 
+def _is_folded(place: Place) -> bool:
+    """Whether it is the bias that a batch norm has left: other libraries' networks have none."""
+    return place.kind in ("conv", "depthwise") and place.name == "bias"
+
+
 def _array(place: Place, layout: Layout) -> Any:
     array = as_array(place.variable)
     axes = layout.axes(place.kind, place.name)
@@ -91,10 +102,15 @@ def _array(place: Place, layout: Layout) -> Any:
 def _write(path: Path, tensors: dict[str, Any], metadata: dict[str, str]) -> None:
     from safetensors.numpy import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(path.name + ".part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, scratch, metadata)
         scratch.replace(path)
+    except OSError as error:
+        reason = error.strerror or checks.first_line(error)
+        accepted = f"a file in a folder that can be written ({reason})"
+        raise checks.reject("path", str(path), accepted) from None
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)

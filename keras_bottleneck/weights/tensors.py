@@ -8,13 +8,20 @@ import keras
 import numpy as np
 
 from keras_bottleneck import keras_private
+from keras_bottleneck.weights.checkpoints import Checkpoint
 from keras_bottleneck.weights.facts import Facts
 
 Array = np.ndarray[Any, Any]
 # Longest name from a file in a message, in characters.
 SHOWN = 80
+# How many entries of something else than a state dict a message shows.
+FEW = 8
 # What weights are trained in.
 FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+class RefusedError(ValueError):
+    """A source that cannot be loaded, for a reason that is a sentence of its own."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +40,13 @@ class Tensors:
         by_name: Name to tensor; variables of Keras are called "layer/variable".
         described: What the source is, for messages.
         facts: What the source itself tells of the network.
+        checkpoint: The published checkpoint that the source is, if it is one.
     """
 
     by_name: Mapping[str, Tensor]
     described: str
     facts: Facts = field(default_factory=Facts)
+    checkpoint: Checkpoint | None = None
 
 
 def of_model(model: keras.Model) -> Tensors:
@@ -51,20 +60,34 @@ def of_model(model: keras.Model) -> Tensors:
 
 
 def of_mapping(state: Mapping[str, Any], described: str) -> Tensors:
-    """The tensors of a state dict: arrays of NumPy, or of PyTorch, which is not imported."""
-    return Tensors({str(name): _of_array(value) for name, value in state.items()}, described)
+    """The tensors of a state dict: arrays of NumPy, or of PyTorch, which is not imported.
+
+    Raises:
+        RefusedError: If it has none.
+    """
+    found = {str(name): _of_array(one) for name, one in state.items() if hasattr(one, "shape")}
+    if not found:
+        raise RefusedError(
+            f"`source` must hold tensors by name. Received: {described} with {_some(state)}"
+        )
+    return Tensors(found, described)
+
+
+def _some(state: Mapping[str, Any]) -> str:
+    names = [printable(str(name)) for name in list(state)[:FEW]]
+    return f"{', '.join(names) or 'nothing'}{' and more' if len(state) > FEW else ''}"
 
 
 def named_once(pairs: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
     """Tensors by name.
 
     Raises:
-        ValueError: If two have one name: which of them is meant would be a guess.
+        RefusedError: If two have one name: which of them is meant would be a guess.
     """
     found: dict[str, Tensor] = {}
     for name, tensor in pairs:
         if name in found:
-            raise ValueError(
+            raise RefusedError(
                 f"`source` must name its tensors apart. Received: two called {printable(name)}"
             )
         found[name] = tensor

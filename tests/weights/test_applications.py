@@ -10,7 +10,7 @@ from keras_bottleneck import weights
 TOLERANCE = 1e-4
 RESNET = {"stride_on": "1x1", "epsilon": 1.001e-5}
 MOBILENET = {"padding": "same", "epsilon": 1e-3}
-SIZES = (224, 160, 97)
+SIZES = (97, 160, 224)
 CHANNELS = (3, 1, 4)
 
 
@@ -37,8 +37,8 @@ def difference(ours, theirs, seed=1):
     """The largest difference of the logits on two images."""
     images = np.random.default_rng(seed).normal(size=(2, *theirs.input_shape[1:]))
     images = images.astype(np.float32)
-    wanted = theirs.predict(images, verbose=0)
-    found = ours.predict(images, verbose=0)
+    # Called, because `predict` compiles a function for each of many networks.
+    wanted, found = (keras.ops.convert_to_numpy(one(images)) for one in (theirs, ours))
     assert found.shape == wanted.shape
     assert np.ptp(wanted, axis=0).max() > 0.01  # logits that tell the images apart
     return float(np.abs(found - wanted).max())
@@ -208,17 +208,21 @@ FULL = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", CHANNELS)
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", FULL)
-def test_full_size(name, size, channels):
+def test_full_size(name, channels):
     their_maker, our_maker, common, arguments = FULL[name]
-    common = {**common, "input_shape": (size, size, channels), "classifier_activation": None}
-    theirs = with_statistics(their_maker(weights=None, **common))
-    model = our_maker(**common, **arguments)
-    weights.load(model, theirs)
-    found = difference(model, theirs)
-    print(f"{name}, {size} px, {channels} channels: {found:.2g}")
-    assert found <= TOLERANCE
+    trained = None
+    for size in SIZES:
+        image = {"input_shape": (size, size, channels), "classifier_activation": None}
+        theirs = their_maker(weights=None, **common, **image)
+        if trained is None:
+            trained = with_statistics(theirs).get_weights()
+        theirs.set_weights(trained)
+        model = our_maker(**common, **image, **arguments)
+        weights.load(model, theirs)
+        found = difference(model, theirs)
+        print(f"{name}, {size} px, {channels} channels: {found:.2g}")
+        assert found <= TOLERANCE
 
 
 @pytest.mark.slow

@@ -103,9 +103,11 @@ def test_a_published_file_needs_none(published, tmp_path, monkeypatch):
         weights.find("MobileNetV2"), url="https://x/net.safetensors", hash=f"sha256:{digest}"
     )
     monkeypatch.setattr(weights.checkpoints, "CHECKPOINTS", (*weights.CHECKPOINTS, row))
-    model = kb.MobileNetV2(SHAPE, weights=foreign)
-    assert kb.model_preprocessing(model).image_size == SHAPE[:2]
-    weights.load(kb.MobileNetV2(SHAPE, padding="symmetric"), foreign)
+    built = kb.MobileNetV2(SHAPE, weights=foreign)
+    loaded = kb.MobileNetV2(SHAPE, padding="symmetric")
+    weights.load(loaded, foreign)
+    for model in (built, loaded):
+        assert kb.model_preprocessing(model) == row.preprocessing_for(SHAPE)
     foreign.write_bytes(foreign.read_bytes() + b" ")
     with pytest.raises(ValueError):
         kb.MobileNetV2(SHAPE, weights=foreign)
@@ -129,6 +131,104 @@ def test_a_network_of_ones_own_from_a_file(trained, tmp_path, noise, max_differe
         assert max_difference(model(noise(2, *SHAPE)), loaded(noise(2, *SHAPE))) == 0
         with pytest.raises(ValueError, match="^`epsilon` must be 1e-05, as .* was trained"):
             kb.ResNet("basic", (1,), weights=path, epsilon=1e-3, **arguments)
+
+
+def test_a_builder_advises_what_it_takes(published, trained, tmp_path):
+    model = trained(kb.ResNet50(input_shape=SHAPE, classes=3))
+    path = weights.save(model, tmp_path / "net.safetensors")
+    said = {"weights": path, "input_shape": SHAPE, "classes": 3}
+    with pytest.raises(ValueError, match="^`stride_on` must be '3x3', as .*stride_on='1x1'$"):
+        kb.ResNet50(stride_on="1x1", **said)
+    by_hand = r"call `weights\.load\(model, source, "
+    with pytest.raises(ValueError, match=rf"{by_hand}skip_head=True\)`"):
+        kb.ResNet50(**{**said, "classes": 5})
+    with pytest.raises(ValueError, match=rf"{by_hand}adapt_stem=True\)`"):
+        kb.ResNet50(**{**said, "input_shape": (32, 32, 1)})
+    own = tmp_path / "own.weights.h5"
+    model.save_weights(own)
+    message = "^`stride_on` and `padding` and `epsilon` must be given, .*stride_on=None"
+    with pytest.raises(ValueError, match=message):
+        kb.ResNet50(**{**said, "weights": own})
+    kb.ResNet50(**{**said, "weights": own}, stride_on="3x3", padding="symmetric", epsilon=1e-5)
+
+
+def test_other_channels_than_the_checkpoints(checkpoint, tmp_path):
+    message = (
+        r"^`input_shape` must have 3 channels .* adapt_stem=True\)`.*input_shape=\(32, 32, 1\)$"
+    )
+    with pytest.raises(ValueError, match=message):
+        kb.MobileNetV2((32, 32, 1), weights=checkpoint)
+    assert not (tmp_path / "keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("channels", "mean"),
+    [(1, (0.449,)), (3, (0.485, 0.456, 0.406)), (4, (0.485, 0.456, 0.406, 0.485))],
+)
+def test_an_adapted_stem_has_the_preprocessing_of_its_channels(checkpoint, channels, mean):
+    model = kb.MobileNetV2((32, 32, channels), padding="symmetric")
+    weights.load(model, checkpoint, adapt_stem=True)
+    found = kb.model_preprocessing(model)
+    assert found.input_shape == (32, 32, channels)
+    assert found.mean == pytest.approx(mean)
+
+
+def test_blue_first_has_no_fourth_channel():
+    row = weights.find("ResNet50", "keras_imagenet")
+    assert row.preprocessing_for((64, 64, 4)) is None
+    grey = row.preprocessing_for((64, 64, 1))
+    assert (grey.color_order, grey.mean) == ("rgb", (pytest.approx(114.8, abs=0.1),))
+
+
+# Preprocessing that is there already.
+
+
+def test_another_checkpoint_brings_its_own_preprocessing(checkpoint):
+    model = kb.MobileNetV2(SHAPE, padding="symmetric")
+    model.preprocessing = weights.find("ResNet18").preprocessing_for(SHAPE)
+    newer = replace(checkpoint, preprocessing=weights.find("ResNet50", "imagenet_v2").preprocessing)
+    weights.load(model, newer)
+    assert kb.model_preprocessing(model) == newer.preprocessing_for(SHAPE)
+
+
+def test_a_preprocessing_of_ones_own_stays_with_a_warning(checkpoint):
+    own = kb.Preprocessing(32, scale=1 / 127.5, mean=(1.0,))
+    model = kb.MobileNetV2(SHAPE, padding="symmetric", preprocessing=own)
+    with pytest.warns(UserWarning, match="was trained on other inputs than the preprocessing"):
+        weights.load(model, checkpoint)
+    assert kb.model_preprocessing(model) == own
+    message = "^`preprocessing` must be one with scale=0.0039.*, as checkpoint 'imagenet' was"
+    with pytest.raises(ValueError, match=message):
+        kb.MobileNetV2(SHAPE, weights=checkpoint, preprocessing=own)
+
+
+def test_another_crop_is_a_matter_of_taste(checkpoint, recwarn):
+    taken = checkpoint.preprocessing_for(SHAPE)
+    own = replace(taken, resize="stretch", crop_fraction=1.0)
+    model = kb.MobileNetV2(SHAPE, weights=checkpoint, preprocessing=own)
+    assert kb.model_preprocessing(model) == own
+    weights.load(model, checkpoint)
+    assert kb.model_preprocessing(model) == own
+    assert not [one for one in recwarn if "preprocessing" in str(one.message)]
+
+
+def test_a_network_inside_another_model_gets_it(checkpoint):
+    model = keras.Sequential([kb.MobileNetV2(SHAPE, padding="symmetric")])
+    weights.load(model, checkpoint)
+    assert kb.model_preprocessing(model) == checkpoint.preprocessing_for(SHAPE)
+
+
+def test_a_network_that_normalizes_needs_none(checkpoint):
+    model = kb.MobileNetV2(
+        SHAPE,
+        padding="symmetric",
+        preprocessing=checkpoint.preprocessing_for(SHAPE),
+        include_preprocessing=True,
+    )
+    before = kb.model_preprocessing(model)
+    weights.load(model, checkpoint)
+    assert kb.model_preprocessing(model) == before
+    assert before.scale == 1
 
 
 @pytest.mark.parametrize("shape", [224, (224, 224), (0, 32, 3), "224"])

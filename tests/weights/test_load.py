@@ -88,7 +88,22 @@ def test_checkpoints(state, key):
 def test_a_checkpoint_that_contains_itself(refused, model):
     checkpoint = {"epoch": 90}
     checkpoint["state_dict"] = checkpoint
-    assert "weights of one of" in refused(model, checkpoint)
+    message = refused(model, checkpoint)
+    assert message.endswith("Received: the state dict with epoch, state_dict")
+
+
+@pytest.mark.parametrize("averages", ["state_dict_ema", "model_ema", "ema"])
+def test_averages_of_weights(refused, model, state, averages):
+    """Alone they are what is meant; beside the weights they might be."""
+    assert equal(loaded({averages: state, "epoch": 3}, **TOLD), loaded(state, **TOLD))
+    message = refused(model, {"state_dict": state, averages: state}, **TOLD)
+    assert f"pass what is under 'state_dict' or under {averages!r}" in message
+
+
+def test_torchs_averaged_model(state):
+    averaged = {f"module.{name}": tensor for name, tensor in state.items()}
+    averaged["n_averaged"] = np.array(5)
+    assert equal(loaded(averaged, **TOLD), loaded(state, **TOLD))
 
 
 def test_the_order_of_a_state_dict_does_not_matter(state):
@@ -107,7 +122,7 @@ def test_keras_variables_and_arrays_of_the_backend(state):
     arrays = {name: keras.ops.convert_to_tensor(tensor) for name, tensor in state.items()}
     assert equal(loaded(arrays, **TOLD), loaded(state, **TOLD))
     own = {name: keras.Variable(value) for name, value in variables(basic()).items()}
-    loaded(own)
+    loaded(own, **TOLD, padding="symmetric")
 
 
 def test_paths_of_all_types(tmp_path, state):
@@ -245,8 +260,9 @@ def test_two_networks_of_one_name_are_no_source(refused, model):
 
 def test_a_model_that_is_not_built_has_no_place_for_weights(refused, state):
     model = keras.Sequential([keras.layers.Conv2D(4, 7)])
-    assert "with also conv1.weight" in refused(model, state, **TOLD)
-    assert "with also conv1.weight" in refused(model, state, **TOLD, skip_head=True)
+    for skip_head in (False, True):
+        message = refused(model, state, **TOLD, skip_head=skip_head)
+        assert message.startswith("`model` must be built")
 
 
 # Misfits, each with what helps.
@@ -328,6 +344,40 @@ def test_a_source_without_head(refused, model, state):
     weights.load(model, bare, **TOLD, skip_head=True)
 
 
+@pytest.mark.parametrize("ending", ["", ".keras", ".weights.h5"])
+def test_a_head_of_any_name_is_skipped(refused, trained, tmp_path, ending, noise, max_difference):
+    """A fine-tuned network of keras.applications, and one of ours."""
+    shape = (32, 32, 3)
+    backbones = (
+        keras.applications.MobileNetV2(shape, 0.35, include_top=False, weights=None),
+        kb.MobileNetV2(shape, 0.35, include_top=False, epsilon=1e-3),
+    )
+    for backbone in backbones:
+        pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
+        outputs = keras.layers.Dense(5, name="my_head")(pooled)
+        source = trained(keras.Model(backbone.input, outputs))
+        given = source
+        if ending:
+            given = tmp_path / f"tuned{ending}"
+            source.save_weights(given) if "weights" in ending else source.save(given)
+        model = kb.MobileNetV2(shape, 0.35, classes=3, epsilon=1e-3)
+        said = {"padding": "same", "epsilon": 1e-3}
+        assert "(`skip_head=True` leaves" in refused(model, given, **said)
+        weights.load(model, given, skip_head=True, **said)
+        features = keras.Model(model.input, model.get_layer("avg_pool").input)
+        x = noise(2, *shape)
+        assert max_difference(features(x), backbone(x)) <= 1e-4
+
+
+def test_skip_head_does_not_shorten_a_network(refused):
+    deeper = kb.ResNet("basic", (1, 2), filters=(4, 8), classes=3, input_shape=(32, 32, 3))
+    torch = {f"layer2.1.bn{number}.weight": np.ones(8, np.float32) for number in (1, 2)}
+    for source in (deeper, {**torchvision_state(), **torch}):
+        message = refused(basic(), source, **TOLD, skip_head=True)
+        assert "with also" in message
+        assert "block2" in message or "layer2.1" in message
+
+
 def test_skip_head_skips_nothing_else(refused, model, state):
     del state["layer2.0.bn2.bias"]
     message = refused(model, state, **TOLD, skip_head=True)
@@ -405,16 +455,27 @@ def test_names_from_files_cannot_draw_on_the_terminal(refused, model, state, tmp
 @pytest.mark.parametrize(
     "source",
     [
-        {},
-        {"a": 1},
         {"weight": np.zeros(3)},
         {"conv1.weight": np.zeros((4, 3, 7, 7))},
         keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]),
     ],
-    ids=["empty", "no tensors", "one tensor", "one known tensor", "another model"],
+    ids=["one tensor", "one known tensor", "another model"],
 )
 def test_unknown_layouts(refused, model, source):
     assert "must be weights of one of: keras_bottleneck, CIFAR ResNet," in refused(model, source)
+
+
+def test_no_tensors_at_all(refused, model):
+    many = {f"epoch {number}": number for number in range(9)}
+    for source, listed in (
+        ({}, "nothing"),
+        ({"a": 1}, "a"),
+        ({"state_dict": {}}, "nothing"),
+        (many, "epoch 0, epoch 1, epoch 2, epoch 3, epoch 4, epoch 5, epoch 6, epoch 7 and more"),
+    ):
+        message = refused(model, source)
+        assert message.startswith("`source` must hold tensors by name.")
+        assert message.endswith(f"the state dict with {listed}")
 
 
 @pytest.mark.parametrize(
@@ -531,7 +592,8 @@ def test_our_own_sources_tell(refused, tmp_path, arguments):
     """A model and its `.keras` file know how they were built."""
     source = bottleneck(**arguments)
     source.save(tmp_path / "own.keras")
-    for given in (source, tmp_path / "own.keras"):
+    kb.graph.flatten(source).save(tmp_path / "flat.keras")
+    for given in (source, tmp_path / "own.keras", tmp_path / "flat.keras"):
         assert equal(loaded(given, bottleneck(**arguments)), source)
         message = refused(bottleneck(), given)
         assert f"built with {next(iter(arguments))}=" in message
@@ -544,8 +606,18 @@ def test_our_own_files_without_configuration(refused, tmp_path, trained, name):
         source.save(tmp_path / name)
     else:
         source.save_weights(tmp_path / name)
-    assert equal(loaded(tmp_path / name, bottleneck()), source)
-    assert "stride_on='1x1'" in refused(bottleneck(), tmp_path / name, variant="v1")
+    said = {"variant": "v1.5", "padding": "symmetric", "epsilon": 1e-5}
+    assert equal(loaded(tmp_path / name, bottleneck(), **said), source)
+    message = refused(bottleneck(), tmp_path / name)
+    assert message.startswith("`variant` and `padding` and `epsilon` must be given")
+    message = refused(bottleneck(), tmp_path / name, **{**said, "variant": "v1"})
+    assert "stride_on='1x1'" in message
+
+
+def test_our_own_names_alone_tell_nothing(refused):
+    own = {name: np.array(value) for name, value in variables(bottleneck()).items()}
+    assert refused(bottleneck(), own).startswith("`variant` and `padding` and `epsilon` must be")
+    weights.load(bottleneck(), own, variant="v1.5", padding="symmetric", epsilon=1e-5)
 
 
 def test_mobilenets_tell_no_variant(refused, tmp_path):
