@@ -10,6 +10,7 @@ import numpy as np
 from keras_bottleneck import checks
 from keras_bottleneck.export import qdq
 from keras_bottleneck.export.errors import ExportError
+from keras_bottleneck.export.inference import INPUT_NAME
 from keras_bottleneck.export.source import Source
 from keras_bottleneck.quantization.kernels import QuantizedKernel
 
@@ -35,20 +36,41 @@ def write_int8(source: Source, path: Path) -> None:
 
 def _converted(source: Source, finish: Callable[[Any], Any]) -> Any:
     import onnx
-    import tensorflow as tf
-    import tf2onnx
 
-    signature = source.input_signature
-    function = tf.function(source.serve, input_signature=signature)
     try:
-        proto, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
-        proto = finish(proto)
+        proto = finish(_proto(source))
         onnx.checker.check_model(proto)
     except Exception as error:  # tf2onnx raises whatever its rewriters raise
         raise ExportError(
             f"ONNX conversion of {source.model.name!r} failed: {checks.first_line(error)}."
         ) from None
     return proto
+
+
+def _proto(source: Source) -> Any:
+    """The model as tf2onnx converts it.
+
+    These are the steps of `tf2onnx.convert.from_function`, but for one: there each of the many
+    passes of the optimizer works on a copy of the graph with all its weights, against the case
+    that it fails, which takes three times as long as the rest.
+    """
+    import tensorflow as tf
+    from tf2onnx import optimizer, tf_loader, tfonnx
+
+    traced = source.function.get_concrete_function()
+    (image,) = (tensor.name for tensor in traced.inputs if tensor.dtype != tf.resource)
+    (output,) = (tensor.name for tensor in traced.outputs)
+    frozen = tf_loader.from_function(traced, [image], [output])
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(frozen, name="")
+        converted = tfonnx.process_tf_graph(
+            graph,
+            opset=OPSET,
+            input_names=[image],
+            output_names=[output],
+            tensors_to_rename={image: INPUT_NAME, output: source.output_name},
+        )
+    return optimizer.optimize_graph(converted, catch_errors=False).make_model(source.model.name)
 
 
 def _kernel(layer: QuantizedKernel) -> qdq.Kernel:

@@ -49,6 +49,13 @@ class Source:
         return {self.output_name: output}
 
     @cached_property
+    def function(self) -> Any:
+        """`serve` as a `tf.function`, traced once for all formats."""
+        import tensorflow as tf
+
+        return tf.function(self.serve, input_signature=self.input_signature)
+
+    @cached_property
     def saved_model(self) -> Path:
         """The SavedModel that the other converters start from."""
         import tensorflow as tf
@@ -56,7 +63,7 @@ class Source:
         # Not `keras.export.ExportArchive`: it stores every variable twice.
         module = tf.Module()
         module.weights = [variable.value for variable in self.model.variables]
-        module.serve = tf.function(self.serve, input_signature=self.input_signature)
+        module.serve = self.function
         path = self.scratch / "saved_model"
         tf.saved_model.save(module, str(path), signatures={SIGNATURE: module.serve})
         return path

@@ -105,10 +105,7 @@ def _sentence(source: Source, error: Exception) -> str:
 
 def _layer_with(kinds: list[str], source: Source) -> str | None:
     """The first layer that traces to one of these kinds of TensorFlow operator."""
-    import tensorflow as tf
-
-    function = tf.function(source.serve, input_signature=source.input_signature)
-    operations = function.get_concrete_function().graph.get_operations()
+    operations = source.function.get_concrete_function().graph.get_operations()
     scopes = [operation.name.split("/") for operation in operations if operation.type in kinds]
     for layer in source.model.operations:
         # The second time that a layer is traced, its scope is called `name_1`.
