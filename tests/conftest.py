@@ -1,6 +1,7 @@
 """What tests of several folders share. Keras is imported by the fixtures, not by this file:
 the tests of `runtime` also run where it is not installed."""
 
+import ctypes
 import gc
 import sys
 
@@ -17,10 +18,16 @@ def seeded():
 
 @pytest.fixture(autouse=True)
 def memory_given_back(request):
-    """Slow tests build large networks, which refer to themselves: nothing else frees them soon."""
+    """Slow tests build large networks, which refer to themselves: nothing else frees them soon.
+
+    What is free has to be given back too: two workers that keep what each once needed for
+    converting a large network do not fit into the memory of a small machine.
+    """
     yield
     if request.node.get_closest_marker("slow"):
         gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="session")
