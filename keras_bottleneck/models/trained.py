@@ -10,7 +10,7 @@ import keras
 from keras_bottleneck import checks
 from keras_bottleneck.models.assembly import checked_shape
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.weights import Checkpoint, find, names
+from keras_bottleneck.weights import Checkpoint, find, names, transformers_folder
 from keras_bottleneck.weights.checkpoints import published
 from keras_bottleneck.weights.facts import Facts, facts_of, variant_of
 from keras_bottleneck.weights.loading import load_as
@@ -142,6 +142,7 @@ def _said(architecture: Mapping[str, Any]) -> Facts:
 def _file(weights: Any, accepted: str) -> Path:
     if isinstance(weights, (str, Path)):
         path = Path(weights)
-        if path.is_file() and path.name.lower().endswith(tuple(READERS)):
+        known = path.is_file() and path.name.lower().endswith(tuple(READERS))
+        if known or transformers_folder.is_folder(path):
             return path
     raise checks.reject("weights", weights, f"None, {accepted} that ends in {', '.join(READERS)}")

@@ -47,9 +47,10 @@ def load(
 
     Args:
         model: A network of this package, whole or flat, inside another model or not.
-        source: A file (`.safetensors`; `.pth`, `.th` or `.pt`, for which PyTorch is needed; `.h5`,
-            `.weights.h5` or `.keras`), a checkpoint from `find`, which is downloaded, a state dict
-            of arrays or PyTorch tensors, or a Keras model.
+        source: A file (`.safetensors`; `.pth`, `.th`, `.pt` or `.bin`, for which PyTorch is needed;
+            `.h5`, `.weights.h5` or `.keras`), a folder that transformers has saved, a checkpoint
+            from `find`, which is downloaded, a state dict of arrays or PyTorch tensors, or a Keras
+            model.
         variant: `"v1"` or `"v1.5"`, where bottlenecks stride: on the first 1x1 or on the 3x3.
         padding: `"symmetric"` (PyTorch) or `"same"` (TensorFlow).
         epsilon: Batch norm's epsilon.

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
-from keras_bottleneck.weights import keras_files, tensors
+from keras_bottleneck.weights import keras_files, tensors, transformers_folder
 from keras_bottleneck.weights.checkpoints import Checkpoint, published
 from keras_bottleneck.weights.facts import Facts, checked_facts
 from keras_bottleneck.weights.tensors import RefusedError, Tensor, Tensors, printable
@@ -36,7 +36,8 @@ def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
     """The tensors of `source`, to be read while `stack` is open.
 
     Args:
-        source: A checkpoint, a Keras model, a state dict, or the path of a file.
+        source: A checkpoint, a Keras model, a state dict, or the path of a file or of a folder that
+            transformers has written.
         limit: The most bytes of weights that an archive may unpack to.
         stack: Closes the file.
 
@@ -53,8 +54,11 @@ def read(source: Any, limit: int, stack: ExitStack) -> Tensors:
     if isinstance(source, Mapping):
         return tensors.of_mapping(_unwrapped(source), "the state dict")
     path = Path(source) if isinstance(source, (str, Path)) else None
+    if path is not None and transformers_folder.is_folder(path):
+        found = _read_file(transformers_folder.weights_in(path), limit, stack)
+        return replace(found, facts=transformers_folder.facts_in(path))
     if path is None or not path.name.lower().endswith(tuple(READERS)):
-        others = "a Keras model, a state dict, a checkpoint"
+        others = "a Keras model, a state dict, a checkpoint, a folder of transformers'"
         accepted = f"{others}, or a file that ends in {', '.join(READERS)}"
         raise checks.reject("source", source, accepted)
     if not path.is_file():
@@ -160,6 +164,7 @@ READERS: dict[str, Callable[[Path, int, ExitStack], Tensors]] = {
     ".pth": _read_torch,
     ".th": _read_torch,
     ".pt": _read_torch,
+    ".bin": _read_torch,
     ".h5": _read_hdf5,
     ".keras": keras_files.read_archive,
 }

@@ -166,7 +166,7 @@ RESNETS = {
 
 
 @pytest.mark.parametrize("name", RESNETS)
-def test_resnets_of_transformers(name):
+def test_resnets_of_transformers(name, tmp_path):
     depths, kind, ours, said = RESNETS[name]
     v1 = said.get("variant") == "v1"
     last = {"basic": "layer.1.normalization", "bottleneck": "layer.2.normalization"}[kind]
@@ -175,6 +175,10 @@ def test_resnets_of_transformers(name):
     model = build(ours, **arguments)
     weights.load(model, module.state_dict(), **said)
     check(model, module)
+    module.save_pretrained(tmp_path)
+    saved = build(ours, **arguments)
+    weights.load(saved, tmp_path)
+    assert equal(saved, model)
     # The network without its classifier has names without the prefix.
     bare = build(ours, include_top=False, pooling="avg", **arguments)
     weights.load(bare, module.resnet.state_dict(), **said)
@@ -202,7 +206,7 @@ def test_resnets_of_transformers(name):
     ],
     ids=["as published", "as in PyTorch", "0.35, 4 channels"],
 )
-def test_mobilenets_of_transformers(options, arguments, said):
+def test_mobilenets_of_transformers(options, arguments, said, tmp_path):
     channels = arguments.get("channels", 3)
     module = reference.trained(transformers_mobilenet(**options), channels=channels)
     model = build(kb.MobileNetV2, classes=1001, **arguments)
@@ -210,6 +214,10 @@ def test_mobilenets_of_transformers(options, arguments, said):
         weights.load(model, module.state_dict())
     weights.load(model, module.state_dict(), **said)
     check(model, module, channels=channels)
+    module.save_pretrained(tmp_path)
+    saved = build(kb.MobileNetV2, classes=1001, **arguments)
+    weights.load(saved, tmp_path)
+    assert equal(saved, model)
     bare = build(kb.MobileNetV2, include_top=False, **arguments)
     weights.load(bare, module.mobilenet_v2.state_dict(), **said)
 
