@@ -25,7 +25,6 @@ FORMATS = {
     "LiteRT int8": "{name}_int8.tflite",
     "LiteRT float32": "{name}.tflite",
     "LiteRT float16": "{name}_float16.tflite",
-    "LiteRT dynamic": "{name}_dynamic.tflite",
     "ONNX Runtime int8": "{name}_int8.onnx",
     "ONNX Runtime float32": "{name}.onnx",
 }
@@ -100,7 +99,7 @@ def served(name: str, folder: Path, image: np.ndarray, model: keras.Model, round
 
 
 def exported(name: str, model: keras.Model, images: np.ndarray, folder: Path) -> None:
-    floats = ("saved_model", "tflite", "tflite_float16", "tflite_dynamic", "onnx")
+    floats = ("saved_model", "tflite", "tflite_float16", "onnx")
     kb.export_model(model, folder, floats, name=name, verify=images[:8])
     quantized = kb.quantize(model, images)
     # Random weights are chaotic under int8, which is none of a benchmark's business.
