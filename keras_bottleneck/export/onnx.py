@@ -16,6 +16,8 @@ from keras_bottleneck.quantization.kernels import QuantizedKernel
 
 # The first with per-channel QuantizeLinear semantics settled in all runtimes of today.
 OPSET = 17
+# Bytes of a kernel that may be copied.
+SMALL = 2**12
 
 
 def write(source: Source, path: Path) -> None:
@@ -50,27 +52,56 @@ def _converted(source: Source, finish: Callable[[Any], Any]) -> Any:
 def _proto(source: Source) -> Any:
     """The model as tf2onnx converts it.
 
-    These are the steps of `tf2onnx.convert.from_function`, but for one: there each of the many
-    passes of the optimizer works on a copy of the graph with all its weights, against the case
-    that it fails, which takes three times as long as the rest.
+    These are the steps of `tf2onnx.convert.from_function`, but that there the optimizer copies all
+    weights in each of its two dozen passes, which takes three times as long as the rest.
     """
     import tensorflow as tf
     from tf2onnx import optimizer, tf_loader, tfonnx
 
     traced = source.function.get_concrete_function()
-    (image,) = (tensor.name for tensor in traced.inputs if tensor.dtype != tf.resource)
+    # Behind the image come constants that the function has captured.
+    inputs = [tensor.name for tensor in traced.inputs if tensor.dtype != tf.resource]
     (output,) = (tensor.name for tensor in traced.outputs)
-    frozen = tf_loader.from_function(traced, [image], [output])
+    frozen = tf_loader.from_function(traced, inputs, [output])
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(frozen, name="")
         converted = tfonnx.process_tf_graph(
             graph,
             opset=OPSET,
-            input_names=[image],
+            input_names=inputs,
             output_names=[output],
-            tensors_to_rename={image: INPUT_NAME, output: source.output_name},
+            tensors_to_rename={inputs[0]: INPUT_NAME, output: source.output_name},
         )
-    return optimizer.optimize_graph(converted, catch_errors=False).make_model(source.model.name)
+    kernels = _taken_out(converted)
+    optimized = optimizer.optimize_graph(converted, catch_errors=False)
+    proto = optimized.make_model(source.model.name)
+    for tensor in proto.graph.initializer:
+        if tensor.name in kernels:
+            tensor.raw_data = kernels.pop(tensor.name)
+    if kernels:
+        raise ValueError(f"tf2onnx has lost the kernel {next(iter(kernels))}")
+    return proto
+
+
+def _taken_out(graph: Any) -> dict[str, bytes]:
+    """The contents of all kernels by the names of their tensors, removed from tf2onnx's `graph`.
+
+    Each leaves a number of its own, so that no two are taken for equal; whoever reads it for
+    values fails, since they are fewer than its shape says.
+    """
+    taken = {}
+    for node in graph.get_nodes():
+        if not node.is_const():
+            continue
+        readers = graph.find_output_consumers(node.output[0])
+        if readers and all(
+            one.type == "Conv" and one.input[1] == node.output[0] for one in readers
+        ):
+            tensor = node.get_attr("value").t
+            if len(tensor.raw_data) > SMALL:
+                taken[node.output[0]] = tensor.raw_data
+                tensor.raw_data = len(taken).to_bytes(4, "little")
+    return taken
 
 
 def _kernel(layer: QuantizedKernel) -> qdq.Kernel:
