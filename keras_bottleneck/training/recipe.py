@@ -8,6 +8,7 @@ import keras
 
 from keras_bottleneck.checks import integer, number, one_of
 from keras_bottleneck.training.arrays import as_batches
+from keras_bottleneck.training.freezing import hold_preprocessing
 from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.losses import SmoothedCrossentropy
 from keras_bottleneck.training.metrics import Accuracy
@@ -106,7 +107,7 @@ class Recipe:
         """Compiles `model`, and sets its precision; returns the callbacks that `fit` then needs.
 
         Whether the loss takes probabilities or logits follows from the last layer: softmax or no
-        activation.
+        activation. Preprocessing in the graph is frozen: it is never trained.
 
         Args:
             model: A built functional or Sequential classifier with one output, (batch, classes).
@@ -125,6 +126,7 @@ class Recipe:
         loss = SmoothedCrossentropy(self.label_smoothing, from_logits=returns_logits(model))
         if self.mixed_precision:
             set_mixed_precision(model, self.mixed_precision)
+        hold_preprocessing(model)
         model.compile(self._optimizer(model, steps_per_epoch), loss=loss, metrics=[Accuracy()])
         return [keras.callbacks.SwapEMAWeights()] if self.ema else []
 
