@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.rates import StagedAdam, StagedSGD
 from keras_bottleneck.training.recipe import Recipe
 from keras_bottleneck.training.stages import Parts, parts
-from keras_bottleneck.training.steps import endless, steps_in
+from keras_bottleneck.training.steps import check_validation, endless, steps_in
 
 BATCH_NORM = ("frozen", "trained", "recalibrated")
 MONITORS = ("val_loss", "val_accuracy")
@@ -139,8 +139,8 @@ def finetune(
         model: A functional or Sequential classifier, (batch, classes), whose stages have trained
             weights; it may hold the backbone as a nested model.
         train: (images, labels) arrays, or batches of both, as for `Recipe.fit`.
-        validation: The same. None for no validation: no phase ends early, and the last weights
-            remain.
+        validation: The same, but for a generator. None for no validation: no phase ends early, and
+            the last weights remain.
         recipe: A `FineTune`; a plain `Recipe` gets the defaults of the rest. None for
             `FineTune()`.
         callbacks: Run in each phase, after those of this function.
@@ -158,8 +158,8 @@ def finetune(
         >>> history = finetune(model, (images, labels), validation, recipe)  # doctest: +SKIP
     """
     recipe = _fine_tune(recipe)
-    train = as_batches(train, recipe.batch_size, recipe.seed)
-    validation = as_batches(validation, recipe.batch_size, recipe.seed)
+    train, validation = as_batches(train, validation, recipe.batch_size, recipe.seed)
+    check_validation(validation)
     steps = steps_in(train, steps_per_epoch)
     check_data(model, train, validation)
     found = parts(model)
@@ -240,7 +240,7 @@ class _Recalibration(keras.callbacks.Callback):
 
     def __init__(self, train: Any, steps: int) -> None:
         super().__init__()
-        if not isinstance(train, keras.utils.PyDataset) and iter(train) is train:
+        if isinstance(train, Iterator):
             raise ValueError(
                 '`train` must be data that can be read again for batch_norm="recalibrated". '
                 f"Received: a {type(train).__name__}"
