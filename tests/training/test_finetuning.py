@@ -203,6 +203,32 @@ def test_best_weights_are_back(monitor, fields):
     assert found[monitor[4:]] == pytest.approx(best, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "fields", [{}, {"batch_norm": "recalibrated"}, {"monitor": "val_accuracy", "ema": 0.5}]
+)
+def test_training_that_diverges_is_refused_and_gives_the_weights_back(fields):
+    model = network(head_norm=False)
+    before = values(model)
+    recipe = dataclasses.replace(STEP, learning_rate=1e30, batch_size=8, **fields)
+    with pytest.raises(ValueError, match="^`recipe` must have a lower .*: learning_rate=1e.30$"):
+        finetune(model, DATA, DATA, recipe)
+    for path, value in values(model).items():
+        np.testing.assert_array_equal(value, before[path])
+
+
+class SpoilsTheFirstPhase(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if not self.model.get_layer("stage2_block1").trainable:
+            self.model.get_layer("predictions").bias.assign([np.nan] * 3)
+
+
+def test_a_phase_that_diverges_does_not_spoil_the_next():
+    recipe = dataclasses.replace(STEP, head_epochs=1, stages=1)
+    spoilt = [SpoilsTheFirstPhase()]
+    history = finetune(network(False), DATA, DATA, recipe, callbacks=spoilt).history
+    assert np.isfinite(history["val_loss"]).tolist() == [False, True]
+
+
 def test_phases_end_early():
     seen = Trained()
     fields = {"patience": 2, "monitor": "val_accuracy", "learning_rate": 1e-9}
