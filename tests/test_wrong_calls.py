@@ -11,6 +11,7 @@ from keras_bottleneck import data, export, graph, layers, runtime, training, wei
 pytest.importorskip("tensorflow", reason="data and export need TensorFlow")
 
 NOISE = np.zeros((2, 32, 32, 3), np.float32)
+LABELLED = (NOISE, np.array([0, 1]))
 
 
 class Subclassed(keras.Model):
@@ -107,12 +108,22 @@ CASES = {
     "label_smoothing": lambda m, f: training.Recipe(label_smoothing=1),
     "mixed_precision": lambda m, f: training.Recipe(mixed_precision="bfloat16"),
     "train": lambda m, f: training.Recipe().fit(m, (NOISE, np.array([0, 7]))),
+    "train  ": lambda m, f: training.finetune(m, (NOISE, np.array(["cat", "dog"]))),
+    "train   ": lambda m, f: training.finetune(m, (NOISE, np.array([0.5, 1.5]))),
+    "train    ": lambda m, f: training.Recipe().fit(m, data.digits().train.map(lambda x, y: x)),
+    "train     ": lambda m, f: training.Recipe().fit(m, None),
+    "train      ": lambda m, f: training.finetune(
+        m, data.digits().train.take(0), steps_per_epoch=1
+    ),
+    "validation": lambda m, f: training.finetune(m, LABELLED, (one for one in [LABELLED])),
+    "validation ": lambda m, f: training.finetune(m, LABELLED, (NOISE, np.array([0, 7]))),
+    "model      ": lambda m, f: training.finetune(None, LABELLED),
+    "model       ": lambda m, f: training.check_fit(None, LABELLED),
+    "model        ": lambda m, f: training.recalibrate_batch_norm(None, NOISE),
     "up_to": lambda m, f: training.freeze(m, "stage9"),
     "batch_norm": lambda m, f: training.FineTune(batch_norm="freeze"),
-    "stages": lambda m, f: training.finetune(
-        m, (NOISE, np.array([0, 1])), recipe=training.FineTune(stages=9)
-    ),
-    "recipe": lambda m, f: training.finetune(m, (NOISE, np.array([0, 1])), recipe=5),
+    "stages": lambda m, f: training.finetune(m, LABELLED, recipe=training.FineTune(stages=9)),
+    "recipe": lambda m, f: training.finetune(m, LABELLED, recipe=5),
     "data": lambda m, f: training.recalibrate_batch_norm(m, "photos"),
     "train ": lambda m, f: training.check_range(NOISE + 200, kb.Preprocessing((32, 32))),
     # export

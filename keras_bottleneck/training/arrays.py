@@ -49,6 +49,27 @@ class ArrayBatches(keras.utils.PyDataset):
         self._order = self._rng.permutation(len(self.labels))
 
 
-def as_batches(data: Any, batch_size: int, seed: int | None) -> Any:
-    """(images, labels) arrays as `ArrayBatches`; datasets as they are."""
-    return ArrayBatches(data, batch_size, seed) if isinstance(data, (tuple, list)) else data
+def as_batches(train: Any, validation: Any, batch_size: int, seed: int | None) -> tuple[Any, Any]:
+    """Both, with (images, labels) arrays as `ArrayBatches`; datasets stay as they are.
+
+    Args:
+        train: A dataset or arrays.
+        validation: The same; None for none.
+        batch_size: Of arrays.
+        seed: Of the order of arrays; None draws one.
+
+    Raises:
+        ValueError: As `ArrayBatches`; or one is no dataset either.
+    """
+    batches = _batches("train", train, batch_size, seed)
+    if validation is None:
+        return batches, None
+    return batches, _batches("validation", validation, batch_size, seed)
+
+
+def _batches(name: str, data: Any, batch_size: int, seed: int | None) -> Any:
+    if isinstance(data, (tuple, list)):
+        return ArrayBatches(data, batch_size, seed)
+    if not hasattr(data, "__iter__"):
+        raise checks.reject(name, data, "a dataset of batches (images, labels), or such arrays")
+    return data

@@ -45,12 +45,14 @@ def recalibrate_batch_norm(
 
     Args:
         model: Any built Keras model of images; nested models and composite layers are reached.
-        data: Images, (images, labels) arrays, or batches of either. Labels are not used.
+        data: Images, (images, labels) arrays, or batches of either: a list of arrays with as many
+            axes each is one of batches. Labels are not used.
         batch_size: Samples per batch of arrays; datasets come batched.
         steps: Batches to read; None for all of them.
 
     Raises:
-        ValueError: If `data` holds nothing, or an argument is out of range.
+        ValueError: If `model` is no Keras model, `data` holds nothing, or an argument is out of
+            range.
 
     Example:
         >>> inputs = keras.Input((2,))
@@ -59,6 +61,8 @@ def recalibrate_batch_norm(
         >>> keras.ops.convert_to_numpy(model.layers[-1].moving_mean).tolist()
         [2.0, 1.0]
     """
+    if not isinstance(model, keras.Model):
+        raise checks.reject("model", model, "a Keras model")
     batch_size = checks.integer("batch_size", batch_size)
     steps = None if steps is None else checks.integer("steps", steps)
     layers = [_Moments(layer) for layer in batch_norms([model])]
@@ -175,6 +179,9 @@ def _array(data: Any) -> Any:
     if isinstance(data, ArrayBatches):
         return None
     if isinstance(data, (tuple, list)) and data:
+        axes = {len(one.shape) if hasattr(one, "__array__") else None for one in data}
+        if isinstance(data, list) and len(axes) == 1:
+            return None  # batches: labels would have fewer axes than images
         data = data[0]
     return data if hasattr(data, "__array__") else None
 

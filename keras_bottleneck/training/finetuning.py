@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.rates import StagedAdam, StagedSGD
 from keras_bottleneck.training.recipe import Recipe
 from keras_bottleneck.training.stages import Parts, parts
-from keras_bottleneck.training.steps import endless, steps_in
+from keras_bottleneck.training.steps import check_validation, endless, steps_in
 
 BATCH_NORM = ("frozen", "trained", "recalibrated")
 MONITORS = ("val_loss", "val_accuracy")
@@ -139,8 +139,8 @@ def finetune(
         model: A functional or Sequential classifier, (batch, classes), whose stages have trained
             weights; it may hold the backbone as a nested model.
         train: (images, labels) arrays, or batches of both, as for `Recipe.fit`.
-        validation: The same. None for no validation: no phase ends early, and the last weights
-            remain.
+        validation: The same, but for a generator. None for no validation: no phase ends early, and
+            the last weights remain.
         recipe: A `FineTune`; a plain `Recipe` gets the defaults of the rest. None for
             `FineTune()`.
         callbacks: Run in each phase, after those of this function.
@@ -150,34 +150,36 @@ def finetune(
         Keras's history of all phases in one.
 
     Raises:
-        ValueError: As `Recipe.fit`; `recipe` asks for more stages than there are; or `train` can
-            be read only once, and batch norm is to be recalibrated with it.
+        ValueError: As `Recipe.fit`; `recipe` asks for more stages than there are; `train` can be
+            read only once, and batch norm is to be recalibrated with it; or the loss was finite in
+            no validation, after which the model has the weights that it came with.
 
     Example:
         >>> recipe = FineTune(epochs=5, batch_norm="recalibrated")
         >>> history = finetune(model, (images, labels), validation, recipe)  # doctest: +SKIP
     """
     recipe = _fine_tune(recipe)
-    train = as_batches(train, recipe.batch_size, recipe.seed)
-    validation = as_batches(validation, recipe.batch_size, recipe.seed)
+    train, validation = as_batches(train, validation, recipe.batch_size, recipe.seed)
+    check_validation(validation)
     steps = steps_in(train, steps_per_epoch)
     check_data(model, train, validation)
     found = parts(model)
     phases = recipe.phases(len(found.stages))
+    best = None if validation is None else _BestWeights(model, recipe.monitor, recipe.patience)
     estimate = _Recalibration(train, steps) if recipe.batch_norm == "recalibrated" else None
     if estimate:
         # The first phase trains the head on features as they will be validated.
         recalibrate_batch_norm(model, train, steps=steps)
     else:
         _warn_of_momentum(recipe, found, phases, steps)
-    best, history = _BestWeights(recipe.monitor, recipe.patience), keras.callbacks.History()
+    history = keras.callbacks.History()
 
     done = 0
     for stages, epochs in phases:
         train_top(model, found, stages, recipe.batch_norm)
         compiled = dataclasses.replace(recipe, epochs=epochs).compile(model, steps)
         # The average of the weights is in the model between the first two.
-        inner = [best, *compiled, *([estimate] if estimate else [])]
+        inner = [one for one in (best, *compiled, estimate) if one is not None]
         model.fit(
             endless(train, steps_per_epoch),
             initial_epoch=done,
@@ -189,8 +191,15 @@ def finetune(
         )
         if estimate and validation is None:
             estimate.on_test_begin()
-        best.restore()
+        if best:
+            best.restore()
         done = len(history.history["loss"])
+    if best and not best.found:
+        raise ValueError(
+            "`recipe` must have a lower learning rate, because the loss was finite in no "
+            "validation; the model has the weights that it came with. Received: learning_rate="
+            f"{recipe.learning_rate:g}"
+        )
     history.epoch = list(range(done))
     return history
 
@@ -240,7 +249,7 @@ class _Recalibration(keras.callbacks.Callback):
 
     def __init__(self, train: Any, steps: int) -> None:
         super().__init__()
-        if not isinstance(train, keras.utils.PyDataset) and iter(train) is train:
+        if isinstance(train, Iterator):
             raise ValueError(
                 '`train` must be data that can be read again for batch_norm="recalibrated". '
                 f"Received: a {type(train).__name__}"
@@ -254,17 +263,19 @@ class _Recalibration(keras.callbacks.Callback):
 class _BestWeights(keras.callbacks.Callback):
     """Remembers the best weights of all phases, and ends a phase that has stopped improving.
 
+    Until a validation has a finite loss, the best are those that the model came with.
+
     It looks at the end of the validation, not of the epoch: with a running average of the weights,
     those that were validated are in the model only until then.
     """
 
-    def __init__(self, monitor: str, patience: int | None) -> None:
+    def __init__(self, model: keras.Model, monitor: str, patience: int | None) -> None:
         super().__init__()
         self.metric = monitor.removeprefix("val_")
         self.sign = 1.0 if self.metric == "loss" else -1.0
         self.patience = patience
         self.best = math.inf
-        self.weights: list[tuple[Any, np.ndarray]] = []
+        self.weights = _copied_weights(model)
         self.waited = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -272,18 +283,26 @@ class _BestWeights(keras.callbacks.Callback):
 
     def on_test_end(self, logs: Any = None) -> None:
         value = self.sign * float(logs[self.metric])
-        if value < self.best:
+        # A network that answers NaN still has an accuracy.
+        if value < self.best and math.isfinite(logs["loss"]):
             self.best, self.waited = value, 0
-            # Copies: on jax, a variable's memory is given back to the next step.
-            self.weights = [
-                (one, np.array(keras.ops.convert_to_numpy(one))) for one in self.model.weights
-            ]
+            self.weights = _copied_weights(self.model)
             return
         self.waited += 1
         if self.waited == self.patience:
             self.model.stop_training = True
 
+    @property
+    def found(self) -> bool:
+        """Whether any validation had a finite loss."""
+        return self.best < math.inf
+
     def restore(self) -> None:
-        """Put the best weights into the model, if there was any validation."""
+        """Put the best weights into the model."""
         for variable, value in self.weights:
             variable.assign(value)
+
+
+def _copied_weights(model: keras.Model) -> list[tuple[Any, np.ndarray]]:
+    """The weights with arrays of their own: on jax, memory is given back to the next step."""
+    return [(one, np.array(keras.ops.convert_to_numpy(one))) for one in model.weights]

@@ -6,7 +6,7 @@ import keras
 
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.graph.rebuild import functional
-from keras_bottleneck.training.stages import nested_model, units
+from keras_bottleneck.training.stages import is_preprocessing, nested_model, units
 
 
 def freeze(model: keras.Model, up_to: str | None) -> None:
@@ -15,6 +15,7 @@ def freeze(model: keras.Model, up_to: str | None) -> None:
     A frozen layer keeps its weights, and a frozen batch norm its statistics too: it normalizes
     with them, as at inference. Layers in nested models are found, and of such a model only the
     part up to the layer is frozen. In a model with branches, frozen is what the layer depends on.
+    Preprocessing in the graph is never trained.
 
     A model that was compiled before must be compiled again.
 
@@ -42,13 +43,20 @@ def freeze(model: keras.Model, up_to: str | None) -> None:
 
 
 def thaw(model: keras.Model) -> None:
-    """Makes `model` and every layer inside it trainable.
+    """Makes `model` and every layer inside it trainable, but for what it does to pixels.
 
     One by one: on TensorFlow, `trainable = True` of a model that is trainable already does not
     reach its frozen layers.
     """
     for layer in (model, *keras_private.sublayers(model)):
         layer.trainable = True
+    hold_preprocessing(model)
+
+
+def hold_preprocessing(model: keras.Model) -> None:
+    """Freezes what `model` does to pixels, which `model.trainable = True` has thawed, too."""
+    for layer in filter(is_preprocessing, keras_private.sublayers(model)):
+        layer.trainable = False
 
 
 def _matched(model: keras.Model, up_to: Any) -> set[int]:

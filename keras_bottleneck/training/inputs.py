@@ -1,5 +1,6 @@
 """The classic mistakes, found on the first batch: labels, pixel range, softmax with from_logits."""
 
+import inspect
 import warnings
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.training.arrays import as_batches
-from keras_bottleneck.training.outputs import check_labels, returns_logits
+from keras_bottleneck.training.outputs import check_labels, last_activation, returns_logits
 from keras_bottleneck.training.steps import first_batch
 
 # By how much of the expected range values may leave it (augmentation), and how little of it a
 # batch may fill: less than 0..5 of 0..255.
 OVERSHOOT = 0.5
 SPREAD = 0.02
+# Losses that take the probabilities of a sigmoid, too.
+BINARY = (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy)
 # What one batch of `check_fit` holds, where it gets arrays.
 BATCH_SIZE = 32
 
@@ -54,8 +57,7 @@ def check_fit(
         Received: from_logits=True
     """
     _check_loss(model)
-    train = as_batches(train, BATCH_SIZE, seed=0)
-    check_data(model, train, as_batches(validation, BATCH_SIZE, seed=0), preprocessing)
+    check_data(model, *as_batches(train, validation, BATCH_SIZE, seed=0), preprocessing)
 
 
 def check_data(
@@ -63,8 +65,8 @@ def check_data(
 ) -> None:
     """Refuses labels and images that do not fit the model: see `check_fit`.
 
-    Arrays are checked in full where their labels are concerned, training datasets by their first
-    batch; what can be read only once is not looked at.
+    Arrays are checked in full where their labels are concerned, datasets by their first batch; what
+    can be read only once is not looked at.
 
     Args:
         model: A classifier.
@@ -73,26 +75,28 @@ def check_data(
         preprocessing: As for `check_fit`.
 
     Raises:
-        ValueError: If labels or images do not fit.
+        ValueError: If labels or images do not fit, or there are none.
     """
-    first = first_batch(train)
-    for labels in (first and first[1], getattr(validation, "labels", None)):
-        if labels is not None:
-            check_labels(model, labels)
     if preprocessing is None:
         preprocessing = model_preprocessing(model)
-    if first and preprocessing is not None:
-        check_range(first[0], preprocessing)
+    for name, data in (("train", train), ("validation", validation)):
+        first = None if data is None else first_batch(name, data)
+        if first:
+            check_labels(model, first[1], name)
+            if preprocessing is not None:
+                check_range(first[0], preprocessing, name)
 
 
-def check_range(images: Any, preprocessing: Preprocessing) -> None:
+def check_range(images: Any, preprocessing: Preprocessing, name: str = "train") -> None:
     """Refuses images that cannot have passed `preprocessing`, judged by their values.
 
-    Warns where that is unlikely, but possible: no value below the middle of the range.
+    Warns where that is unlikely, but possible: the range begins below 0, and no value is there, as
+    if nothing had been subtracted from the pixels.
 
     Args:
         images: A batch of model inputs, (batch, height, width, channels).
         preprocessing: What the model expects them to have passed.
+        name: The argument that they are part of, for errors.
 
     Raises:
         ValueError: If values are not finite, are far outside the range that pixels of 0..255 are
@@ -113,14 +117,15 @@ def check_range(images: Any, preprocessing: Preprocessing) -> None:
     outside = low < least - OVERSHOOT * width or high > most + OVERSHOOT * width
     if not np.isfinite([low, high]).all() or outside or 0 < high - low < SPREAD * width:
         raise ValueError(
-            f"`train` must hold images with values from {least:.4g} to {most:.4g}, "
+            f"`{name}` must hold images with values from {least:.4g} to {most:.4g}, "
             f"{_recipe_of(preprocessing)}. Received: values from {low:.4g} to {high:.4g}"
         )
-    if least < 0 <= low and high <= 1 and low < high:
+    if least < 0 <= low < high:
+        like = "pixels divided by 255" if high <= 1 else "pixels that nothing was subtracted from"
         warnings.warn(
-            f"`train` holds values from {low:.4g} to {high:.4g} in its first batch, which looks "
-            f"like pixels divided by 255; the model expects values from {least:.4g} to "
-            f"{most:.4g}, {_recipe_of(preprocessing)}.",
+            f"`{name}` holds values from {low:.4g} to {high:.4g} in its first batch, which looks "
+            f"like {like}; the model expects values from {least:.4g} to {most:.4g}, "
+            f"{_recipe_of(preprocessing)}.",
             stacklevel=2,
         )
 
@@ -143,16 +148,35 @@ def _shown(values: tuple[float, ...]) -> str:
 
 def _check_loss(model: keras.Model) -> None:
     """Refuses a cross-entropy that takes for logits what are probabilities, or the reverse."""
-    loss = getattr(model, "loss", None)
-    given = loss.get_config().get("from_logits") if isinstance(loss, keras.losses.Loss) else None
-    if loss in ("categorical_crossentropy", "sparse_categorical_crossentropy"):
-        given = False
+    loss = _only_loss(model)
+    given = _from_logits(loss)
     if given is None:
         return
-    logits = returns_logits(model)
-    if given != logits:
+    binary = getattr(loss, "fn", loss) in BINARY
+    if binary and last_activation(model)[1] is keras.activations.sigmoid:
+        logits, ends = False, "a sigmoid"
+    else:
+        logits = returns_logits(model)
         ends = "a layer without activation" if logits else "a softmax"
+    if given != logits:
         raise ValueError(
             f"`from_logits` must be {logits} for model {model.name!r}, which ends in {ends}. "
             f"Received: from_logits={given}"
         )
+
+
+def _only_loss(model: keras.Model) -> Any:
+    """The loss that `model` was compiled with, a function or `Loss`; None for none or several."""
+    losses = keras.tree.flatten(getattr(model, "loss", None))
+    if len(losses) != 1:
+        return None
+    return keras.losses.get(losses[0]) if isinstance(losses[0], str) else losses[0]
+
+
+def _from_logits(loss: Any) -> bool | None:
+    """What a loss takes predictions for; None where it does not say."""
+    if isinstance(loss, keras.losses.Loss):
+        return loss.get_config().get("from_logits")
+    parameters = inspect.signature(loss).parameters if callable(loss) else {}
+    default = parameters["from_logits"].default if "from_logits" in parameters else None
+    return default if isinstance(default, bool) else None

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_bottleneck import checks
 from keras_bottleneck.keras_private import calls
 
 
@@ -13,8 +14,11 @@ def class_count(model: keras.Model) -> int:
     """The number of classes of a classifier: the width of its only output, (batch, classes).
 
     Raises:
-        ValueError: If the model is not built, or its output is no row of two or more classes.
+        ValueError: If `model` is no Keras model, is not built, or its output is no row of two or
+            more classes.
     """
+    if not isinstance(model, keras.Model):
+        raise checks.reject("model", model, "a functional or Sequential Keras model")
     outputs = getattr(model, "outputs", None) or []
     shape = tuple(outputs[0].shape) if len(outputs) == 1 else None
     if shape is None or len(shape) != 2 or shape[1] is None or shape[1] < 2:
@@ -51,18 +55,10 @@ def output_layers(model: keras.Model) -> list[keras.layers.Layer]:
 def returns_logits(model: keras.Model) -> bool:
     """False if the model ends in a softmax, True if it ends in a layer without activation.
 
-    Looks at the layer that makes the output: a `Softmax`, or whatever its `activation` says; a
-    model as last layer is looked into.
-
     Raises:
         ValueError: If the last activation is neither linear nor softmax.
     """
-    layer = output_layers(model)[-1]
-    if isinstance(layer, keras.layers.Softmax):
-        return False
-    if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
-        return returns_logits(layer)
-    activation = getattr(layer, "activation", None) or keras.activations.linear
+    layer, activation = last_activation(model)
     if activation is keras.activations.softmax:
         return False
     if activation is keras.activations.linear:
@@ -73,31 +69,55 @@ def returns_logits(model: keras.Model) -> bool:
     )
 
 
-def check_labels(model: keras.Model, labels: Any) -> None:
+def last_activation(model: keras.Model) -> tuple[keras.layers.Layer, Any]:
+    """The layer that makes the output, and its activation: a function of `keras.activations`.
+
+    A `Softmax` layer has the function of that name, one without activation `linear`; a model as
+    last layer is looked into.
+
+    Raises:
+        ValueError: As `output_layers`.
+    """
+    layer = output_layers(model)[-1]
+    if isinstance(layer, keras.layers.Softmax):
+        return layer, keras.activations.softmax
+    if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
+        return last_activation(layer)
+    return layer, getattr(layer, "activation", None) or keras.activations.linear
+
+
+def check_labels(model: keras.Model, labels: Any, name: str = "train") -> None:
     """Refuses labels that the model has no output for.
 
     Args:
         model: A classifier, as for `class_count`.
         labels: Array of integers, (batch,) or (batch, 1), or of rows, (batch, classes).
+        name: The argument that they are part of, for errors.
 
     Raises:
-        ValueError: If an index is negative or not below the number of classes, or the rows have
-            another width. Left alone, such labels train a wrong model without any error.
+        ValueError: If labels are no numbers, an index is negative, not below the number of
+            classes or no whole number, or the rows have another width. Left alone, such labels
+            train a wrong model without any error.
     """
     classes = class_count(model)
-    values = np.asarray(labels)
+    received = _misfit(np.asarray(labels), classes)
+    if received:
+        raise ValueError(
+            f"`{name}` must have labels from 0 to {classes - 1} (or rows of {classes} values), "
+            f"because model {model.name!r} has {classes} classes. Received: {received}"
+        )
+
+
+def _misfit(values: np.ndarray, classes: int) -> str | None:
+    """What is wrong with labels, in words; None for nothing."""
+    if values.size and values.dtype.kind in "OSU":
+        return f"labels that are no numbers, such as {str(values.flat[0])!r}"
     if values.ndim == 2 and values.shape[1] != 1:
-        if values.shape[1] != classes:
-            raise _wrong_labels(model, classes, f"rows of {values.shape[1]} values")
-    elif values.size and not (values.min() >= 0 and values.max() < classes):
-        raise _wrong_labels(model, classes, f"labels from {values.min()} to {values.max()}")
-
-
-def _wrong_labels(model: keras.Model, classes: int, received: str) -> ValueError:
-    return ValueError(
-        f"`train` and `validation` must have labels from 0 to {classes - 1} (or rows of {classes} "
-        f"values), because model {model.name!r} has {classes} classes. Received: {received}"
-    )
+        return f"rows of {values.shape[1]} values" if values.shape[1] != classes else None
+    if values.size and not (values.min() >= 0 and values.max() < classes):
+        return f"labels from {values.min()} to {values.max()}"
+    fractions = values[values != values.astype("int64")]
+    return f"labels that are no whole numbers, such as {fractions[0]:g}" if fractions.size else None
 
 
 def _backwards(model: keras.Model) -> Iterator[Any]:

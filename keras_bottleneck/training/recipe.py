@@ -8,12 +8,13 @@ import keras
 
 from keras_bottleneck.checks import integer, number, one_of
 from keras_bottleneck.training.arrays import as_batches
+from keras_bottleneck.training.freezing import hold_preprocessing
 from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.losses import SmoothedCrossentropy
 from keras_bottleneck.training.metrics import Accuracy
 from keras_bottleneck.training.outputs import class_count, returns_logits
 from keras_bottleneck.training.precision import set_mixed_precision
-from keras_bottleneck.training.steps import endless, steps_in
+from keras_bottleneck.training.steps import check_validation, endless, steps_in
 
 OPTIMIZERS = {
     "adamw": keras.optimizers.AdamW,
@@ -106,7 +107,7 @@ class Recipe:
         """Compiles `model`, and sets its precision; returns the callbacks that `fit` then needs.
 
         Whether the loss takes probabilities or logits follows from the last layer: softmax or no
-        activation.
+        activation. Preprocessing in the graph is frozen: it is never trained.
 
         Args:
             model: A built functional or Sequential classifier with one output, (batch, classes).
@@ -125,6 +126,7 @@ class Recipe:
         loss = SmoothedCrossentropy(self.label_smoothing, from_logits=returns_logits(model))
         if self.mixed_precision:
             set_mixed_precision(model, self.mixed_precision)
+        hold_preprocessing(model)
         model.compile(self._optimizer(model, steps_per_epoch), loss=loss, metrics=[Accuracy()])
         return [keras.callbacks.SwapEMAWeights()] if self.ema else []
 
@@ -139,13 +141,13 @@ class Recipe:
         """Compiles and trains `model`, in place, with Keras's progress bar.
 
         Labels are integers (batch,) or rows (batch, classes) that sum to one. They are checked
-        against the model: arrays in full, training datasets by their first batch.
+        against the model: arrays in full, datasets by their first batch.
 
         Args:
             model: As for `compile`.
             train: (images, labels) arrays, or batches of both: a tf.data.Dataset, PyDataset,
                 torch DataLoader or generator.
-            validation: The same; None for no validation.
+            validation: The same, but for a generator; None for no validation.
             callbacks: Run after the recipe's own.
             steps_per_epoch: Needed where `train` does not know its length.
 
@@ -153,11 +155,12 @@ class Recipe:
             Keras's history of "loss", "accuracy", "val_loss" and "val_accuracy".
 
         Raises:
-            ValueError: As `compile`; the length of `train` is unknown; or labels do not fit the
-                classes of the model.
+            ValueError: As `compile`; the length of `train` is unknown; `validation` cannot be read
+                again after every epoch; batches hold no labels; or these, or the range of the
+                images, do not fit the model.
         """
-        train = as_batches(train, self.batch_size, self.seed)
-        validation = as_batches(validation, self.batch_size, self.seed)
+        train, validation = as_batches(train, validation, self.batch_size, self.seed)
+        check_validation(validation)
         steps = steps_in(train, steps_per_epoch)
         check_data(model, train, validation)
         return model.fit(

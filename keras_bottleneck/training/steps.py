@@ -1,12 +1,13 @@
 """What a dataset tells before it is trained on: its length and its first batch."""
 
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
 from typing import Any
-
-import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.training.arrays import ArrayBatches
+
+# The cardinality of tf.data that never ends; another negative one stands for an unknown length.
+INFINITE = -1
 
 
 def steps_in(dataset: Any, steps_per_epoch: int | None = None) -> int:
@@ -32,24 +33,49 @@ def steps_in(dataset: Any, steps_per_epoch: int | None = None) -> int:
     return length
 
 
-def first_batch(dataset: Any) -> tuple[Any, Any] | None:
+def first_batch(name: str, dataset: Any) -> tuple[Any, Any] | None:
     """The images of the first batch, and its labels; None for what can be read only once.
 
     Of arrays in memory, all labels.
 
     Args:
+        name: The argument that `dataset` was given as, for errors.
         dataset: Batches of (images, labels, ...).
+
+    Raises:
+        ValueError: If there is no batch, or no labels are in it.
     """
     if isinstance(dataset, ArrayBatches):
         return dataset[0][0], dataset.labels
-    if isinstance(dataset, keras.utils.PyDataset):
-        images, labels, *_ = dataset[0]
-        return images, labels
-    batches = iter(dataset)
-    if batches is dataset:
+    if isinstance(dataset, Iterator):
         return None
-    images, labels, *_ = next(batches)
-    return images, labels
+    batch = next(iter(dataset), None)
+    if batch is None:
+        raise ValueError(f"`{name}` must have at least one batch. Received: an empty dataset")
+    if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+        raise ValueError(
+            f"`{name}` must hold batches (images, labels). Received: a batch without labels, of "
+            f"type {type(batch).__name__}"
+        )
+    return batch[0], batch[1]
+
+
+def check_validation(dataset: Any) -> None:
+    """Refuses data that cannot be read from beginning to end after every epoch.
+
+    Args:
+        dataset: What is to be validated with; None for nothing.
+
+    Raises:
+        ValueError: If it is a generator or another iterator, or tf.data that repeats for ever.
+    """
+    endless = hasattr(dataset, "cardinality") and int(dataset.cardinality()) == INFINITE
+    if endless or isinstance(dataset, Iterator):
+        kind = "an endless dataset" if endless else f"a {type(dataset).__name__}"
+        raise ValueError(
+            "`validation` must be data that can be read from beginning to end after every epoch, "
+            f"such as arrays, a PyDataset or a tf.data.Dataset. Received: {kind}"
+        )
 
 
 def endless(dataset: Any, steps_per_epoch: int | None) -> Any:
@@ -63,5 +89,5 @@ def known_length(dataset: Any) -> int | None:
     """Number of batches, where a dataset tells; None where it is unknown or infinite."""
     if hasattr(dataset, "cardinality"):
         cardinality = int(dataset.cardinality())
-        return cardinality if cardinality >= 0 else None  # tf.data: -1 infinite, -2 unknown
+        return cardinality if cardinality >= 0 else None
     return len(dataset) if isinstance(dataset, Sized) else None

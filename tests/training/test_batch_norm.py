@@ -104,7 +104,9 @@ class Batches(keras.utils.PyDataset):
 def test_all_kinds_of_data_give_the_same_statistics():
     model, found = network(), []
     pairs = [Batches()[0], Batches()[1]]
-    for data in (IMAGES, (IMAGES, np.zeros(26)), Batches(), pairs[0][:1] and iter(pairs)):
+    bare = [images for images, _ in pairs]
+    arrays = (IMAGES, np.zeros(26))
+    for data in (IMAGES, arrays, [*arrays], Batches(), iter(pairs), pairs, bare, iter(bare)):
         recalibrate_batch_norm(model, data, batch_size=13)
         found.append(statistics(model.get_layer("second")))
     for one in found[1:]:
@@ -145,6 +147,8 @@ def test_wrong_data_is_refused():
     for data in ("images", 7, {"images": IMAGES}):
         with pytest.raises(ValueError, match="^`data` must be a dataset.*Received: data="):
             recalibrate_batch_norm(model, data)
+    with pytest.raises(ValueError, match="^`model` must be a Keras model. Received: model=None"):
+        recalibrate_batch_norm(None, IMAGES)
     for name in ("batch_size", "steps"):
         with pytest.raises(ValueError, match=f"^`{name}` must be an integer.*Received"):
             recalibrate_batch_norm(model, IMAGES, **{name: 0})

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+import keras_bottleneck as kb
 from keras_bottleneck.layers import ConvNormAct
 from keras_bottleneck.training import FineTune, Recipe, finetune, recalibrate_batch_norm
 from keras_bottleneck.training.rates import StagedAdam, StagedSGD
@@ -202,6 +203,32 @@ def test_best_weights_are_back(monitor, fields):
     assert found[monitor[4:]] == pytest.approx(best, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "fields", [{}, {"batch_norm": "recalibrated"}, {"monitor": "val_accuracy", "ema": 0.5}]
+)
+def test_training_that_diverges_is_refused_and_gives_the_weights_back(fields):
+    model = network(head_norm=False)
+    before = values(model)
+    recipe = dataclasses.replace(STEP, learning_rate=1e30, batch_size=8, **fields)
+    with pytest.raises(ValueError, match="^`recipe` must have a lower .*: learning_rate=1e.30$"):
+        finetune(model, DATA, DATA, recipe)
+    for path, value in values(model).items():
+        np.testing.assert_array_equal(value, before[path])
+
+
+class SpoilsTheFirstPhase(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if not self.model.get_layer("stage2_block1").trainable:
+            self.model.get_layer("predictions").bias.assign([np.nan] * 3)
+
+
+def test_a_phase_that_diverges_does_not_spoil_the_next():
+    recipe = dataclasses.replace(STEP, head_epochs=1, stages=1)
+    spoilt = [SpoilsTheFirstPhase()]
+    history = finetune(network(False), DATA, DATA, recipe, callbacks=spoilt).history
+    assert np.isfinite(history["val_loss"]).tolist() == [False, True]
+
+
 def test_phases_end_early():
     seen = Trained()
     fields = {"patience": 2, "monitor": "val_accuracy", "learning_rate": 1e-9}
@@ -255,6 +282,34 @@ def test_rates_of_another_number_of_variables_are_refused(tmp_path):
     model.compile(StagedSGD([1.0, 1.0], learning_rate=0.1), "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match="`rates` must hold(.|\n)*2 factors for 10"):
         model.fit(IMAGES, LABELS, verbose=0)
+
+
+def test_networks_of_others_train_from_the_top_and_keep_their_preprocessing():
+    inputs = x = keras.Input((8, 8, 3))
+    x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0])(x)
+    x = layers.Conv2D(4, 3, 2, padding="same", activation="relu", name="stem_conv")(x)
+    se = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    x = x * layers.Conv2D(4, 1, activation="sigmoid", name="se_conv")(se)
+    x = layers.Conv2D(4, 3, 2, activation="relu", name="block_conv")(x)
+    x = layers.Dense(3, activation="softmax", name="top")(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, x)
+    before = values(model)
+    data = RNG.normal(size=(24, 8, 8, 3)).astype("float32"), LABELS
+    finetune(model, data, None, dataclasses.replace(STEP, stages=1))
+    moved = {path for path, value in values(model).items() if np.any(value != before[path])}
+    assert {path.split("/")[0] for path in moved} == {"block_conv", "top"}
+
+
+def test_preprocessing_in_the_graph_stays_bit_for_bit():
+    prepare = kb.Preprocessing(32, scale=1.0, mean=(104.0, 117.0, 124.0), color_order="bgr")
+    settings = {"preprocessing": prepare, "include_preprocessing": True, "input_shape": (32, 32, 3)}
+    model = kb.ResNet("basic", (1, 1), filters=(4, 8), classes=3, **settings)
+    before = values(model)
+    pixels = RNG.integers(0, 256, (24, 32, 32, 3)).astype("float32")
+    finetune(model, (pixels, LABELS), None, dataclasses.replace(STEP, weight_decay=0.1))
+    moved = {path for path, value in values(model).items() if np.any(value != before[path])}
+    assert {path for path in moved if path.startswith("preprocessing")} == set()
+    assert {path for path in moved if path.startswith("stem")}
 
 
 class Batches(keras.utils.PyDataset):

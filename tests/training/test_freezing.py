@@ -6,7 +6,7 @@ from keras import layers
 import keras_bottleneck as kb
 from keras_bottleneck.keras_private import sublayers
 from keras_bottleneck.layers import ConvNormAct
-from keras_bottleneck.training import freeze, parts
+from keras_bottleneck.training import Recipe, freeze, parts
 
 
 def resnet(**arguments):
@@ -71,6 +71,24 @@ def test_trainable_variables_are_those_behind(build):
     assert 0 < len(model.trainable_variables) < every / 2
 
 
+PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3)).astype("float32")
+
+
+def caffe(**arguments):
+    """A network that normalizes pixels itself, with a convolution that exchanges the channels."""
+    prepare = kb.Preprocessing(8, scale=1.0, mean=(104.0, 117.0, 124.0), color_order="bgr")
+    return resnet(preprocessing=prepare, include_preprocessing=True, **arguments)
+
+
+def caffe_inside():
+    pool, top = layers.GlobalAveragePooling2D(), layers.Dense(3, "softmax", name="top")
+    return keras.Sequential([caffe(include_top=False), pool, top])
+
+
+def preprocessing(model):
+    return next(one for one in sublayers(model) if one.name == "preprocessing")
+
+
 def test_training_leaves_frozen_weights_and_statistics_bit_for_bit():
     model = resnet(drop_path=0.2)
     freeze(model, "stage2")
@@ -127,6 +145,32 @@ def test_models_of_others_are_frozen_up_to_what_the_layer_depends_on(up_to, froz
     model = branched()
     freeze(model, up_to)
     assert {name for name, trainable in leaves(model).items() if not trainable} == frozen
+
+
+@pytest.mark.parametrize("build", [caffe, caffe_inside])
+def test_preprocessing_in_the_graph_is_never_trained(build):
+    model = build()
+    assert "preprocessing" in leaves(model)
+    for thawed in (lambda: freeze(model, None), lambda: setattr(model, "trainable", True)):
+        thawed()
+        Recipe().compile(model, steps_per_epoch=1)
+        assert leaves(model) == expected(model, "preprocessing")
+    freeze(model, None)
+    kept = [keras.ops.convert_to_numpy(one).copy() for one in preprocessing(model).weights]
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    model.fit(PIXELS, np.arange(8) % 3, epochs=2, verbose=0)
+    for before, after in zip(kept, preprocessing(model).weights, strict=True):
+        np.testing.assert_array_equal(before, keras.ops.convert_to_numpy(after))
+
+
+def test_layers_of_others_that_are_called_preprocessing_are_thawed():
+    own = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="learnt")])
+    own.name = "preprocessing"
+    model = keras.Sequential([own, layers.Dense(2, name="out")])
+    freeze(model, "learnt")
+    assert leaves(model) == {"learnt": False, "out": True}
+    freeze(model, None)
+    assert leaves(model) == {"learnt": True, "out": True}
 
 
 @pytest.mark.slow
@@ -212,6 +256,73 @@ def test_parts_of_others_follow_the_size_of_the_feature_maps():
     found = parts(model)
     assert names(model) == (["conv0", "conv2", "conv3"], ["d1", "d2"])
     assert [layer.name for layer in found.stages[1].layers] == ["conv1", "conv2"]
+
+
+def test_stem_and_head_of_others_are_no_stages_of_ours():
+    inputs = keras.Input((16, 16, 3))
+    x = layers.BatchNormalization(name="stem_bn")(layers.Conv2D(4, 3, name="stem_conv")(inputs))
+    x = layers.Conv2D(4, 3, 2, name="block1_conv")(x)
+    x = layers.BatchNormalization(name="head_bn")(layers.Conv2D(4, 3, 2, name="head_conv")(x))
+    x = layers.Dense(3, name="classes")(layers.GlobalAveragePooling2D()(x))
+    assert names(keras.Model(inputs, x)) == (["stem_bn", "block1_conv", "head_bn"], ["classes"])
+
+
+def squeeze_excited(x, name):
+    """A convolution, its squeeze-excite of two others, padding and what takes that away."""
+    x = layers.Conv2D(4, 3, 2, name=f"{name}_conv")(x)
+    se = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    se = layers.Conv2D(4, 1, name=f"{name}_expand")(layers.Conv2D(1, 1, name=f"{name}_reduce")(se))
+    x = layers.ZeroPadding2D()(x * layers.Activation("sigmoid")(se))
+    return layers.Conv2D(4, 3, name=f"{name}_spatial")(x)
+
+
+def squeezing_network():
+    inputs = x = keras.Input((32, 32, 3))
+    for name in ("a", "b"):
+        x = squeeze_excited(x, name)
+    x = layers.Conv2D(4, 1, name="last")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    return keras.Model(inputs, layers.Dense(3, name="classes")(layers.Flatten()(x)))
+
+
+def squeezing_inside():
+    inputs, inner = keras.Input((32, 32, 3)), squeezing_network()
+    features = keras.Model(inner.inputs, inner.get_layer("last").output)
+    return keras.Model(inputs, layers.Dense(3, name="classes")(layers.Flatten()(features(inputs))))
+
+
+@pytest.mark.parametrize("build", [squeezing_network, squeezing_inside])
+def test_squeeze_excite_of_others_belongs_to_the_stage_around_it(build):
+    found = parts(build())
+    assert [[layer.name for layer in stage.layers] for stage in found.stages] == [
+        ["a_conv", "a_reduce", "a_expand", "a_spatial"],
+        ["b_conv", "b_reduce", "b_expand", "b_spatial"],
+        ["last"],
+    ]
+    assert [layer.name for layer in found.head] == ["classes"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "stages", "head"),
+    [
+        ("MobileNetV3Small", 6, "logits"),  # five sizes, and the convolution behind the pooling
+        ("EfficientNetB0", 5, "predictions"),
+        ("EfficientNetV2B0", 5, "predictions"),
+    ],
+)
+def test_stages_of_keras_applications_hold_what_lies_between_two_sizes(name, stages, head):
+    model = getattr(keras.applications, name)((96, 96, 3), weights=None, classes=3)
+    found = parts(model)
+    assert (len(found.stages), [layer.name for layer in found.head]) == (stages, [head])
+    order = [layer.name for layer in model.layers if layer.trainable_weights]
+    spans = [[order.index(layer.name) for layer in stage.layers] for stage in found.stages]
+    assert sum(map(sorted, spans), []) == list(range(order.index(head)))
+
+
+def test_parts_leave_out_preprocessing_in_the_graph():
+    assert names(caffe()) == names(resnet())
+    for stage in parts(caffe()).stages:
+        assert "preprocessing" not in [layer.name for layer in stage.layers]
 
 
 def test_head_of_a_model_that_ends_in_convolutions_is_the_last_of_them():

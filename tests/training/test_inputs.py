@@ -5,7 +5,7 @@ from keras import layers
 
 import keras_bottleneck as kb
 from keras_bottleneck.image_model import ImageModel
-from keras_bottleneck.training import Recipe, check_fit, check_range
+from keras_bottleneck.training import Recipe, check_fit, check_range, finetune
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (8, 4, 4, 3)).astype("float32")
@@ -13,7 +13,8 @@ UNIT = kb.Preprocessing((4, 4))
 SIGNED = kb.Preprocessing((4, 4), scale=1 / 127.5, mean=(1.0,))
 STANDARD = kb.Preprocessing((4, 4), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 RAW = kb.Preprocessing((4, 4), scale=1.0)
-ALL = [UNIT, SIGNED, STANDARD, RAW]
+CAFFE = kb.Preprocessing((4, 4), scale=1.0, mean=(104.0, 117.0, 124.0), color_order="bgr")
+ALL = [UNIT, SIGNED, STANDARD, RAW, CAFFE]
 
 
 @pytest.mark.parametrize("preprocessing", ALL)
@@ -62,6 +63,13 @@ def test_pixels_divided_by_255_alone_are_warned_of(expected):
         check_range(PIXELS / 255, expected)
 
 
+def test_raw_pixels_are_warned_of_where_their_mean_is_to_be_subtracted():
+    with pytest.warns(
+        UserWarning, match="^`train` holds .*like pixels that nothing was subtracted"
+    ):
+        check_range(PIXELS, CAFFE)
+
+
 def test_the_message_says_what_to_do_to_pixels():
     with pytest.raises(ValueError, match="times 0.003922, minus 0.485, 0.456, 0.406, divided by"):
         check_range(PIXELS, STANDARD)
@@ -76,7 +84,7 @@ def test_values_that_are_no_numbers_are_refused(value):
 
 
 def network(activation="softmax"):
-    top = layers.Dense(3, activation=activation)
+    top = layers.Dense(3, activation=activation, name="top")
     return keras.Sequential([keras.Input((4, 4, 3)), layers.Flatten(), top])
 
 
@@ -89,6 +97,38 @@ def test_recipe_looks_at_the_first_batch_of_a_model_that_says_what_it_expects():
 
 
 LABELS = np.arange(8) % 3
+
+
+class Batches(keras.utils.PyDataset):
+    """Two batches; only the first is looked at."""
+
+    def __init__(self, images, labels):
+        super().__init__()
+        self.images, self.labels = images, labels
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        part = slice(4 * index, 4 * index + 4)
+        return self.images[part], self.labels[part]
+
+
+@pytest.mark.parametrize("kind", [lambda *arrays: arrays, Batches])
+def test_validation_is_looked_at_like_training(kind):
+    image = keras.Input((4, 4, 3))
+    model = ImageModel(image, network()(image))
+    model.preprocessing = UNIT
+    model.compile(loss="sparse_categorical_crossentropy")
+    right = (PIXELS / 255, LABELS)
+    check_fit(model, right, kind(*right))
+    for match, wrong in (
+        ("^`validation` must hold images with values from 0 to 1", (PIXELS, LABELS)),
+        ("^`validation` must have labels from 0 to 2 .*from 1 to 3", (PIXELS / 255, LABELS + 1)),
+    ):
+        for call in (check_fit, Recipe(epochs=1).fit, finetune):
+            with pytest.raises(ValueError, match=match):
+                call(model, right, kind(*wrong))
 
 
 @pytest.mark.parametrize("activation", ["softmax", None])
@@ -110,9 +150,49 @@ def test_loss_by_name_takes_probabilities():
             check_fit(model, (PIXELS, LABELS))
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        keras.losses.sparse_categorical_crossentropy,
+        keras.losses.categorical_crossentropy,
+        keras.losses.binary_crossentropy,
+        "binary_crossentropy",
+        ["sparse_categorical_crossentropy"],
+        {"top": "sparse_categorical_crossentropy"},
+        {"top": keras.losses.sparse_categorical_crossentropy},
+        [keras.losses.SparseCategoricalCrossentropy()],
+    ],
+)
+def test_loss_in_every_form_takes_probabilities(loss):
+    rows = np.eye(3)[LABELS]
+    for activation in ("softmax", None):
+        model = network(activation)
+        model.compile(loss=loss)
+        if activation:
+            check_fit(model, (PIXELS, rows))
+        else:
+            with pytest.raises(
+                ValueError, match="^`from_logits` must be True .*without activation"
+            ):
+                check_fit(model, (PIXELS, rows))
+
+
+def test_sigmoid_and_binary_crossentropy_are_for_one_another():
+    model, rows = network("sigmoid"), np.eye(3)[LABELS]
+    for loss in ("binary_crossentropy", keras.losses.BinaryCrossentropy()):
+        model.compile(loss=loss)
+        check_fit(model, (PIXELS, rows))
+    model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    with pytest.raises(ValueError, match="^`from_logits` must be False .*ends in a sigmoid"):
+        check_fit(model, (PIXELS, rows))
+    model.compile(loss="categorical_crossentropy")
+    with pytest.raises(ValueError, match="^`model` must end in a softmax"):
+        check_fit(model, (PIXELS, rows))
+
+
 def test_losses_that_know_no_logits_are_left_alone():
     model = network("tanh")
-    for loss in ("mse", keras.losses.MeanSquaredError(), lambda y, p: p):
+    for loss in ("mse", keras.losses.MeanSquaredError(), lambda y, p: p, None):
         model.compile(loss=loss)
         check_fit(model, (PIXELS, LABELS))
 

@@ -87,15 +87,26 @@ def test_class_count():
 
 @pytest.mark.parametrize(
     "labels",
-    [np.array([0, 3]), np.array([-1, 0]), np.array([[1], [3]]), np.eye(4)],
-    ids=["too large", "negative", "column", "rows"],
+    [
+        np.array([0, 3]),
+        np.array([-1, 0]),
+        np.array([[1], [3]]),
+        np.eye(4),
+        np.array([0.0, 1.5]),
+        np.array([[0.0], [0.5]]),
+        np.array([0.0, np.nan]),
+        np.array(["cat", "dog"]),
+        np.array([b"cat", b"dog"], object),
+    ],
+    ids=["large", "negative", "column", "rows", "half", "halves", "nan", "strings", "bytes"],
 )
 def test_labels_that_do_not_fit_are_refused(labels):
-    with pytest.raises(ValueError, match="labels from 0 to 2 .*'three'.* Received"):
-        check_labels(keras.Model(*tensors(), name="three"), labels)
+    pattern = "^`validation` must have labels from 0 to 2 .*'three'.* Received"
+    with pytest.raises(ValueError, match=pattern):
+        check_labels(keras.Model(*tensors(), name="three"), labels, "validation")
 
 
-@pytest.mark.parametrize("labels", [[0, 2], [[1], [2]], np.eye(3), []])
+@pytest.mark.parametrize("labels", [[0, 2], [0.0, 2.0], [[1], [2]], np.eye(3) / 2, [True], []])
 def test_labels_that_fit_pass(labels):
     check_labels(functional(layers.Dense(3)), labels)
 

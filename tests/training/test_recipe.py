@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from keras_bottleneck.training import Recipe
+from keras_bottleneck.training import Recipe, finetune
 
 RNG = np.random.default_rng(0)
 
@@ -214,6 +214,41 @@ def test_tf_data_of_known_and_unknown_length():
             Recipe().fit(network(), train)
     with pytest.raises(ValueError, match="at least one batch"):
         Recipe().fit(network(), dataset.take(0))
+
+
+def test_validation_that_cannot_be_read_after_every_epoch_is_refused():
+    data = bright_images()
+    recipe, wanted = Recipe(epochs=2), "^`validation` must be data that can be read from beginning"
+    for validation in (iter([data]), (batch for batch in [data])):
+        for fit in (recipe.fit, finetune):
+            with pytest.raises(ValueError, match=f"{wanted}.*Received: a (list_it|gen)erator"):
+                fit(network(), data, validation)
+
+
+def test_tf_data_for_validation_must_end():
+    tf = pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
+    data = bright_images()
+    dataset = tf.data.Dataset.from_tensor_slices(data).batch(12)
+    for validation, received in ((dataset.repeat(), "an endless"), (iter(dataset), "a OwnedIt")):
+        with pytest.raises(ValueError, match=f"^`validation` must be data.*: {received}"):
+            Recipe(epochs=2).fit(network(), data, validation)
+
+
+def test_datasets_without_batches_or_labels_are_refused():
+    tf = pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
+    data = bright_images()
+    dataset = tf.data.Dataset.from_tensor_slices(data).batch(12)
+    images = dataset.map(lambda images, labels: images)
+    for name in ("train", "validation"):
+        for match, wrong in (
+            ("have at least one batch. Received: an empty dataset", dataset.take(0)),
+            ("hold batches .images, labels.. Received: a batch without labels", images),
+            ("hold batches .images, labels.. Received: a batch without labels", data[0]),
+            ("be a dataset of batches .*, or such arrays. Received", 7),
+        ):
+            sets = {"train": dataset, "validation": None, name: wrong}
+            with pytest.raises(ValueError, match=f"^`{name}` must {match}"):
+                Recipe(epochs=2).fit(network(), **sets, steps_per_epoch=2)
 
 
 def test_labels_beyond_the_classes_are_refused_before_training():
