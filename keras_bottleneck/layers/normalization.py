@@ -11,12 +11,13 @@ FUSED_MIN_EPSILON = 1e-5
 
 @keras.saving.register_keras_serializable(package="keras_bottleneck")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch norm, trained on the fused kernel of the TensorFlow backend.
+    """Keras's batch norm on the fused kernel of the TensorFlow backend.
 
     Same arguments, weights and numbers as `keras.layers.BatchNormalization`. The fused kernel
-    reads the activations once instead of several times; it serves channels-last images in
-    training. Everything else (inference, other backends, ranks and axes, masks, renorm,
-    synchronized statistics) is Keras's own code.
+    reads the activations once instead of several times, and TensorFlow merges that of inference
+    with the convolution before and the ReLU behind it; it serves channels-last images. Everything
+    else (other backends, ranks and axes, masks, renorm, synchronized statistics) is Keras's own
+    code.
 
     Input and output shape: any; `(batch, height, width, channels)` for the fused kernel.
 
@@ -30,9 +31,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalize `inputs` with batch statistics in training, else with the moving ones."""
-        if training and self.trainable and mask is None and self._can_fuse(inputs):
+        if mask is not None or not self._can_fuse(inputs):
+            return super().call(inputs, training=training, mask=mask)
+        if training and self.trainable:
             return self._fused_training_call(inputs)
-        return super().call(inputs, training=training, mask=mask)
+        return self._fused(inputs, self.moving_mean, self.moving_variance).y
 
     def _can_fuse(self, inputs: Any) -> bool:
         return (
@@ -44,27 +47,36 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and keras.backend.standardize_dtype(inputs.dtype) in FUSED_DTYPES
         )
 
-    def _fused_training_call(self, inputs: Any) -> Any:
+    def _fused(self, inputs: Any, mean: Any = (), variance: Any = ()) -> Any:
+        """The results of the kernel, with the statistics of the batch where none are given."""
         import tensorflow as tf
 
         channels = (inputs.shape[-1],)
-        gamma = tf.ones(channels) if self.gamma is None else tf.cast(self.gamma, tf.float32)
-        beta = tf.zeros(channels) if self.beta is None else tf.cast(self.beta, tf.float32)
-        fused = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
+        gamma = tf.ones(channels) if self.gamma is None else self.gamma
+        beta = tf.zeros(channels) if self.beta is None else self.beta
+        mean, variance, gamma, beta = (
+            tf.cast(one, tf.float32) for one in (mean, variance, gamma, beta)
+        )
+        return tf.raw_ops.FusedBatchNormV3(
+            x=tf.cast(inputs, self.compute_dtype),
             scale=gamma,
             offset=beta,
-            mean=tf.zeros((0,)),
-            variance=tf.zeros((0,)),
+            mean=mean,
+            variance=variance,
             epsilon=self.epsilon,
-            is_training=True,
+            is_training=mean.shape == (0,),
         )
+
+    def _fused_training_call(self, inputs: Any) -> Any:
+        import tensorflow as tf
+
+        fused = self._fused(inputs)
         # The kernel reports the variance with Bessel's correction; Keras keeps it without.
         pixels = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32)
         variance = fused.batch_variance * tf.maximum(pixels - 1.0, 1.0) / pixels
         self._move(self.moving_mean, fused.batch_mean)
         self._move(self.moving_variance, variance)
-        return keras.ops.cast(fused.y, self.compute_dtype)
+        return fused.y
 
     def _move(self, moving: Any, batch: Any) -> None:
         value = keras.ops.cast(moving, "float32")

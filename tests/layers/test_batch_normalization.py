@@ -15,11 +15,11 @@ def gradients():
     """A function: outputs and gradients of sum(layer(x) * direction) for x, gamma and beta."""
     tf = pytest.importorskip("tensorflow", reason="gradients are taken with its tape")
 
-    def compute(layer, x, direction):
+    def compute(layer, x, direction, training=True):
         x = tf.convert_to_tensor(x)
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = layer(x, training=True)
+            y = layer(x, training=training)
             loss = tf.reduce_sum(tf.cast(y, "float32") * direction)
         sources = [x, *(variable.value for variable in layer.trainable_variables)]
         return y, tape.gradient(loss, sources)
@@ -31,13 +31,13 @@ def gradients():
 def fused_calls(monkeypatch):
     """Counts the calls of the fused kernel."""
     calls = []
-    original = BatchNormalization._fused_training_call
+    original = BatchNormalization._fused
 
-    def spy(self, inputs):
+    def spy(self, inputs, *statistics):
         calls.append(inputs.shape)
-        return original(self, inputs)
+        return original(self, inputs, *statistics)
 
-    monkeypatch.setattr(BatchNormalization, "_fused_training_call", spy)
+    monkeypatch.setattr(BatchNormalization, "_fused", spy)
     return calls
 
 
@@ -157,19 +157,48 @@ def test_synchronized_statistics_are_keras_own(noise, fused_calls):
     assert fused_calls == []
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("trainable", [True, False])
+# Frozen in training, and at inference.
+MOVING = pytest.mark.parametrize(
+    ("training", "trainable"), [(True, False), (False, True), (False, False), (None, True)]
+)
+
+
+@MOVING
 def test_frozen_and_inference_use_the_moving_statistics(
     training, trainable, noise, fused_calls, max_difference
 ):
-    if training and trainable:
-        pytest.skip("that is training")
     ours, stock = pair((4, 5, 6, 3))
     ours.trainable = stock.trainable = trainable
     x = noise(4, 5, 6, 3)
-    assert max_difference(ours(x, training=training), stock(x, training=training)) == 0.0
-    assert fused_calls == []
+    assert max_difference(ours(x, training=training), stock(x, training=training)) <= 1e-6
+    assert len(fused_calls) == TENSORFLOW
     assert_same_weights(ours, stock, tolerance=0.0)
+
+
+@only_tensorflow
+@MOVING
+@pytest.mark.parametrize("options", [{}, {"center": False}, {"scale": False}], ids=str)
+def test_gradients_with_moving_statistics(training, trainable, options, noise, gradients):
+    ours, stock = pair((4, 5, 6, 3), **options)
+    ours.trainable = stock.trainable = trainable
+    x, direction = noise(4, 5, 6, 3), noise(4, 5, 6, 3, seed=1)
+    y, expected = gradients(stock, x, direction, training)
+    found, ours_of = gradients(ours, x, direction, training)
+    # The scale's are sums over the images, near 30.
+    for one, other in zip((found, *ours_of), (y, *expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    assert_same_weights(ours, stock, tolerance=0.0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("mixed_bfloat16", 2**-6), ("mixed_float16", 2**-9)]
+)
+def test_half_precision_with_moving_statistics(policy, tolerance, noise, as_array):
+    ours, stock = pair((4, 6, 6, 3), dtype=policy)
+    x = noise(4, 6, 6, 3)
+    y, expected = ours(x, training=False), stock(x, training=False)
+    assert y.dtype == expected.dtype
+    np.testing.assert_allclose(as_array(y), as_array(expected), atol=4 * tolerance)
 
 
 def test_twenty_steps_of_training_give_keras_loss_curve(noise):

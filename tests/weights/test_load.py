@@ -480,18 +480,19 @@ def test_no_tensors_at_all(refused, model):
 
 @pytest.mark.parametrize(
     "source",
-    [None, 7, b"a.h5", [np.zeros(3)], "weights.bin", "resnet50", "", "a.h5.txt", Path("x.ckpt")],
+    [None, 7, b"a.h5", [np.zeros(3)], "weights.dat", "resnet50", "", "a.h5.txt", Path("x.ckpt")],
     ids=repr,
 )
 def test_what_is_no_source(refused, model, source):
     message = refused(model, source)
     assert message.startswith(
-        "`source` must be a Keras model, a state dict, a checkpoint, or a file"
+        "`source` must be a Keras model, a state dict, a checkpoint, a folder of transformers', or a "
+        "file that ends in .safetensors, "
     )
 
 
 def test_missing_files_and_folders(refused, model, tmp_path):
-    for end in (".safetensors", ".pth", ".th", ".pt", ".h5", ".weights.h5", ".keras"):
+    for end in (".safetensors", ".pth", ".th", ".pt", ".bin", ".h5", ".weights.h5", ".keras"):
         path = tmp_path / f"missing{end}"
         assert "an existing file" in refused(model, path)
         path.mkdir()
