@@ -486,8 +486,8 @@ def test_no_tensors_at_all(refused, model):
 def test_what_is_no_source(refused, model, source):
     message = refused(model, source)
     assert message.startswith(
-        "`source` must be a Keras model, a state dict, a checkpoint, a folder of transformers', or a "
-        "file that ends in .safetensors, "
+        "`source` must be a Keras model, a state dict, a checkpoint, a folder of transformers', "
+        "or a file that ends in .safetensors, "
     )
 
 
