@@ -14,9 +14,9 @@ NETWORKS = ("ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152", "Mobil
 CLASSES = 1000
 
 
-def ours(name: str, size: int) -> keras.Model:
-    """This package's network, ending in logits."""
-    return getattr(kb, name)(input_shape=(size, size, 3), classifier_activation=None)
+def ours(name: str, size: int, activation: str | None = None) -> keras.Model:
+    """This package's network, by default ending in logits."""
+    return getattr(kb, name)(input_shape=(size, size, 3), classifier_activation=activation)
 
 
 def ours_with_stock_batch_norm(name: str, size: int) -> keras.Model:
@@ -37,7 +37,6 @@ def keras_applications(name: str, size: int) -> keras.Model:
     half a percent of accuracy.
     """
     build = getattr(keras.applications, name)
-    # It refuses images below 32 pixels, and smaller ones than a feature map needs.
     return build(weights=None, input_shape=(size, size, 3), classifier_activation=None)
 
 
