@@ -126,7 +126,7 @@ def prepared(image: keras.KerasTensor, head: Interface) -> keras.KerasTensor:
 
 def model_of(
     input_tensor: Any, x: keras.KerasTensor, y: keras.KerasTensor, name: str, head: Interface
-) -> keras.Model:
+) -> ImageModel:
     """The model from the sources of `x` to `y`, with the preprocessing asked for."""
     if not isinstance(name, str) or not name:
         raise checks.reject("name", name, "a non-empty string")

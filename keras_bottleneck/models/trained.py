@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_bottleneck import checks
+from keras_bottleneck.image_model import ImageModel
 from keras_bottleneck.models.assembly import checked_shape
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.weights import Checkpoint, find, names, transformers_folder
@@ -35,11 +34,13 @@ class Trained:
     architecture: Mapping[str, Any]
     said: Facts | None = None
 
-    def loaded(self, model: keras.Model, include_top: bool) -> keras.Model:
+    def loaded(self, model: ImageModel, include_top: bool) -> ImageModel:
         """`model` with the weights; without top, those of the classifier are left out."""
         if self.weights is not None:
-            said = self.said or facts_of(model)
+            said, given = self.said or facts_of(model), model.preprocessing
             load_as(BUILDER, model, self.weights, said, skip_head=not include_top)
+            # What the caller has said goes before what the checkpoint brings.
+            model.preprocessing = given or model.preprocessing
         return model
 
 

@@ -213,8 +213,8 @@ def _misshape(name: str, shape: tuple[int, ...], wanted: tuple[int, ...], part: 
 def _refusal(misfits: list[Misfit], source: str, layout: Layout, wording: Wording) -> ValueError:
     parts = {one.part for one in misfits}
     # Something helps where nothing else is wrong.
-    help = wording.advice.get(parts.pop()) if len(parts) == 1 else None
-    advice = f" ({help})" if help else ""
+    remedy = wording.advice.get(parts.pop()) if len(parts) == 1 else None
+    advice = f" ({remedy})" if remedy else ""
     kinds = dict.fromkeys(one.kind for one in misfits)
     listed = [
         f"{kind} {_some([one.what for one in misfits if one.kind == kind])}" for kind in kinds
