@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks, graph, keras_private
-from keras_bottleneck.export.grouped_conv import PLAIN
+from keras_bottleneck.export.plain import plain
 from keras_bottleneck.graph.cast import in_float32
 from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.graph.training_only import training_only
@@ -85,9 +85,10 @@ def _copied(operation: Any, args: Any, kwargs: Any, **changes: Any) -> tuple[Any
     # The name of the new input may be that of one of the user's layers.
     name = f"{INPUT_NAME}_1" if operation.name == INPUT_NAME else operation.name
     changes = {"name": name, **changes}
-    if type(operation) not in PLAIN or operation.groups == 1:
+    kind = plain(operation, keras_private.tensors_in(args, kwargs))
+    if kind is None:
         return copied(operation, args, kwargs, **changes)
-    copy = PLAIN[type(operation)].from_config({**operation.get_config(), **changes})
+    copy = kind.from_config({**operation.get_config(), **changes})
     outputs = copy(*args, **kwargs)
     copy.set_weights(operation.get_weights())
     return copy, outputs

@@ -25,6 +25,21 @@ def test_grouped_convolutions(build, samples, tmp_path):
     assert kb.audit(report["onnx"].path).foreign == ()
 
 
+def test_blocks_on_a_single_pixel(build, samples, trained, tmp_path):
+    """Where the last feature map has one pixel, a sum looks like a bias."""
+    model = build(stem="imagenet", depths=(1, 1, 1, 1), filters=(8, 8, 16, 16))
+    report = export(trained(model), samples, tmp_path)
+    assert kb.audit(report["onnx"].path).operators["Add"] == 4
+
+
+def test_a_sum_of_other_shapes(samples, trained, tmp_path):
+    image = keras.Input((32, 32, 3))
+    x = layers.Conv2D(8, 3, padding="same")(image)
+    everywhere = layers.Add()([x, layers.GlobalAveragePooling2D(keepdims=True)(x)])
+    output = layers.Dense(3)(layers.Flatten()(layers.MaxPooling2D(8)(everywhere)))
+    export(trained(keras.Model(image, output, name="sums")), samples, tmp_path)
+
+
 def test_a_model_trained_in_half_precision_is_exported_in_float32(build, samples, tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

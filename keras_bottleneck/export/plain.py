@@ -1,0 +1,74 @@
+"""Layers that are one plain TensorFlow operator, where Keras's own way does not convert."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import keras
+
+from keras_bottleneck.quantization.kernels import QuantizedConv2D
+
+
+class PlainGroups:
+    """Convolves for export, in place of Keras's own way.
+
+    Keras wraps grouped convolutions in a compiled function, of which tf2onnx makes an invalid
+    graph; `tf.nn.conv2d` finds the groups from the kernel's shape and converts everywhere.
+    """
+
+    strides: tuple[int, int]
+    padding: str
+    dilation_rate: tuple[int, int]
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """The convolution without bias and activation."""
+        import tensorflow as tf
+
+        return tf.nn.conv2d(
+            inputs,
+            kernel,
+            strides=self.strides,
+            padding=self.padding.upper(),
+            dilations=self.dilation_rate,
+        )
+
+
+class GroupedConv2D(PlainGroups, keras.layers.Conv2D):
+    """`keras.layers.Conv2D(groups=...)` for export."""
+
+
+class GroupedQuantizedConv2D(PlainGroups, QuantizedConv2D):
+    """`QuantizedConv2D(groups=...)` for export."""
+
+
+class PlainAdd(keras.layers.Add):
+    """`keras.layers.Add` for export, of inputs of one rank.
+
+    Keras adds what looks like a bias as one, such as the feature map of a single pixel of a batch
+    of one, and tf2onnx puts it into the convolution before as a second bias, which is invalid.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """The sum."""
+        import tensorflow as tf
+
+        return reduce(tf.add, inputs)
+
+
+GROUPED: dict[type, type[keras.layers.Layer]] = {
+    keras.layers.Conv2D: GroupedConv2D,
+    QuantizedConv2D: GroupedQuantizedConv2D,
+}
+
+
+def plain(operation: Any, inputs: Sequence[Any]) -> type[keras.layers.Layer] | None:
+    """The class of layers to put in place of `operation`; None where it converts as it is."""
+    if type(operation) in GROUPED and operation.groups > 1:
+        return GROUPED[type(operation)]
+    if type(operation) is keras.layers.Add and len({len(one.shape) for one in inputs}) == 1:
+        return PlainAdd if any(map(_looks_like_a_bias, inputs)) else None
+    return None
+
+
+def _looks_like_a_bias(tensor: Any) -> bool:
+    return sum(side != 1 for side in tensor.shape) == 1
