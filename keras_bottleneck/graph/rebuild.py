@@ -1,6 +1,8 @@
 """What all passes share: walk a functional model and build a new one from copies of its layers."""
 
-from collections.abc import Callable, Container, Sequence
+import sys
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, count
 from typing import Any
 
@@ -49,12 +51,24 @@ def rebuild(model: keras.Model, visit: Visit, inputs: list[Any] | None = None) -
     if inputs is None:
         inputs = inputs_like(model)
     outputs = keras_private.replay(model, inputs, visit)
-    made = keras.Model(
-        keras.tree.pack_sequence_as(keras_private.input_structure(model), inputs),
-        keras.tree.pack_sequence_as(keras_private.output_structure(model), outputs),
-        name=model.name,
-    )
+    with deep_graphs(len(keras_private.sublayers(model))):
+        made = keras.Model(
+            keras.tree.pack_sequence_as(keras_private.input_structure(model), inputs),
+            keras.tree.pack_sequence_as(keras_private.output_structure(model), outputs),
+            name=model.name,
+        )
     return carrying(made, model_preprocessing(model))
+
+
+@contextmanager
+def deep_graphs(layers: int) -> Iterator[None]:
+    """Lets Keras, which walks a graph by recursion, make a model of as many layers."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + 2 * layers)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def inputs_like(model: keras.Model, dtype: str | None = None) -> list[Any]:

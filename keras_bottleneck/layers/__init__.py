@@ -2,11 +2,17 @@
 
 from keras_bottleneck.layers.basic_block import BasicBlock
 from keras_bottleneck.layers.block import Block
+from keras_bottleneck.layers.blur_pool import BlurPool
 from keras_bottleneck.layers.bottleneck import Bottleneck
 from keras_bottleneck.layers.conv_norm_act import ConvNormAct
 from keras_bottleneck.layers.drop_path import DropPath
 from keras_bottleneck.layers.inverted_residual import InvertedResidual
 from keras_bottleneck.layers.normalization import BatchNormalization
+from keras_bottleneck.layers.preactivation import (
+    PreactivationBasicBlock,
+    PreactivationBottleneck,
+)
+from keras_bottleneck.layers.remat import Remat
 from keras_bottleneck.layers.residual import Residual
 from keras_bottleneck.layers.residual_block import ResidualBlock
 from keras_bottleneck.layers.squeeze_excite import SqueezeExcite
@@ -15,10 +21,14 @@ __all__ = [
     "BasicBlock",
     "BatchNormalization",
     "Block",
+    "BlurPool",
     "Bottleneck",
     "ConvNormAct",
     "DropPath",
     "InvertedResidual",
+    "PreactivationBasicBlock",
+    "PreactivationBottleneck",
+    "Remat",
     "Residual",
     "ResidualBlock",
     "SqueezeExcite",

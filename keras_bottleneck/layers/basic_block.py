@@ -5,7 +5,6 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
-from keras_bottleneck.layers.conv_norm_act import ConvNormAct
 from keras_bottleneck.layers.residual_block import ResidualBlock
 
 
@@ -17,8 +16,8 @@ class BasicBlock(ResidualBlock):
         filters: Output channels.
         stride: Stride of the first 3x3 convolution.
         **kwargs: The arguments of `ResidualBlock` (`shortcut`, `padding`, `activation`,
-            `drop_path`, `se_ratio`, `zero_init_residual`, `epsilon`, `momentum`) and of
-            `keras.layers.Layer` (`name`, `dtype`).
+            `drop_path`, `se_ratio`, `zero_init_residual`, `epsilon`, `momentum`, `dilation`,
+            `first_dilation`, `antialias`) and of `keras.layers.Layer` (`name`, `dtype`).
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: `(batch, ceil(height / stride), ceil(width / stride), filters)`.
@@ -41,9 +40,11 @@ class BasicBlock(ResidualBlock):
         """`filters`, whatever enters."""
         return self.filters
 
-    def make_branch(self, channels: int) -> tuple[ConvNormAct, ...]:
+    def make_branch(self, channels: int) -> tuple[keras.layers.Layer, ...]:
         """Two 3x3 convolutions, the second linear."""
-        self.first = self.conv_norm_act("first", self.filters, 3, self.stride)
+        self.first = self.conv_norm_act(
+            "first", self.filters, 3, self.stride, dilation=self.first_dilation
+        )
         self.second = self.conv_norm_act("second", self.filters, 3, last=True)
         return self.first, self.second
 

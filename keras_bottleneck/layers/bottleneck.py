@@ -5,7 +5,6 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
-from keras_bottleneck.layers.conv_norm_act import ConvNormAct
 from keras_bottleneck.layers.residual_block import ResidualBlock
 
 
@@ -24,8 +23,8 @@ class Bottleneck(ResidualBlock):
         stride_on: `"3x3"` (v1.5: torchvision, NVIDIA) or `"1x1"` (v1: the paper,
             keras.applications), the convolution that carries the stride.
         **kwargs: The arguments of `ResidualBlock` (`shortcut`, `padding`, `activation`,
-            `drop_path`, `se_ratio`, `zero_init_residual`, `epsilon`, `momentum`) and of
-            `keras.layers.Layer` (`name`, `dtype`).
+            `drop_path`, `se_ratio`, `zero_init_residual`, `epsilon`, `momentum`, `dilation`,
+            `first_dilation`, `antialias`) and of `keras.layers.Layer` (`name`, `dtype`).
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: `(batch, ceil(height / stride), ceil(width / stride), filters * expansion)`.
@@ -61,7 +60,7 @@ class Bottleneck(ResidualBlock):
         """`filters * expansion`, whatever enters."""
         return self.filters * self.expansion
 
-    def make_branch(self, channels: int) -> tuple[ConvNormAct, ...]:
+    def make_branch(self, channels: int) -> tuple[keras.layers.Layer, ...]:
         """The three convolutions, the last one linear."""
         width = int(self.filters * self.base_width / 64) * self.groups
         if width == 0:
@@ -69,7 +68,12 @@ class Bottleneck(ResidualBlock):
         on_3x3 = self.stride_on == "3x3"
         self.reduce = self.conv_norm_act("reduce", width, 1, 1 if on_3x3 else self.stride)
         self.spatial = self.conv_norm_act(
-            "spatial", width, 3, self.stride if on_3x3 else 1, groups=self.groups
+            "spatial",
+            width,
+            3,
+            self.stride if on_3x3 else 1,
+            groups=self.groups,
+            dilation=self.first_dilation if on_3x3 else self.dilation,
         )
         self.expand = self.conv_norm_act("expand", self.out_channels(channels), 1, last=True)
         return self.reduce, self.spatial, self.expand

@@ -7,7 +7,15 @@ import keras
 from keras_bottleneck import checks
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.layers.block import Block, Shape, build_chain, image_channels
+from keras_bottleneck.layers.blur_pool import BlurPool
 from keras_bottleneck.layers.normalization import BatchNormalization
+
+
+def initial_kernel() -> keras.initializers.Initializer:
+    """He et al. 2015, "Delving deep into rectifiers", fan-out."""
+    # Fan-out is right for depthwise kernels too: Keras counts their fan-in over all channels, of
+    # which each output sees only one.
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
 @keras.saving.register_keras_serializable(package="keras_bottleneck")
@@ -28,14 +36,13 @@ class ConvNormAct(Block):
         epsilon: Batch norm's epsilon.
         momentum: Batch norm's momentum, in Keras's sense.
         gamma_initializer: Initial scale of batch norm.
+        antialias: Whether the convolution leaves its stride to a `BlurPool` behind the activation.
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: `(batch, new_height, new_width, filters)`.
 
     Raises:
         ValueError: For an argument out of range, or channels that `groups` does not divide.
-
-    Source: the initial kernels are He et al. 2015, "Delving deep into rectifiers", fan-out.
 
     Example:
         >>> x = keras.Input((56, 56, 64))
@@ -57,6 +64,7 @@ class ConvNormAct(Block):
         epsilon: float = 1e-5,
         momentum: float = 0.9,
         gamma_initializer: Any = "ones",
+        antialias: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -71,11 +79,14 @@ class ConvNormAct(Block):
         self.epsilon = checks.number("epsilon", epsilon, above=True)
         self.momentum = checks.number("momentum", momentum, 0, 1)
         self.gamma_initializer = keras.initializers.get(gamma_initializer)
+        self.antialias = checks.boolean("antialias", antialias)
         if self.stride > 1 and self.dilation > 1:
             raise checks.reject("dilation", dilation, f"1 where stride is {stride}")
         if (self.filters or 1) % self.groups or (filters is None and groups > 1):
             raise checks.reject("groups", groups, f"a divisor of filters={filters!r}")
 
+        blurred = self.antialias and self.stride > 1
+        self.conv_stride = 1 if blurred else self.stride
         self.pad = self._make_pad()
         self.conv = self._make_conv("same" if self.pad is None else "valid")
         self.norm = BatchNormalization(
@@ -85,39 +96,37 @@ class ConvNormAct(Block):
             **self.named("bn"),
         )
         self.act = activations.make(self.activation, **self.named("act"))
+        self.blur = BlurPool(self.stride, **self.named("blur")) if blurred else None
 
     def _make_pad(self) -> keras.layers.Layer | None:
         pad = self.dilation * (self.kernel_size // 2)
         # The convolution's own "same" is symmetric for an odd kernel without stride, and saves
         # the artifact a PAD operator.
-        same_is_symmetric = self.stride == 1 and self.kernel_size % 2 == 1
+        same_is_symmetric = self.conv_stride == 1 and self.kernel_size % 2 == 1
         if self.padding == "same" or pad == 0 or same_is_symmetric:
             return None
         return keras.layers.ZeroPadding2D(pad, **self.named("pad"))
 
     def _make_conv(self, padding: str) -> keras.layers.Layer:
-        # Fan-out is right for both kinds: Keras counts a depthwise kernel's fan-in over all
-        # channels, of which each output sees only one.
-        initializer = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
         if self.filters is None:
             return keras.layers.DepthwiseConv2D(
                 self.kernel_size,
-                self.stride,
+                self.conv_stride,
                 padding,
                 dilation_rate=self.dilation,
                 use_bias=self.use_bias,
-                depthwise_initializer=initializer,
+                depthwise_initializer=initial_kernel(),
                 **self.named("conv"),
             )
         return keras.layers.Conv2D(
             self.filters,
             self.kernel_size,
-            self.stride,
+            self.conv_stride,
             padding,
             dilation_rate=self.dilation,
             groups=self.groups,
             use_bias=self.use_bias,
-            kernel_initializer=initializer,
+            kernel_initializer=initial_kernel(),
             **self.named("conv"),
         )
 
@@ -126,7 +135,7 @@ class ConvNormAct(Block):
         channels = image_channels(self, input_shape)
         if channels % self.groups:
             raise checks.reject("groups", self.groups, f"a divisor of the {channels} channels")
-        layers = (self.pad, self.conv, self.norm, self.act)
+        layers = (self.pad, self.conv, self.norm, self.act, self.blur)
         build_chain([layer for layer in layers if layer is not None], input_shape)
 
     def call(self, x: Any) -> Any:
@@ -134,7 +143,9 @@ class ConvNormAct(Block):
         if self.pad is not None:
             x = self.pad(x)
         x = self.norm(self.conv(x))
-        return x if self.act is None else self.act(x)
+        if self.act is not None:
+            x = self.act(x)
+        return x if self.blur is None else self.blur(x)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """The output's shape for an input of `input_shape`."""
@@ -145,10 +156,11 @@ class ConvNormAct(Block):
     def _output_size(self, size: int | None) -> int | None:
         if size is None:
             return None
-        if self.padding == "same":
-            return -(-size // self.stride)
-        pad = self.dilation * (self.kernel_size // 2)
-        return (size + 2 * pad - self.dilation * (self.kernel_size - 1) - 1) // self.stride + 1
+        if self.padding != "same":
+            pad = self.dilation * (self.kernel_size // 2)
+            size += 2 * pad - self.dilation * (self.kernel_size - 1)
+        # Of both: a blur samples what a convolution without stride leaves.
+        return -(-size // self.stride)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -165,4 +177,5 @@ class ConvNormAct(Block):
             "epsilon": self.epsilon,
             "momentum": self.momentum,
             "gamma_initializer": keras.initializers.serialize(self.gamma_initializer),
+            "antialias": self.antialias,
         }

@@ -80,7 +80,9 @@ class InvertedResidual(ResidualBlock):
         width = channels * self.expansion
         if self.expansion > 1:
             self.expand = self.conv_norm_act("expand", width, 1)
-        self.depthwise = self.conv_norm_act("depthwise", None, self.kernel_size, self.stride)
+        self.depthwise = self.conv_norm_act(
+            "depthwise", None, self.kernel_size, self.stride, dilation=self.first_dilation
+        )
         if self.se_ratio:
             self.squeeze_excite = SqueezeExcite(self.se_ratio, **self.named("se"))
         self.project = self.conv_norm_act("project", self.filters, 1, last=True)

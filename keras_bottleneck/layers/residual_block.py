@@ -36,6 +36,10 @@ class ResidualBlock(Block):
             starts as its shortcut (Goyal et al. 2017, section 5.1).
         epsilon: Batch norm's epsilon.
         momentum: Batch norm's momentum, in Keras's sense.
+        dilation: Dilation of the branch's k x k convolutions; 1 where there is a stride.
+        first_dilation: That of the convolution where the stride would be, in a block whose stage
+            is dilated instead of strided; by default `dilation`.
+        antialias: Whether a `BlurPool` takes the branch's stride (Zhang 2019).
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: `(batch, ceil(height / stride), ceil(width / stride), out_channels)`.
@@ -58,6 +62,9 @@ class ResidualBlock(Block):
         zero_init_residual: bool = False,
         epsilon: float = 1e-5,
         momentum: float = 0.9,
+        dilation: int = 1,
+        first_dilation: int | None = None,
+        antialias: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -70,6 +77,12 @@ class ResidualBlock(Block):
         self.zero_init_residual = checks.boolean("zero_init_residual", zero_init_residual)
         self.epsilon = checks.number("epsilon", epsilon, above=True)
         self.momentum = checks.number("momentum", momentum, 0, 1)
+        self.dilation = checks.integer("dilation", dilation)
+        first_dilation = dilation if first_dilation is None else first_dilation
+        self.first_dilation = checks.integer("first_dilation", first_dilation)
+        self.antialias = checks.boolean("antialias", antialias)
+        if self.stride > 1 and self.dilation > 1:
+            raise checks.reject("dilation", dilation, f"1 where stride is {stride}")
 
     def conv_norm_act(
         self,
@@ -79,18 +92,21 @@ class ResidualBlock(Block):
         stride: int = 1,
         groups: int = 1,
         last: bool = False,
-    ) -> ConvNormAct:
+        dilation: int | None = None,
+    ) -> keras.layers.Layer:
         """A convolution of the branch with the block's settings; the `last` one is linear."""
         return ConvNormAct(
             filters,
             kernel_size,
             stride,
             groups=groups,
+            dilation=1 if kernel_size == 1 else dilation or self.dilation,
             padding=self.padding,
             activation=None if last else self.activation,
             epsilon=self.epsilon,
             momentum=self.momentum,
             gamma_initializer="zeros" if last and self.zero_init_residual else "ones",
+            antialias=self.antialias,
             **self.named(suffix),
         )
 
@@ -109,14 +125,13 @@ class ResidualBlock(Block):
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Make and build the sub-layers for an input of `input_shape`."""
         channels = image_channels(self, input_shape)
-        out_channels = self.out_channels(channels)
         kind = self.shortcut_kind(channels)
         branch = list(self.make_branch(channels))
         self.after_branch = list(self._make_after_branch(kind))
         build_chain([*branch, *self.after_branch], input_shape)
 
         output_shape = self.compute_output_shape(input_shape)
-        self.shortcut_path = shortcuts.KINDS[kind](self, channels, out_channels)
+        self.shortcut_path = self.make_shortcut(kind, channels)
         if self.shortcut_path is not None:
             self.shortcut_path.build(input_shape)
         self.add = None
@@ -132,6 +147,10 @@ class ResidualBlock(Block):
             yield SqueezeExcite(self.se_ratio, **self.named("se"))
         if self.drop_path and kind != "none":
             yield DropPath(self.drop_path, **self.named("drop_path"))
+
+    def make_shortcut(self, kind: str, channels: int) -> keras.layers.Layer | None:
+        """What brings an input of `channels` to the branch's shape; None where it has that."""
+        return shortcuts.KINDS[kind](self, channels, self.out_channels(channels))
 
     def shortcut_kind(self, channels: int) -> str:
         """The kind of shortcut for an input of `channels`."""
@@ -171,4 +190,7 @@ class ResidualBlock(Block):
             "zero_init_residual": self.zero_init_residual,
             "epsilon": self.epsilon,
             "momentum": self.momentum,
+            "dilation": self.dilation,
+            "first_dilation": self.first_dilation,
+            "antialias": self.antialias,
         }

@@ -1,13 +1,19 @@
-"""ResNet: one builder, one row for each published depth."""
+"""ResNet: one builder for the whole family."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import keras
 
 from keras_bottleneck import checks
-from keras_bottleneck.layers import BasicBlock, Bottleneck, ConvNormAct
+from keras_bottleneck.layers import (
+    BasicBlock,
+    BatchNormalization,
+    Bottleneck,
+    PreactivationBasicBlock,
+    PreactivationBottleneck,
+    Remat,
+)
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.models.assembly import (
     image_input,
@@ -15,10 +21,10 @@ from keras_bottleneck.models.assembly import (
     linear_rates,
     model_of,
     prepared,
-    shape_of_images,
     with_head,
 )
-from keras_bottleneck.models.trained import any_file, following
+from keras_bottleneck.models.stems import STEMS, with_stem
+from keras_bottleneck.models.trained import any_file
 from keras_bottleneck.preprocessing import Preprocessing
 
 Shape = Sequence[int | None] | None
@@ -51,8 +57,14 @@ def ResNet(
     zero_init_residual: bool = False,
     epsilon: float = 1e-5,
     momentum: float = 0.9,
+    preactivation: bool = False,
+    conv_bias: bool = False,
+    stride_at: str = "first",
+    output_stride: int | None = None,
+    antialias: bool = False,
+    remat: bool = False,
 ) -> keras.Model:
-    """A residual network of any depth and width (He et al. 2015).
+    """A residual network of any depth and width (He et al. 2015 and those who built on it).
 
     Args:
         block: `"basic"` (two 3x3) or `"bottleneck"` (1x1, 3x3, 1x1).
@@ -71,7 +83,8 @@ def ResNet(
             for every exported file to carry; by default that of the checkpoint.
         include_preprocessing: Whether the model takes pixels, 0 to 255, and scales them itself.
         filters: Filters of each stage's blocks, as many as `depths`.
-        stem: `"imagenet"` (7x7 stride 2, then 3x3 max pool stride 2) or `"cifar"` (3x3).
+        stem: `"imagenet"` (7x7 stride 2, then 3x3 max pool stride 2), `"deep"` (three 3x3 instead
+            of the 7x7: ResNet-C, D and timm's `stem_type="deep"`) or `"cifar"` (one 3x3).
         stride_on: `"3x3"` (v1.5) or `"1x1"` (v1); bottleneck only.
         groups: Groups of the 3x3 convolutions (ResNeXt); bottleneck only.
         base_width: Width of a group for 64 filters (wide ResNet, ResNeXt); bottleneck only.
@@ -83,6 +96,17 @@ def ResNet(
         zero_init_residual: Start each branch's last batch norm at zero.
         epsilon: Batch norm's epsilon.
         momentum: Batch norm's momentum, in Keras's sense.
+        preactivation: Whether batch norm and activation come before each convolution (V2, He et
+            al. 2016).
+        conv_bias: With preactivation, whether the convolutions that no batch norm follows have a
+            bias, as in `keras.applications`.
+        stride_at: Which block of a stage halves the resolution: its `"first"` (the papers) or the
+            `"last"` of the stage before (`keras.applications`' V2).
+        output_stride: None, or 8, 16 or 32: stages that would go beyond it are dilated instead
+            (Yu et al. 2017, as torchvision's `replace_stride_with_dilation`).
+        antialias: Whether strides are taken by a `BlurPool` behind the activation (Zhang 2019);
+            not those of the stem's convolutions and of the shortcuts.
+        remat: Whether each block is a `Remat`, which trains in less memory and more time.
 
     Returns:
         A functional `keras.Model` from `(batch, height, width, channels)` to
@@ -112,6 +136,10 @@ def ResNet(
     # A block between stages changes its shape, which an identity shortcut cannot follow.
     checks.one_of("shortcut", shortcut, ("projection", "pad", "pool", "none"))
     checks.number("drop_path", drop_path, 0, 1, below=True)
+    checks.one_of("stride_at", stride_at, ("first", "last"))
+    checks.one_of("output_stride", output_stride, (None, 8, 16, 32))
+    checks.boolean("antialias", antialias)
+    checks.boolean("remat", remat)
     if block == "basic":
         for key, given, only in (
             ("stride_on", stride_on, "3x3"),
@@ -120,6 +148,10 @@ def ResNet(
         ):
             if given != only:
                 raise checks.reject(key, given, f"{only!r} with basic blocks")
+    if checks.boolean("conv_bias", conv_bias) and not preactivation:
+        raise checks.reject("conv_bias", conv_bias, "False without `preactivation`")
+    if stride_at == "last" and output_stride is not None:
+        raise checks.reject("output_stride", output_stride, "None where `stride_at` is 'last'")
 
     conv_norm_act: dict[str, Any] = {
         "padding": padding,
@@ -131,170 +163,88 @@ def ResNet(
         "shortcut": shortcut,
         "se_ratio": se_ratio,
         "zero_init_residual": zero_init_residual,
+        "antialias": antialias,
         **conv_norm_act,
     }
-    make_block: Callable[..., keras.layers.Layer] = partial(BasicBlock, **residual)
     if block == "bottleneck":
-        make_block = partial(
-            Bottleneck, stride_on=stride_on, groups=groups, base_width=base_width, **residual
-        )
+        residual |= {"stride_on": stride_on, "groups": groups, "base_width": base_width}
+    if checks.boolean("preactivation", preactivation):
+        residual["conv_bias"] = conv_bias
+    make_block = BLOCKS[block, preactivation]
 
     side = None if not include_top else 32 if stem == "cifar" else 224
     image = image_input(input_tensor, input_shape, (side, side, 3))
-    x = STEMS[stem](prepared(image, head), filters[0], **conv_norm_act)
+    x = with_stem(
+        prepared(image, head),
+        stem,
+        filters[0],
+        bare=preactivation,
+        conv_bias=conv_bias,
+        antialias=antialias,
+        **conv_norm_act,
+    )
     rates = iter(linear_rates(drop_path, sum(depths)))
-    for stage, (depth, width) in enumerate(zip(depths, filters, strict=True), start=1):
-        for index in range(1, depth + 1):
-            stride = 2 if stage > 1 and index == 1 else 1
-            block_name = f"stage{stage}_block{index}"
-            x = make_block(width, stride, drop_path=next(rates), name=block_name)(x)
+    for place in _places(depths, STEMS[stem].stride, stride_at, output_stride):
+        one = make_block(
+            filters[place.stage - 1],
+            place.stride,
+            dilation=place.dilation,
+            first_dilation=place.first_dilation,
+            drop_path=next(rates),
+            name=place.name,
+            **residual,
+        )
+        x = Remat(one, name=place.name)(x) if remat else one(x)
+    if preactivation:
+        x = _activated(x, activation, epsilon, momentum)
     model = model_of(input_tensor, image, with_head(x, head), name, head)
     return trained.loaded(model, include_top)
 
 
-def _imagenet_stem(x: Any, filters: int, **conv: Any) -> Any:
-    """7x7 stride 2, then 3x3 max pool stride 2 (He et al. 2015, table 1)."""
-    x = ConvNormAct(filters, 7, 2, name="stem", **conv)(x)
-    if conv["padding"] == "same":
-        return keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
-    # Zeros, not minus infinity: after a ReLU the maximum is the same, and int8 survives.
-    x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-    return keras.layers.MaxPooling2D(3, 2, name="stem_pool")(x)
+BLOCKS: dict[tuple[str, bool], Callable[..., keras.layers.Layer]] = {
+    ("basic", False): BasicBlock,
+    ("basic", True): PreactivationBasicBlock,
+    ("bottleneck", False): Bottleneck,
+    ("bottleneck", True): PreactivationBottleneck,
+}
 
 
-def _cifar_stem(x: Any, filters: int, **conv: Any) -> Any:
-    """3x3, full resolution (He et al. 2015, section 4.2)."""
-    return ConvNormAct(filters, 3, name="stem", **conv)(x)
+class _Place(NamedTuple):
+    """Where a block stands, counted from 1, and what that asks of it."""
+
+    stage: int
+    block: int
+    stride: int
+    dilation: int
+    first_dilation: int
+
+    @property
+    def name(self) -> str:
+        return f"stage{self.stage}_block{self.block}"
 
 
-STEMS = {"imagenet": _imagenet_stem, "cifar": _cifar_stem}
+def _places(
+    depths: Sequence[int], stride: int, stride_at: str, output_stride: int | None
+) -> Iterator[_Place]:
+    """The place of each block behind a stem of the given stride."""
+    dilation = 1
+    for stage, depth in enumerate(depths, start=1):
+        # Up to where it would have its stride, a dilated stage reads the map of the one before.
+        before, strides = dilation, [1] * depth
+        if stage > 1 and output_stride is not None and 2 * stride > output_stride:
+            dilation *= 2
+        elif stage > 1:
+            stride *= 2
+            strides[0] = 2 if stride_at == "first" else 1
+        if stride_at == "last" and stage < len(depths):
+            strides[-1] = 2
+        for number in range(1, depth + 1):
+            first = before if number == 1 else dilation
+            yield _Place(stage, number, strides[number - 1], dilation, first)
 
 
-def ResNet18(
-    include_top: bool = True,
-    weights: Any = None,
-    input_tensor: Any = None,
-    input_shape: Shape = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: activations.Activation = "softmax",
-    name: str = "resnet18",
-    **architecture: Any,
-) -> keras.Model:
-    """ResNet-18 (11,689,512 trainable parameters with 1000 classes).
-
-    Arguments, and those that `architecture` takes: see `ResNet`.
-
-    Example:
-        >>> ResNet18(input_shape=(64, 64, 3), classes=10).output_shape
-        (None, 10)
-    """
-    image = shape_of_images(input_tensor, input_shape)
-    trained = following("ResNet18", weights, classes if include_top else None, image, architecture)
-    top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
-    model = ResNet("basic", (2, 2, 2, 2), *top, name, **trained.architecture)
-    return trained.loaded(model, include_top)
-
-
-def ResNet34(
-    include_top: bool = True,
-    weights: Any = None,
-    input_tensor: Any = None,
-    input_shape: Shape = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: activations.Activation = "softmax",
-    name: str = "resnet34",
-    **architecture: Any,
-) -> keras.Model:
-    """ResNet-34 (21,797,672 trainable parameters with 1000 classes).
-
-    Arguments, and those that `architecture` takes: see `ResNet`.
-
-    Example:
-        >>> ResNet34(input_shape=(64, 64, 3), classes=10).output_shape
-        (None, 10)
-    """
-    image = shape_of_images(input_tensor, input_shape)
-    trained = following("ResNet34", weights, classes if include_top else None, image, architecture)
-    top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
-    model = ResNet("basic", (3, 4, 6, 3), *top, name, **trained.architecture)
-    return trained.loaded(model, include_top)
-
-
-def ResNet50(
-    include_top: bool = True,
-    weights: Any = None,
-    input_tensor: Any = None,
-    input_shape: Shape = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: activations.Activation = "softmax",
-    name: str = "resnet50",
-    **architecture: Any,
-) -> keras.Model:
-    """ResNet-50 v1.5 (25,557,032 trainable parameters with 1000 classes).
-
-    Arguments, and those that `architecture` takes: see `ResNet`.
-
-    Example:
-        >>> ResNet50(input_shape=(64, 64, 3), classes=10).output_shape
-        (None, 10)
-    """
-    image = shape_of_images(input_tensor, input_shape)
-    trained = following("ResNet50", weights, classes if include_top else None, image, architecture)
-    top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
-    model = ResNet("bottleneck", (3, 4, 6, 3), *top, name, **trained.architecture)
-    return trained.loaded(model, include_top)
-
-
-def ResNet101(
-    include_top: bool = True,
-    weights: Any = None,
-    input_tensor: Any = None,
-    input_shape: Shape = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: activations.Activation = "softmax",
-    name: str = "resnet101",
-    **architecture: Any,
-) -> keras.Model:
-    """ResNet-101 v1.5 (44,549,160 trainable parameters with 1000 classes).
-
-    Arguments, and those that `architecture` takes: see `ResNet`.
-
-    Example:
-        >>> ResNet101(input_shape=(64, 64, 3), classes=10).output_shape
-        (None, 10)
-    """
-    image = shape_of_images(input_tensor, input_shape)
-    trained = following("ResNet101", weights, classes if include_top else None, image, architecture)
-    top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
-    model = ResNet("bottleneck", (3, 4, 23, 3), *top, name, **trained.architecture)
-    return trained.loaded(model, include_top)
-
-
-def ResNet152(
-    include_top: bool = True,
-    weights: Any = None,
-    input_tensor: Any = None,
-    input_shape: Shape = None,
-    pooling: str | None = None,
-    classes: int = 1000,
-    classifier_activation: activations.Activation = "softmax",
-    name: str = "resnet152",
-    **architecture: Any,
-) -> keras.Model:
-    """ResNet-152 v1.5 (60,192,808 trainable parameters with 1000 classes).
-
-    Arguments, and those that `architecture` takes: see `ResNet`.
-
-    Example:
-        >>> ResNet152(input_shape=(64, 64, 3), classes=10).output_shape
-        (None, 10)
-    """
-    image = shape_of_images(input_tensor, input_shape)
-    trained = following("ResNet152", weights, classes if include_top else None, image, architecture)
-    top = (include_top, None, input_tensor, input_shape, pooling, classes, classifier_activation)
-    model = ResNet("bottleneck", (3, 8, 36, 3), *top, name, **trained.architecture)
-    return trained.loaded(model, include_top)
+def _activated(x: Any, activation: activations.Activation, epsilon: float, momentum: float) -> Any:
+    """The batch norm and activation that end a network of pre-activated blocks."""
+    x = BatchNormalization(epsilon=epsilon, momentum=momentum, name="head_bn")(x)
+    last = activations.make(activation, name="head_act")
+    return x if last is None else last(x)

@@ -9,7 +9,7 @@ from keras_bottleneck import checks
 from keras_bottleneck.image_model import ImageModel
 from keras_bottleneck.models.assembly import checked_shape
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.weights import Checkpoint, find, names, transformers_folder
+from keras_bottleneck.weights import CHECKPOINTS, Checkpoint, find, transformers_folder
 from keras_bottleneck.weights.checkpoints import published
 from keras_bottleneck.weights.facts import Facts, facts_of, variant_of
 from keras_bottleneck.weights.loading import load_as
@@ -62,10 +62,10 @@ def following(
     image: Any,
     architecture: Mapping[str, Any],
 ) -> Trained:
-    """The weights of a builder that has checkpoints, and the architecture that they ask for.
+    """The weights of a builder that can have checkpoints, and the architecture that they ask for.
 
     Args:
-        builder: Name of the builder in the table of checkpoints.
+        builder: Name of the builder, as in the table of checkpoints.
         weights: None, the name of a checkpoint, one of `weights.CHECKPOINTS`, or a file.
         classes: Outputs of the classifier; None without one.
         image: The shape of the images, (height, width, channels), where it is said.
@@ -77,7 +77,7 @@ def following(
     """
     if weights is None:
         return Trained(None, architecture)
-    known = names(builder)
+    known = [row.name for row in CHECKPOINTS if row.model == builder]
     if isinstance(weights, str) and weights in known:
         weights = find(builder, weights)
     source: Checkpoint | Path
@@ -85,7 +85,8 @@ def following(
     if isinstance(weights, Checkpoint):
         source = checkpoint = weights
     else:
-        source = path = _file(weights, f"one of {', '.join(map(repr, known))}, or a file")
+        accepted = f"one of {', '.join(map(repr, known))}, or a file" if known else "or a file"
+        source = path = _file(weights, accepted)
         checkpoint = published(path)
     if checkpoint is None:
         return Trained(source, architecture, _said(architecture))

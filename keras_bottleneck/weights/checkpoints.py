@@ -106,8 +106,7 @@ def find(model: str, name: str = "imagenet") -> Checkpoint:
     package is for: features learnt with label smoothing transfer worse to other images (Kornblith
     et al. 2019, arXiv:1805.08974), int8 costs it more (0.58 points after 0.21 in torchvision's own
     quantized ResNet-50), and ResNet-18 and 34 have none. `"keras_imagenet"` are the weights of
-    `keras.applications`, and those named after ResNeXt and wide ResNet are for the same builder
-    with other `groups` and `base_width`.
+    `keras.applications`. ResNeXt-101 64x4d has one checkpoint, by the newer recipe.
 
     Args:
         model: Name of a builder, such as `"ResNet50"`.
@@ -144,14 +143,17 @@ def names(model: str) -> tuple[str, ...]:
     return tuple(row.name for row in CHECKPOINTS if row.model == model)
 
 
-def _torchvision(model: str, file: str, top1: float, recipe: int = 1, **variant: int) -> Checkpoint:
+def _torchvision(
+    model: str, file: str, top1: float, recipe: int = 1, only: bool = False
+) -> Checkpoint:
     """A row of torchvision, whose file names end with the first digits of their sha256.
+
+    The `only` checkpoint of a network has the name of those by the first recipe.
 
     Sources: torchvision 0.29.2 for all numbers, `torch.hub.load_state_dict_from_url` for what its
     file names mean.
     """
-    network, _, digits = file.rpartition("-")
-    architecture: dict[str, Any] = {"padding": "symmetric", "epsilon": 1e-5, **variant}
+    architecture: dict[str, Any] = {"padding": "symmetric", "epsilon": 1e-5}
     module = "mobilenetv2"
     if model != "MobileNetV2":
         architecture["stride_on"] = "3x3"
@@ -165,9 +167,9 @@ def _torchvision(model: str, file: str, top1: float, recipe: int = 1, **variant:
     )
     return Checkpoint(
         model=model,
-        name=(f"{network}_" if variant else "") + ("imagenet" if recipe == 1 else "imagenet_v2"),
+        name="imagenet" if recipe == 1 or only else "imagenet_v2",
         url=f"https://download.pytorch.org/models/{file}.pth",
-        hash=f"sha256:{digits}",
+        hash=f"sha256:{file.rpartition('-')[2]}",
         layout="torchvision",
         architecture=architecture,
         preprocessing=preprocessing,
@@ -209,25 +211,24 @@ def _keras(model: str, md5: str, top1: float) -> Checkpoint:
     )
 
 
-# The 64x4d network is by the newer recipe, though torchvision calls it version 1, its only one.
 CHECKPOINTS: tuple[Checkpoint, ...] = (
     _torchvision("ResNet18", "resnet18-f37072fd", 69.758),
     _torchvision("ResNet34", "resnet34-b627a593", 73.314),
     _torchvision("ResNet50", "resnet50-0676ba61", 76.130),
     _torchvision("ResNet50", "resnet50-11ad3fa6", 80.858, 2),
     _keras("ResNet50", "2cb95161c43110f7111970584f804107", 74.9),
-    _torchvision("ResNet50", "resnext50_32x4d-7cdf4587", 77.618, groups=32, base_width=4),
-    _torchvision("ResNet50", "resnext50_32x4d-1a0047aa", 81.198, 2, groups=32, base_width=4),
-    _torchvision("ResNet50", "wide_resnet50_2-95faca4d", 78.468, base_width=128),
-    _torchvision("ResNet50", "wide_resnet50_2-9ba9bcbe", 81.602, 2, base_width=128),
+    _torchvision("ResNeXt50_32x4d", "resnext50_32x4d-7cdf4587", 77.618),
+    _torchvision("ResNeXt50_32x4d", "resnext50_32x4d-1a0047aa", 81.198, 2),
+    _torchvision("WideResNet50_2", "wide_resnet50_2-95faca4d", 78.468),
+    _torchvision("WideResNet50_2", "wide_resnet50_2-9ba9bcbe", 81.602, 2),
     _torchvision("ResNet101", "resnet101-63fe2227", 77.374),
     _torchvision("ResNet101", "resnet101-cd907fc2", 81.886, 2),
     _keras("ResNet101", "f1aeb4b969a6efcfb50fad2f0c20cfc5", 76.4),
-    _torchvision("ResNet101", "resnext101_32x8d-8ba56ff5", 79.312, groups=32, base_width=8),
-    _torchvision("ResNet101", "resnext101_32x8d-110c445d", 82.834, 2, groups=32, base_width=8),
-    _torchvision("ResNet101", "resnext101_64x4d-173b62eb", 83.246, 2, groups=64, base_width=4),
-    _torchvision("ResNet101", "wide_resnet101_2-32ee1156", 78.848, base_width=128),
-    _torchvision("ResNet101", "wide_resnet101_2-d733dc28", 82.510, 2, base_width=128),
+    _torchvision("ResNeXt101_32x8d", "resnext101_32x8d-8ba56ff5", 79.312),
+    _torchvision("ResNeXt101_32x8d", "resnext101_32x8d-110c445d", 82.834, 2),
+    _torchvision("ResNeXt101_64x4d", "resnext101_64x4d-173b62eb", 83.246, 2, only=True),
+    _torchvision("WideResNet101_2", "wide_resnet101_2-32ee1156", 78.848),
+    _torchvision("WideResNet101_2", "wide_resnet101_2-d733dc28", 82.510, 2),
     _torchvision("ResNet152", "resnet152-394f9c45", 78.312),
     _torchvision("ResNet152", "resnet152-f82ba261", 82.284, 2),
     _keras("ResNet152", "100835be76be38e30d865e96f2aaae62", 76.6),

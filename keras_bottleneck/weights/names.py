@@ -4,7 +4,7 @@ import re
 
 BLOCK = re.compile(r"stage(?P<stage>\d+)_block(?P<block>\d+)_(?P<layer>.+)")
 # The convolutions before the first block and behind the last.
-ENDS = re.compile(r"(stem|head)_(conv|bn|act)")
+ENDS = re.compile(r"(stem\d?|head)_(conv|bn|act)")
 HEAD = "predictions"
 STEM = "stem_conv"
 

@@ -9,13 +9,22 @@ MAKERS = {
     "conv": lambda **k: layers.ConvNormAct(6, 3, 2, activation="swish", **k),
     "grouped_conv": lambda **k: layers.ConvNormAct(8, 5, groups=4, use_bias=True, **k),
     "depthwise": lambda **k: layers.ConvNormAct(None, 3, dilation=2, activation="relu6", **k),
+    "antialiased": lambda **k: layers.ConvNormAct(6, 3, 2, antialias=True, **k),
+    "blur_pool": lambda **k: layers.BlurPool(2, **k),
     "basic": lambda **k: layers.BasicBlock(8, drop_path=0.3, se_ratio=0.25, **k),
     "basic_pad": lambda **k: layers.BasicBlock(12, 2, shortcut="pad", **k),
     "basic_pool": lambda **k: layers.BasicBlock(6, 3, shortcut="pool", padding="same", **k),
+    "basic_dilated": lambda **k: layers.BasicBlock(8, dilation=2, **k),
+    "basic_preactivated": lambda **k: layers.PreactivationBasicBlock(8, drop_path=0.2, **k),
     "bottleneck": lambda **k: layers.Bottleneck(4, 2, groups=2, activation="gelu", **k),
     "bottleneck_prelu": lambda **k: layers.Bottleneck(
         2, activation=keras.layers.PReLU(shared_axes=[1, 2]), stride_on="1x1", **k
     ),
+    "bottleneck_antialiased": lambda **k: layers.Bottleneck(4, 2, antialias=True, **k),
+    "bottleneck_preactivated": lambda **k: layers.PreactivationBottleneck(
+        4, 2, groups=2, conv_bias=True, se_ratio=0.25, **k
+    ),
+    "bottleneck_again": lambda **k: layers.Remat(layers.Bottleneck(2, drop_path=0.2, **k), **k),
     "inverted": lambda **k: layers.InvertedResidual(8, se_ratio=0.25, drop_path=0.2, **k),
     "inverted_stride": lambda **k: layers.InvertedResidual(5, 2, 1, kernel_size=5, **k),
     "residual": lambda **k: layers.Residual(

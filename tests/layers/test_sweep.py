@@ -23,6 +23,8 @@ common = st.fixed_dictionaries(
         "drop_path": st.sampled_from([0.0, 0.3]),
         "se_ratio": st.sampled_from([0.0, 0.25, 1.0]),
         "zero_init_residual": st.booleans(),
+        "dilation": st.integers(1, 2),
+        "antialias": st.booleans(),
     }
 )
 activation = st.sampled_from(sorted(ACTIVATIONS))
@@ -53,9 +55,11 @@ def check(block, size, channels, helpers):
     assert max_difference(fold(model)(x), y) <= 1e-4
 
 
-def possible(kind, stride, channels, out_channels):
+def possible(kind, arguments, channels, out_channels):
+    if arguments["stride"] > 1 and arguments["dilation"] > 1:
+        return False
     if kind == "identity":
-        return stride == 1 and channels == out_channels
+        return arguments["stride"] == 1 and channels == out_channels
     return kind != "pad" or out_channels >= channels
 
 
@@ -63,7 +67,7 @@ def test_basic_blocks(noise, trained, max_difference):
     @quick
     @given(common, activation, shortcut, sizes, st.integers(1, 9), st.integers(1, 9))
     def sweep(arguments, act, kind, size, channels, filters):
-        assume(possible(kind, arguments["stride"], channels, filters))
+        assume(possible(kind, arguments, channels, filters))
         block = layers.BasicBlock(
             filters, shortcut=kind, activation=ACTIVATIONS[act](), **arguments
         )
@@ -86,7 +90,7 @@ def test_bottlenecks(noise, trained, max_difference):
         st.sampled_from(["1x1", "3x3"]),
     )
     def sweep(arguments, act, kind, size, channels, filters, expansion, groups, stride_on):
-        assume(possible(kind, arguments["stride"], channels, filters * expansion))
+        assume(possible(kind, arguments, channels, filters * expansion))
         block = layers.Bottleneck(
             filters,
             expansion=expansion,
@@ -101,12 +105,36 @@ def test_bottlenecks(noise, trained, max_difference):
     sweep()
 
 
+def test_preactivated_blocks(noise, trained, max_difference):
+    @quick
+    @given(
+        common,
+        activation,
+        shortcut,
+        sizes,
+        st.sampled_from([1, 3, 8]),
+        st.sampled_from([1, 4, 6]),
+        st.booleans(),
+        st.booleans(),
+    )
+    def sweep(arguments, act, kind, size, channels, filters, basic, conv_bias):
+        make = layers.PreactivationBasicBlock if basic else layers.PreactivationBottleneck
+        out_channels = filters if basic else 4 * filters
+        assume(possible(kind, arguments, channels, out_channels))
+        arguments = {**arguments, "zero_init_residual": False, "conv_bias": conv_bias}
+        block = make(filters, shortcut=kind, activation=ACTIVATIONS[act](), **arguments)
+        check(block, size, channels, (noise, trained, max_difference))
+
+    sweep()
+
+
 def test_inverted_residuals(noise, trained, max_difference):
     @quick
     @given(
         common, activation, sizes, st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 2, 6])
     )
     def sweep(arguments, act, size, channels, filters, expansion):
+        assume(possible("projection", arguments, channels, filters))
         block = layers.InvertedResidual(
             filters, expansion=expansion, activation=ACTIVATIONS[act](), **arguments
         )
@@ -124,11 +152,14 @@ def test_convolutions(noise, trained, max_difference):
         st.integers(1, 2),
         st.sampled_from(["symmetric", "same"]),
         st.booleans(),
+        st.booleans(),
         activation,
         sizes,
         st.sampled_from([2, 4]),
     )
-    def sweep(filters, kernel_size, stride, dilation, padding, use_bias, act, size, channels):
+    def sweep(
+        filters, kernel_size, stride, dilation, padding, use_bias, antialias, act, size, channels
+    ):
         layer = layers.ConvNormAct(
             filters,
             kernel_size,
@@ -137,6 +168,7 @@ def test_convolutions(noise, trained, max_difference):
             dilation=1 if stride > 1 else dilation,
             padding=padding,
             use_bias=use_bias,
+            antialias=antialias,
             activation=ACTIVATIONS[act](),
         )
         check(layer, size, channels, (noise, trained, max_difference))

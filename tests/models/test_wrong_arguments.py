@@ -3,7 +3,15 @@
 import keras
 import pytest
 
-from keras_bottleneck.models import MobileNetV2, ResNet, ResNet18, ResNet50
+from keras_bottleneck.models import (
+    CIFARResNet,
+    MobileNetV2,
+    ResNet,
+    ResNet18,
+    ResNet20,
+    ResNet50,
+    ResNet50V2,
+)
 
 IMAGE = (32, 32, 3)
 CASES = {
@@ -52,6 +60,25 @@ CASES = {
     "zero_init_residual": (ResNet18, {"zero_init_residual": None}, "zero_init_residual"),
     "epsilon": (ResNet18, {"epsilon": -1e-5}, "epsilon"),
     "momentum": (MobileNetV2, {"momentum": 2}, "momentum"),
+    "stride_at": (ResNet50, {"stride_at": "middle"}, "stride_at"),
+    "output_stride": (ResNet50, {"output_stride": 4}, "output_stride"),
+    "output_stride at the last": (
+        ResNet50,
+        {"output_stride": 8, "stride_at": "last"},
+        "output_stride",
+    ),
+    "conv_bias": (ResNet50, {"conv_bias": True}, "conv_bias"),
+    "preactivation": (ResNet50, {"preactivation": 2}, "preactivation"),
+    "preactivated zero_init_residual": (
+        ResNet50V2,
+        {"zero_init_residual": True},
+        "zero_init_residual",
+    ),
+    "antialias": (ResNet18, {"antialias": "yes"}, "antialias"),
+    "remat": (ResNet18, {"remat": None}, "remat"),
+    "depth": (CIFARResNet, {"depth": 21}, "depth"),
+    "depth too small": (CIFARResNet, {"depth": 2}, "depth"),
+    "weights of a builder without checkpoints": (ResNet20, {"weights": "imagenet"}, "weights"),
     "alpha": (MobileNetV2, {"alpha": 0}, "alpha"),
     "alpha text": (MobileNetV2, {"alpha": "1.0"}, "alpha"),
 }

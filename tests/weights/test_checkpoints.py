@@ -88,7 +88,8 @@ def test_a_torchvision_file_is_named_after_its_hash(row):
 @pytest.mark.parametrize("row", TORCHVISION, ids=label)
 def test_the_images_of_torchvision(row):
     resized, _ = row.preprocessing.geometry(480, 480)
-    assert resized == ((232, 232) if row.name.endswith("_v2") else (256, 256))
+    newer = row.name.endswith("_v2") or row.model == "ResNeXt101_64x4d"
+    assert resized == ((232, 232) if newer else (256, 256))
 
 
 @pytest.mark.parametrize("row", by_size(TORCHVISION))
@@ -147,6 +148,11 @@ def test_every_builder_with_rows_has_imagenet():
         "ResNet18",
         "ResNet34",
         "ResNet50",
+        "ResNeXt101_32x8d",
+        "ResNeXt101_64x4d",
+        "ResNeXt50_32x4d",
+        "WideResNet101_2",
+        "WideResNet50_2",
     }
     for row in CHECKPOINTS:
         assert names(row.model)[0] == "imagenet"
