@@ -1,0 +1,127 @@
+"""Every block and every family of networks goes the whole way, none is left out."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bottleneck import layers, models
+from keras_bottleneck.graph import flatten, fold
+
+pytestmark = pytest.mark.slow
+
+CHANNELS = 8
+SIZE = 16
+BLOCKS = {
+    "AsymmetricConv2D": lambda: layers.AsymmetricConv2D(8),
+    "BasicBlock": lambda: layers.BasicBlock(8, 2, se_ratio=0.25),
+    "BlurPool": lambda: layers.BlurPool(2),
+    "Bottleneck": lambda: layers.Bottleneck(4, 2, groups=2),
+    "CSPLayer": lambda: layers.CSPLayer(8, 1),
+    "ConvNormAct": lambda: layers.ConvNormAct(8, 3, 2, antialias=True),
+    "DarknetBottleneck": lambda: layers.DarknetBottleneck(8),
+    "InvertedResidual": lambda: layers.InvertedResidual(8),
+    "PreactivationBasicBlock": lambda: layers.PreactivationBasicBlock(8, 2),
+    "PreactivationBottleneck": lambda: layers.PreactivationBottleneck(4, conv_bias=True),
+    "Remat": lambda: layers.Remat(layers.BasicBlock(8)),
+    "RepVGGBlock": lambda: layers.RepVGGBlock(8),
+    "Residual": lambda: layers.Residual(keras.layers.Conv2D(8, 3, padding="same"), "relu"),
+    "SqueezeExcite": lambda: layers.SqueezeExcite(0.5),
+}
+# What is no block of its own: bases, and parts that all blocks have inside them.
+PARTS = {"Block", "ResidualBlock", "BatchNormalization", "DropPath"}
+
+
+def test_no_block_is_left_out():
+    public = {name for name in layers.__all__ if inspect.isclass(getattr(layers, name))}
+    assert public == set(BLOCKS) | PARTS
+
+
+# Other builders than those of `models.VARIANTS`, at reduced size.
+FAMILIES = {
+    "CSPDarknet": lambda: models.CSPDarknet(input_shape=(32, 32, 3), classes=3),
+    "MobileNetV2": lambda: models.MobileNetV2((32, 32, 3), alpha=0.1, classes=3),
+}
+
+
+def by_settings():
+    """One network of two stages for each different set of arguments in `models.VARIANTS`."""
+    found = {}
+    for name, row in models.VARIANTS.items():
+        found.setdefault((row.block, *sorted(row.settings.items())), (name, row))
+    return found.values()
+
+
+def reduced(row):
+    settings = {"filters": (8, 16, 16), **row.settings, "input_shape": (32, 32, 3), "classes": 3}
+    return models.ResNet(row.block, (1, 1, 1), name="net", **settings)
+
+
+def around(block):
+    image = keras.Input((SIZE, SIZE, 3))
+    x = block()(layers.ConvNormAct(CHANNELS)(image))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(3, "softmax", dtype="float32")(x), name="net")
+
+
+CASES = {
+    **{name: lambda block=block: around(block) for name, block in BLOCKS.items()},
+    **{name: lambda row=row: reduced(row) for name, row in by_settings()},
+    **FAMILIES,
+}
+every_case = pytest.mark.parametrize("build", CASES.values(), ids=CASES.keys())
+
+
+def step(model, noise):
+    """One step of `fit` on tf.data, or on arrays where TensorFlow is not installed."""
+    data = noise(4, *model.input_shape[1:]), np.array([0, 1, 2, 0])
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        data = (tf.data.Dataset.from_tensor_slices(data).batch(4),)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    history = model.fit(*data, batch_size=None if len(data) == 1 else 4, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+@every_case
+def test_it_trains_in_mixed_precision(build, noise, dtype_policy):
+    dtype_policy("mixed_bfloat16")
+    model = build()
+    before = model.get_weights()
+    step(model, noise)
+    pairs = zip(before, model.get_weights(), strict=True)
+    assert any((old != new).any() for old, new in pairs)
+
+
+@every_case
+def test_a_file_flatten_and_fold_keep_what_it_computes(
+    build, noise, trained, max_difference, tmp_path
+):
+    model = trained(build())
+    x = noise(2, *model.input_shape[1:])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == model.get_config()
+    assert max_difference(loaded(x), model(x)) == 0.0
+    assert max_difference(flatten(model)(x), model(x)) == 0.0
+    assert max_difference(fold(model)(x), model(x)) <= 1e-4
+
+
+@every_case
+def test_its_float_and_int8_files_are_run_and_compared(build, noise, trained, tmp_path):
+    pytest.importorskip("tensorflow", reason="export needs TensorFlow")
+    import keras_bottleneck as kb
+
+    model = trained(build())
+    step(model, noise)
+    images = noise(64, *model.input_shape[1:])
+    # Out of tolerance is an ExportError.
+    report = kb.export_model(model, tmp_path / "float", ("tflite", "onnx"), verify=images[:8])
+    assert [artifact.comparison.error <= 1e-5 for artifact in report.artifacts] == [True, True]
+    quantized = kb.quantize(model, images)
+    report = kb.export_model(quantized, tmp_path / "int8", verify=images[:8])
+    for artifact in report.artifacts:
+        audit = kb.audit(artifact.path)
+        assert not audit.problems, artifact.path
