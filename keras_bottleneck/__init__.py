@@ -14,6 +14,7 @@ __all__ = ["Preprocessing", "__version__", "preprocessing", "runtime"]
 
 if importlib.util.find_spec("keras") is not None:
     from keras_bottleneck import (
+        analysis,
         data,
         export,
         graph,
@@ -47,6 +48,7 @@ if importlib.util.find_spec("keras") is not None:
         "ResNet50",
         "ResNet101",
         "ResNet152",
+        "analysis",
         "audit",
         "data",
         "export",
