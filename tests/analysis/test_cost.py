@@ -104,7 +104,7 @@ def test_networks_of_keras_are_counted():
 @pytest.mark.parametrize("name", ["DenseNet121", "EfficientNetB0", "MobileNetV3Small", "Xception"])
 def test_no_layer_of_keras_applications_is_left_out(name):
     model = getattr(keras.applications, name)(weights=None)
-    report = cost(model)
+    report = cost(model, (224, 224, 3))
     assert report.uncounted == ()
     assert report.parameters == model.count_params()
 
