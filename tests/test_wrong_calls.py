@@ -130,6 +130,10 @@ CASES = {
     "model         ": lambda m, f: analysis.cost(Subclassed()),
     "input_shape  ": lambda m, f: analysis.cost(m, (32, 32)),
     "dtype": lambda m, f: analysis.cost(m, (32, 32, 3)).peak_bytes("int4"),
+    "channels ": lambda m, f: analysis.compare_blocks(255),
+    "size": lambda m, f: analysis.compare_blocks(256, 0),
+    "data ": lambda m, f: analysis.GradientFlow("photos"),
+    "every": lambda m, f: analysis.GradientFlow(LABELLED, every=0),
     # export
     "model    ": lambda m, f: nested({}, Subclassed(), f),
     "model     ": lambda m, f: nested({}, keras.Sequential([keras.Input((4,))]), f),
