@@ -134,6 +134,8 @@ CASES = {
     "size": lambda m, f: analysis.compare_blocks(256, 0),
     "data ": lambda m, f: analysis.GradientFlow("photos"),
     "every": lambda m, f: analysis.GradientFlow(LABELLED, every=0),
+    "target": lambda m, f: analysis.check(m, "phone"),
+    "memory": lambda m, f: analysis.check(m, "ethos-u", memory=-1),
     # export
     "model    ": lambda m, f: nested({}, Subclassed(), f),
     "model     ": lambda m, f: nested({}, keras.Sequential([keras.Input((4,))]), f),

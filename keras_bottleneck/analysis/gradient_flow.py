@@ -163,7 +163,8 @@ class GradientFlow(keras.callbacks.Callback):
         report: A `GradientReport` of what was measured since `fit` began.
 
     Raises:
-        ValueError: For a wrong argument or on the PyTorch backend; on `fit`, if the model has no trainable weights.
+        ValueError: For a wrong argument, or on the PyTorch backend; on `fit`, if the model has no
+            trainable weights.
         ImportError: If a picture is asked for and matplotlib is not installed.
 
     Source: the picture is that of Glorot & Bengio 2010, section 4.2, over time.
