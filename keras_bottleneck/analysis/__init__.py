@@ -5,6 +5,7 @@ from keras_bottleneck.analysis.checking import CheckReport, Finding, check
 from keras_bottleneck.analysis.cost import CostReport, LayerCost, cost
 from keras_bottleneck.analysis.gradient_flow import GradientFlow, GradientReport
 from keras_bottleneck.analysis.targets import TARGETS, Target
+from keras_bottleneck.analysis.vela import VelaReport, vela
 
 __all__ = [
     "TARGETS",
@@ -17,7 +18,9 @@ __all__ = [
     "GradientReport",
     "LayerCost",
     "Target",
+    "VelaReport",
     "check",
     "compare_blocks",
     "cost",
+    "vela",
 ]
