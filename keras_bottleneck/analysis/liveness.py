@@ -92,7 +92,9 @@ class _Values:
             self._make(tensor, 0, None)
         for index, call in enumerate(calls):
             for tensor in call.inputs:
-                self.last[self._value[id(tensor)]] = index
+                # The steps that fake quantizers hand on have no value: they are constants in files.
+                if id(tensor) in self._value:
+                    self.last[self._value[id(tensor)]] = index
             if self._stays(call):
                 self._pass_on(call)
             else:
@@ -114,9 +116,6 @@ class _Values:
         self._alone[made] = self._alone[source] and len(self._readers[made]) == 1
         vanishes = _vanishes(call.operation)
         self._writer[made] = self._writer[source] if vanishes else call.operation
-        for scale in call.outputs[1:]:  # of a fake quantizer: a constant in every file
-            self._value[id(scale)] = self._value[source]
-            self._alone[id(scale)] = False
 
     def _stays(self, call: Call) -> bool:
         """Whether the values of `call` take the place of its input's, or are them."""
