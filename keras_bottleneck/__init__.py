@@ -14,6 +14,7 @@ __all__ = ["Preprocessing", "__version__", "preprocessing", "runtime"]
 
 if importlib.util.find_spec("keras") is not None:
     from keras_bottleneck import (
+        analysis,
         data,
         export,
         graph,
@@ -81,6 +82,7 @@ if importlib.util.find_spec("keras") is not None:
         "SEResNet50",
         "WideResNet101_2",
         "WideResNet50_2",
+        "analysis",
         "audit",
         "data",
         "export",

@@ -60,6 +60,7 @@ def test_export_says_that_it_needs_the_tensorflow_backend(tmp_path):
 
 
 def test_every_public_name_exists():
-    for module in (kb, kb.layers, kb.models, kb.graph, kb.export, kb.runtime, kb.training, kb.data):
+    folders = (kb.layers, kb.models, kb.graph, kb.export, kb.runtime, kb.training, kb.data)
+    for module in (kb, *folders, kb.analysis):
         for name in module.__all__:
             assert getattr(module, name) is not None

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import keras_bottleneck as kb
-from keras_bottleneck import data, export, graph, layers, runtime, training, weights
+from keras_bottleneck import analysis, data, export, graph, layers, runtime, training, weights
 
 pytest.importorskip("tensorflow", reason="data and export need TensorFlow")
 
@@ -126,6 +126,16 @@ CASES = {
     "recipe": lambda m, f: training.finetune(m, LABELLED, recipe=5),
     "data": lambda m, f: training.recalibrate_batch_norm(m, "photos"),
     "train ": lambda m, f: training.check_range(NOISE + 200, kb.Preprocessing((32, 32))),
+    # analysis
+    "model         ": lambda m, f: analysis.cost(Subclassed()),
+    "input_shape  ": lambda m, f: analysis.cost(m, (32, 32)),
+    "dtype": lambda m, f: analysis.cost(m, (32, 32, 3)).peak_bytes("int4"),
+    "channels ": lambda m, f: analysis.compare_blocks(255),
+    "size": lambda m, f: analysis.compare_blocks(256, 0),
+    "data ": lambda m, f: analysis.GradientFlow("photos"),
+    "every": lambda m, f: analysis.GradientFlow(LABELLED, every=0),
+    "target": lambda m, f: analysis.check(m, "phone"),
+    "memory": lambda m, f: analysis.check(m, "ethos-u", memory=-1),
     # export
     "model    ": lambda m, f: nested({}, Subclassed(), f),
     "model     ": lambda m, f: nested({}, keras.Sequential([keras.Input((4,))]), f),

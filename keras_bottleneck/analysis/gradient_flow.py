@@ -1,0 +1,265 @@
+"""`GradientFlow`: how much gradient reaches each layer while a network is trained."""
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck import checks
+from keras_bottleneck.analysis.gradients import (
+    GRADIENTS,
+    Batch,
+    by_layer,
+    gradient_norms,
+    layers_of,
+)
+from keras_bottleneck.printing import Printable
+
+# How many times the gradient of the layer in the middle is too much. In networks that train well,
+# the largest is some tens of times as large.
+EXPLODING = 1000.0
+# Of arrays, as many samples are looked at.
+SAMPLES = 32
+
+ROW_INCHES = 0.14
+TICKS = 10
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class GradientReport(Printable):
+    """Norms of gradients over training; printing it shows a table.
+
+    Attributes:
+        steps: The training steps, from 0, after which gradients were measured.
+        norms: For each layer with trainable weights, in order, the norm of the gradient of all of
+            them, at each of `steps`.
+    """
+
+    steps: tuple[int, ...]
+    norms: dict[str, tuple[float, ...]]
+
+    @property
+    def dead(self) -> tuple[str, ...]:
+        """The layers that no gradient reached at the last of `steps`: all of it was zero."""
+        return tuple(name for name, values in self.norms.items() if values and values[-1] == 0.0)
+
+    @property
+    def exploding(self) -> tuple[str, ...]:
+        """The layers whose gradient once was not finite, or 1,000 times that of the middle one.
+
+        The middle one is the layer with the median norm at that step, dead ones apart.
+        """
+        limits = [EXPLODING * middle for middle in self._medians()]
+        return tuple(
+            name
+            for name, values in self.norms.items()
+            if any(_explodes(value, limit) for value, limit in zip(values, limits, strict=True))
+        )
+
+    def _medians(self) -> list[float]:
+        columns = zip(*self.norms.values(), strict=True)
+        alive = [[one for one in column if math.isfinite(one) and one > 0] for column in columns]
+        return [float(np.median(column)) if column else math.inf for column in alive]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, one sentence each; empty where gradients flow well."""
+        found = []
+        if self.dead:
+            found.append(f"No gradient reaches {_listed(self.dead)}.")
+        if self.exploding:
+            found.append(f"Gradients explode in {_listed(self.exploding)}.")
+        return tuple(found)
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the norms, layers from the input down, steps to the right, into a file at `path`.
+
+        Dead layers are black, values that are not finite red.
+
+        Returns:
+            The path.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure
+
+        logs, lowest, highest = self._logarithms()
+        figure = Figure(figsize=(9, 2.2 + ROW_INCHES * len(self.norms)), layout="constrained")
+        axes = figure.subplots()
+        colours = colormaps["viridis"].with_extremes(under="black", bad="red")
+        image = axes.imshow(
+            logs, colours, aspect="auto", interpolation="nearest", vmin=lowest, vmax=highest
+        )
+        names = list(self.norms)
+        axes.set_yticks(range(len(names)), names, fontsize=6)
+        marked = set(self.dead) | set(self.exploding)
+        for label, name in zip(axes.get_yticklabels(), names, strict=True):
+            label.set_color("red" if name in marked else "black")
+        chosen = np.unique(np.linspace(0, len(self.steps) - 1, TICKS).round().astype(int))
+        axes.set_xticks(chosen, [str(self.steps[index]) for index in chosen])
+        axes.set_xlabel("training step")
+        axes.set_title("\n".join(self.problems) or "Gradients reach every layer", fontsize=9)
+        figure.colorbar(image, label="norm of the gradient, log10 (black: 0, red: not finite)")
+        figure.savefig(path, dpi=120)
+        return Path(path)
+
+    def _logarithms(self) -> tuple[Any, float, float]:
+        """log10 of the norms, (layers, steps), and their range; 0 is below it, NaN not finite."""
+        values = np.array(list(self.norms.values()), np.float64)
+        alive = np.isfinite(values) & (values > 0)
+        found = np.log10(values, where=alive, out=np.full_like(values, np.nan))
+        lowest = float(np.min(found, where=alive, initial=0.0))
+        highest = float(np.max(found, where=alive, initial=lowest))
+        found[values == 0.0] = lowest - 1.0
+        return found, lowest, max(highest, lowest + 1e-3)
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        table = Table(title=f"Norms of gradients, measured at {len(self.steps)} training steps")
+        table.add_column("layer", overflow="fold")
+        for heading in ("first", "last", "smallest", "largest"):
+            table.add_column(heading, justify="right")
+        for name, values in self.norms.items():
+            ends = (values[0], values[-1], min(values), max(values))
+            table.add_row(name, *(f"{value:.2e}" for value in ends))
+        table.add_section()
+        for problem in self.problems or ("Gradients reach every layer.",):
+            table.add_row(problem, "", "", "", "")
+        return table
+
+
+def _explodes(value: float, limit: float) -> bool:
+    return not math.isfinite(value) or value > limit
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+class GradientFlow(keras.callbacks.Callback):
+    """Measures, while `fit` runs, how much gradient reaches each layer.
+
+    The gradient is that of the compiled loss on one batch, the same each time, in training mode;
+    the model, its batch norms and its random numbers stay as they would be without this callback.
+    It is measured before the first step, every `every` steps and after each epoch. At the end,
+    a warning names dead and exploding layers.
+
+    Args:
+        data: Images and labels: a dataset of batches, of which the first is used, or arrays
+            (images, labels), of which the first 32 samples are.
+        path: Where a picture goes, drawn anew after each epoch; None for none.
+        every: Training steps between two measurements; each costs about as much as one step.
+
+    Attributes:
+        report: A `GradientReport` of what was measured since `fit` began.
+
+    Raises:
+        ValueError: For a wrong argument, or on the PyTorch backend; on `fit`, if the model has no
+            trainable weights.
+        ImportError: If a picture is asked for and matplotlib is not installed.
+
+    Source: the picture is that of Glorot & Bengio 2010, section 4.2, over time.
+
+    Example:
+        >>> flow = GradientFlow((images, labels), "gradients.png", every=50)  # doctest: +SKIP
+        >>> model.fit(train, epochs=5, callbacks=[flow])  # doctest: +SKIP
+        >>> flow.report.dead  # doctest: +SKIP
+        ()
+    """
+
+    def __init__(self, data: Any, path: str | Path | None = None, every: int = 100) -> None:
+        super().__init__()
+        if keras.config.backend() not in GRADIENTS:
+            raise ValueError(
+                f"`GradientFlow` needs Keras on the {' or '.join(GRADIENTS)} backend. Received: "
+                f"backend={keras.config.backend()!r}"
+            )
+        self.batch = first_batch(data)
+        self.every = checks.integer("every", every)
+        self.path = None if path is None else _checked_path(path)
+        self._steps: list[int] = []
+        self._norms: list[dict[str, float]] = []
+        self._before_epoch = self._now = 0
+
+    @property
+    def report(self) -> GradientReport:
+        """What was measured since `fit` began."""
+        names = list(self._norms[-1]) if self._norms else []
+        columns = {name: tuple(norms[name] for norms in self._norms) for name in names}
+        return GradientReport(tuple(self._steps), columns)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Begin anew, and measure before the first step."""
+        self._steps, self._norms = [], []
+        self._before_epoch = self._now = 0
+        if not self.model.trainable_variables:
+            raise ValueError(
+                "`GradientFlow` must be given a model with trainable weights. Received: model "
+                f"{self.model.name!r}, in which all layers are frozen"
+            )
+        self._measure()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Measure if it is time."""
+        self._now = self._before_epoch + batch + 1
+        if self._now - self._steps[-1] >= self.every:
+            self._measure()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Measure, and draw the picture."""
+        self._before_epoch = self._now
+        self._measure()
+        if self.path is not None:
+            self.report.plot(self.path)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Warn of what is wrong."""
+        for problem in self.report.problems:
+            warnings.warn(problem, stacklevel=2)
+
+    def _measure(self) -> None:
+        if self._steps and self._steps[-1] == self._now:
+            return
+        names = layers_of(self.model)
+        norms = by_layer(names, gradient_norms(self.model, self.batch))
+        self._steps.append(self._now)
+        self._norms.append(norms)
+
+
+def first_batch(data: Any) -> Batch:
+    """The batch that gradients are taken on, in arrays: images, labels and weights or None.
+
+    Raises:
+        ValueError: If `data` is neither a dataset of batches (images, labels) nor such arrays.
+    """
+    accepted = "a dataset of batches (images, labels), or such arrays"
+    given = isinstance(data, (tuple, list))
+    if not given and (isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__")):
+        raise checks.reject("data", data, accepted)
+    batch = data if given else next(iter(data), None)
+    if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+        raise checks.reject("data", batch, accepted)
+    x, y, weights = (*batch, None)[:3]
+    limit = SAMPLES if given else None
+    arrays = keras.tree.map_structure(lambda one: np.asarray(one)[:limit], (x, y))
+    lengths = {len(array) for array in keras.tree.flatten(arrays)}
+    if len(lengths) != 1 or lengths == {0}:
+        raise checks.reject("data", sorted(lengths), "as many images as labels, and not none")
+    return *arrays, None if weights is None else np.asarray(weights)[:limit]
+
+
+def _checked_path(path: Any) -> Path:
+    import matplotlib  # noqa: F401, asked for here: not to be missed after an hour of training
+
+    if not isinstance(path, (str, Path)) or not Path(path).parent.is_dir():
+        raise checks.reject("path", str(path), "a picture file in an existing folder")
+    return Path(path)
