@@ -1,5 +1,6 @@
 """What a residual network is made of: Keras layers that plug into any model, on any backend."""
 
+from keras_bottleneck.layers.asymmetric_conv import AsymmetricConv2D
 from keras_bottleneck.layers.basic_block import BasicBlock
 from keras_bottleneck.layers.block import Block
 from keras_bottleneck.layers.blur_pool import BlurPool
@@ -13,11 +14,14 @@ from keras_bottleneck.layers.preactivation import (
     PreactivationBottleneck,
 )
 from keras_bottleneck.layers.remat import Remat
+from keras_bottleneck.layers.parallel_branches import ParallelBranches
+from keras_bottleneck.layers.repvgg_block import RepVGGBlock
 from keras_bottleneck.layers.residual import Residual
 from keras_bottleneck.layers.residual_block import ResidualBlock
 from keras_bottleneck.layers.squeeze_excite import SqueezeExcite
 
 __all__ = [
+    "AsymmetricConv2D",
     "BasicBlock",
     "BatchNormalization",
     "Block",
@@ -29,6 +33,8 @@ __all__ = [
     "PreactivationBasicBlock",
     "PreactivationBottleneck",
     "Remat",
+    "ParallelBranches",
+    "RepVGGBlock",
     "Residual",
     "ResidualBlock",
     "SqueezeExcite",

@@ -6,10 +6,12 @@ import pytest
 
 from keras_bottleneck import keras_private
 from keras_bottleneck.layers import (
+    AsymmetricConv2D,
     BasicBlock,
     Bottleneck,
     ConvNormAct,
     InvertedResidual,
+    RepVGGBlock,
     SqueezeExcite,
 )
 
@@ -121,6 +123,29 @@ def test_an_inverted_residual_of_other_channels_adds_nothing(prepare):
     x, w = prepare(block, 2, 5, 5, 4)
     y = relu(w.norm(depthwise(pad(x, 1, 1), w["depthwise_conv"]), "depthwise_bn"), 6)
     assert_equal(block, x, w.norm(conv(y, w["project_conv"]), "project_bn"))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_asymmetric_conv(stride, prepare):
+    block = AsymmetricConv2D(3, 3, stride, activation="relu")
+    x, w = prepare(block, 2, 7, 6, 4)
+    padded, row, column = pad(x, 1, 1), np.zeros((3, 3, 4, 3)), np.zeros((3, 3, 4, 3))
+    row[1:2], column[:, 1:2] = w["row_conv"], w["column_conv"]
+    kernels = {"square": w["square_conv"], "row": row, "column": column}
+    terms = [w.norm(conv(padded, one, stride), f"{name}_bn") for name, one in kernels.items()]
+    assert_equal(block, x, relu(sum(terms)))
+
+
+@pytest.mark.parametrize(("stride", "channels"), [(1, 4), (1, 3), (2, 4)])
+def test_repvgg_block(stride, channels, prepare):
+    block = RepVGGBlock(4, stride)
+    x, w = prepare(block, 2, 7, 6, channels)
+    y = w.norm(conv(pad(x, 1, 1), w["spatial_conv"], stride), "spatial_bn")
+    y += w.norm(conv(x, w["point_conv"], stride), "point_bn")
+    if stride == 1 and channels == 4:
+        y += w.norm(x, "identity_bn")
+    assert_equal(block, x, relu(y))
+    assert ("identity_bn" in w.arrays) == (stride == 1 and channels == 4)
 
 
 def gate(x, reduce, expand):

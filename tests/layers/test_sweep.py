@@ -147,7 +147,7 @@ def test_convolutions(noise, trained, max_difference):
     @quick
     @given(
         st.one_of(st.none(), st.sampled_from([2, 4])),
-        st.integers(1, 5),
+        st.one_of(st.integers(1, 5), st.tuples(st.integers(1, 5), st.integers(1, 5))),
         st.integers(1, 3),
         st.integers(1, 2),
         st.sampled_from(["symmetric", "same"]),
@@ -172,5 +172,35 @@ def test_convolutions(noise, trained, max_difference):
             activation=ACTIVATIONS[act](),
         )
         check(layer, size, channels, (noise, trained, max_difference))
+
+    sweep()
+
+
+def test_parallel_branches(noise, trained, max_difference):
+    @quick
+    @given(
+        st.sampled_from([layers.AsymmetricConv2D, layers.RepVGGBlock]),
+        st.sampled_from([1, 3, 5]),
+        st.integers(1, 3),
+        st.integers(1, 2),
+        st.sampled_from([1, 2]),
+        st.sampled_from(["symmetric", "same"]),
+        activation,
+        sizes,
+        st.sampled_from([2, 4]),
+    )
+    def sweep(block, kernel_size, stride, dilation, groups, padding, act, size, channels):
+        layer = block(
+            4,
+            kernel_size=kernel_size,
+            stride=stride,
+            groups=groups,
+            dilation=1 if stride > 1 else dilation,
+            padding=padding,
+            activation=ACTIVATIONS[act](),
+        )
+        check(layer, size, channels, (noise, trained, max_difference))
+        folded = fold(keras.Sequential([keras.Input((*size, channels)), layer]))
+        assert sum(type(one) is keras.layers.Conv2D for one in folded.layers) == 1
 
     sweep()

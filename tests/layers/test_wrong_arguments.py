@@ -11,7 +11,16 @@ CASES = {
     "filters bool": (lambda: layers.BasicBlock(True), "filters"),
     "filters None": (lambda: layers.Bottleneck(None), "filters"),
     "kernel_size": (lambda: layers.ConvNormAct(8, "3"), "kernel_size"),
-    "kernel_size tuple": (lambda: layers.ConvNormAct(8, (3, 3)), "kernel_size"),
+    "kernel_size triple": (lambda: layers.ConvNormAct(8, (3, 3, 3)), "kernel_size"),
+    "stride zero": (lambda: layers.ConvNormAct(8, 3, (1, 0)), "stride"),
+    "depthwise stride": (lambda: layers.ConvNormAct(None, 3, (1, 2)), "stride"),
+    "asymmetric kernel_size": (lambda: layers.AsymmetricConv2D(8, 4), "kernel_size"),
+    "asymmetric kernel_size pair": (lambda: layers.AsymmetricConv2D(8, (3, 1)), "kernel_size"),
+    "asymmetric groups": (lambda: layers.AsymmetricConv2D(8, groups=3), "groups"),
+    "repvgg filters": (lambda: layers.RepVGGBlock(0), "filters"),
+    "repvgg stride": (lambda: layers.RepVGGBlock(8, (2, 2)), "stride"),
+    "repvgg dilation": (lambda: layers.RepVGGBlock(8, 2, dilation=2), "dilation"),
+    "repvgg activation": (lambda: layers.RepVGGBlock(8, activation="rely"), "activation"),
     "even kernel_size": (lambda: layers.InvertedResidual(8, kernel_size=4), "kernel_size"),
     "stride": (lambda: layers.BasicBlock(8, 0), "stride"),
     "groups": (lambda: layers.ConvNormAct(8, groups=3), "groups"),
@@ -60,6 +69,8 @@ BUILDS = {
     "volume": (lambda: layers.SqueezeExcite(), (8, 8, 8, 6), "`input_shape` of SqueezeExcite"),
     "groups": (lambda: layers.ConvNormAct(8, groups=4), IMAGE, "`groups` must be a divisor of"),
     "base_width": (lambda: layers.Bottleneck(8, base_width=1), IMAGE, "`base_width` must be"),
+    "branches": (lambda: layers.RepVGGBlock(8), (8, 6), "`input_shape` of RepVGGBlock"),
+    "branch groups": (lambda: layers.AsymmetricConv2D(8, groups=4), IMAGE, "`groups` must be a"),
 }
 
 

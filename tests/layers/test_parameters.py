@@ -1,0 +1,38 @@
+"""Exact parameter counts of blocks: those of the papers' own implementations."""
+
+import math
+
+import keras
+
+from keras_bottleneck import layers
+from keras_bottleneck.graph import fold
+
+
+def trainable(layer):
+    return sum(math.prod(variable.shape) for variable in layer.trainable_variables)
+
+
+def test_asymmetric_conv():
+    """9 + 3 + 3 weights for each pair of channels, and three batch norms."""
+    block = layers.AsymmetricConv2D(32)
+    block.build((None, 8, 8, 16))
+    assert trainable(block) == 15 * 16 * 32 + 3 * 2 * 32
+
+
+def repvgg_a0():
+    """RepVGG-A0 (Ding et al. 2021, tables 2 and 3), at 64 pixels."""
+    x = image = keras.Input((64, 64, 3))
+    for filters, blocks in ((48, 1), (48, 2), (96, 4), (192, 14), (1280, 1)):
+        for index in range(blocks):
+            x = layers.RepVGGBlock(filters, 2 if index == 0 else 1)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(1000)(x))
+
+
+def test_repvgg_a0():
+    model = repvgg_a0()
+    # 9.11 million in timm's table as it trains, 8.31 million of RepVGG's once merged.
+    assert trainable(model) == 9_108_968
+    folded = fold(model)
+    assert trainable(folded) == 8_309_384
+    assert sum(type(layer) is keras.layers.Conv2D for layer in folded.layers) == 22
