@@ -6,15 +6,17 @@ from keras_bottleneck.layers.block import Block
 from keras_bottleneck.layers.blur_pool import BlurPool
 from keras_bottleneck.layers.bottleneck import Bottleneck
 from keras_bottleneck.layers.conv_norm_act import ConvNormAct
+from keras_bottleneck.layers.csp_layer import CSPLayer
+from keras_bottleneck.layers.darknet_bottleneck import DarknetBottleneck
 from keras_bottleneck.layers.drop_path import DropPath
 from keras_bottleneck.layers.inverted_residual import InvertedResidual
 from keras_bottleneck.layers.normalization import BatchNormalization
+from keras_bottleneck.layers.parallel_branches import ParallelBranches
 from keras_bottleneck.layers.preactivation import (
     PreactivationBasicBlock,
     PreactivationBottleneck,
 )
 from keras_bottleneck.layers.remat import Remat
-from keras_bottleneck.layers.parallel_branches import ParallelBranches
 from keras_bottleneck.layers.repvgg_block import RepVGGBlock
 from keras_bottleneck.layers.residual import Residual
 from keras_bottleneck.layers.residual_block import ResidualBlock
@@ -27,7 +29,9 @@ __all__ = [
     "Block",
     "BlurPool",
     "Bottleneck",
+    "CSPLayer",
     "ConvNormAct",
+    "DarknetBottleneck",
     "DropPath",
     "InvertedResidual",
     "PreactivationBasicBlock",

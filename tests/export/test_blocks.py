@@ -13,6 +13,9 @@ BLOCKS = {
     "asymmetric_stride": (lambda x: layers.AsymmetricConv2D(12, 5, 2)(x), 1),
     "repvgg": (lambda x: layers.RepVGGBlock(8)(x), 1),
     "repvgg_stride": (lambda x: layers.RepVGGBlock(12, 2)(x), 1),
+    "darknet": (lambda x: layers.DarknetBottleneck(8)(x), 2),
+    "darknet_stride": (lambda x: layers.DarknetBottleneck(12, 2, activation="relu")(x), 2),
+    "csp": (lambda x: layers.CSPLayer(12, blocks=2)(x), 7),
 }
 
 

@@ -29,6 +29,12 @@ MAKERS = {
         4, 2, groups=2, conv_bias=True, se_ratio=0.25, **k
     ),
     "bottleneck_again": lambda **k: layers.Remat(layers.Bottleneck(2, drop_path=0.2, **k), **k),
+    "darknet": lambda **k: layers.DarknetBottleneck(8, groups=2, drop_path=0.2, **k),
+    "darknet_stride": lambda **k: layers.DarknetBottleneck(
+        6, 2, expansion=1, se_ratio=0.25, activation="relu", **k
+    ),
+    "csp": lambda **k: layers.CSPLayer(10, blocks=2, expansion=0.6, **k),
+    "csp_plain": lambda **k: layers.CSPLayer(6, shortcut="none", padding="same", **k),
     "inverted": lambda **k: layers.InvertedResidual(8, se_ratio=0.25, drop_path=0.2, **k),
     "inverted_stride": lambda **k: layers.InvertedResidual(5, 2, 1, kernel_size=5, **k),
     "residual": lambda **k: layers.Residual(

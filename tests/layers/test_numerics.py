@@ -10,6 +10,8 @@ from keras_bottleneck.layers import (
     BasicBlock,
     Bottleneck,
     ConvNormAct,
+    CSPLayer,
+    DarknetBottleneck,
     InvertedResidual,
     RepVGGBlock,
     SqueezeExcite,
@@ -146,6 +148,39 @@ def test_repvgg_block(stride, channels, prepare):
         y += w.norm(x, "identity_bn")
     assert_equal(block, x, relu(y))
     assert ("identity_bn" in w.arrays) == (stride == 1 and channels == 4)
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+def darknet(x, w, name="", stride=1, groups=1):
+    y = silu(w.norm(conv(x, w[f"{name}reduce_conv"]), f"{name}reduce_bn"))
+    y = conv(pad(y, 1, 1), w[f"{name}spatial_conv"], stride, groups)
+    return silu(w.norm(y, f"{name}spatial_bn"))
+
+
+@pytest.mark.parametrize(
+    ("stride", "channels", "shortcut"),
+    [(1, 4, "identity"), (1, 4, "none"), (1, 6, "identity"), (2, 4, "identity")],
+)
+def test_darknet_bottleneck(stride, channels, shortcut, prepare):
+    block = DarknetBottleneck(4, stride, groups=2, shortcut=shortcut)
+    x, w = prepare(block, 2, 7, 6, channels)
+    y = darknet(x, w, stride=stride, groups=2)
+    adds = (stride, channels, shortcut) == (1, 4, "identity")
+    assert_equal(block, x, y + x if adds else y)
+
+
+@pytest.mark.parametrize("shortcut", ["identity", "none"])
+def test_csp_layer(shortcut, prepare):
+    block = CSPLayer(6, blocks=2, shortcut=shortcut)
+    x, w = prepare(block, 2, 5, 6, 4)
+    y = silu(w.norm(conv(x, w["enter_conv"]), "enter_bn"))
+    for name in ("bottleneck1_", "bottleneck2_"):
+        y = darknet(y, w, name) + (y if shortcut == "identity" else 0)
+    y = np.concatenate([y, silu(w.norm(conv(x, w["bypass_conv"]), "bypass_bn"))], axis=-1)
+    assert_equal(block, x, silu(w.norm(conv(y, w["merge_conv"]), "merge_bn")))
 
 
 def gate(x, reduce, expand):

@@ -3,6 +3,7 @@
 import math
 
 import keras
+import pytest
 
 from keras_bottleneck import layers
 from keras_bottleneck.graph import fold
@@ -36,3 +37,21 @@ def test_repvgg_a0():
     folded = fold(model)
     assert trainable(folded) == 8_309_384
     assert sum(type(layer) is keras.layers.Conv2D for layer in folded.layers) == 22
+
+
+@pytest.mark.parametrize(
+    ("filters", "blocks", "count"),
+    [(64, 1, 18_816), (128, 2, 115_712), (256, 3, 625_152), (512, 1, 1_182_720)],
+)
+def test_csp_layer(filters, blocks, count):
+    """The rows `C3` of the summary that YOLOv5s prints."""
+    block = layers.CSPLayer(filters, blocks)
+    block.build((None, 8, 8, filters))
+    assert trainable(block) == count
+
+
+def test_darknet_bottleneck():
+    """Darknet-53's last: 1x1 to 512 channels, 3x3 to 1,024, two batch norms."""
+    block = layers.DarknetBottleneck(1024)
+    block.build((None, 8, 8, 1024))
+    assert trainable(block) == 1024 * 512 + 9 * 512 * 1024 + 2 * 512 + 2 * 1024
