@@ -6,6 +6,11 @@ from keras_bottleneck.layers.block import Block
 from keras_bottleneck.layers.blur_pool import BlurPool
 from keras_bottleneck.layers.bottleneck import Bottleneck
 from keras_bottleneck.layers.conv_norm_act import ConvNormAct
+from keras_bottleneck.layers.conv_pair import (
+    ConvPair,
+    FactorizedConvNormAct,
+    SeparableConvNormAct,
+)
 from keras_bottleneck.layers.csp_layer import CSPLayer
 from keras_bottleneck.layers.darknet_bottleneck import DarknetBottleneck
 from keras_bottleneck.layers.drop_path import DropPath
@@ -31,8 +36,10 @@ __all__ = [
     "Bottleneck",
     "CSPLayer",
     "ConvNormAct",
+    "ConvPair",
     "DarknetBottleneck",
     "DropPath",
+    "FactorizedConvNormAct",
     "InvertedResidual",
     "PreactivationBasicBlock",
     "PreactivationBottleneck",
@@ -41,5 +48,6 @@ __all__ = [
     "RepVGGBlock",
     "Residual",
     "ResidualBlock",
+    "SeparableConvNormAct",
     "SqueezeExcite",
 ]

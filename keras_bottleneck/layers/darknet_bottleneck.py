@@ -24,8 +24,8 @@ class DarknetBottleneck(ResidualBlock):
         groups: Groups of the 3x3 convolution.
         activation: After each convolution.
         shortcut: `"identity"`, or `"none"` to add nothing anywhere.
-        **kwargs: The other arguments of `ResidualBlock` (`padding`, `drop_path`, `se_ratio`,
-            `epsilon`, `momentum`) and of `keras.layers.Layer` (`name`, `dtype`).
+        **kwargs: The other arguments of `ResidualBlock` (`conv`, `padding`, `drop_path`,
+            `se_ratio`, `epsilon`, `momentum`) and of `keras.layers.Layer` (`name`, `dtype`).
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: `(batch, ceil(height / stride), ceil(width / stride), filters)`.
@@ -75,7 +75,7 @@ class DarknetBottleneck(ResidualBlock):
             raise checks.reject("expansion", self.expansion, "large enough for one channel")
         self.reduce = self.conv_norm_act("reduce", width, 1)
         self.spatial = self.conv_norm_act(
-            "spatial", self.filters, 3, self.stride, groups=self.groups
+            "spatial", self.filters, 3, self.stride, self.groups, dilation=self.first_dilation
         )
         return self.reduce, self.spatial
 

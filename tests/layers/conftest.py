@@ -15,6 +15,13 @@ MAKERS = {
     "asymmetric": lambda **k: layers.AsymmetricConv2D(6, 3, 2, activation="relu", **k),
     "repvgg": lambda **k: layers.RepVGGBlock(8, dilation=2, **k),
     "repvgg_stride": lambda **k: layers.RepVGGBlock(6, 2, "swish", padding="same", **k),
+    "separable": lambda **k: layers.SeparableConvNormAct(6, 5, 2, activation=None, **k),
+    "factorized": lambda **k: layers.FactorizedConvNormAct(
+        6, stride=2, groups=2, inner_activation="swish", **k
+    ),
+    "basic_factorized": lambda **k: layers.BasicBlock(6, 2, conv="factorized", **k),
+    "bottleneck_separable": lambda **k: layers.Bottleneck(2, conv="separable", **k),
+    "basic_asymmetric": lambda **k: layers.BasicBlock(8, conv="asymmetric", padding="same", **k),
     "basic": lambda **k: layers.BasicBlock(8, drop_path=0.3, se_ratio=0.25, **k),
     "basic_pad": lambda **k: layers.BasicBlock(12, 2, shortcut="pad", **k),
     "basic_pool": lambda **k: layers.BasicBlock(6, 3, shortcut="pool", padding="same", **k),

@@ -12,8 +12,10 @@ from keras_bottleneck.layers import (
     ConvNormAct,
     CSPLayer,
     DarknetBottleneck,
+    FactorizedConvNormAct,
     InvertedResidual,
     RepVGGBlock,
+    SeparableConvNormAct,
     SqueezeExcite,
 )
 
@@ -148,6 +150,26 @@ def test_repvgg_block(stride, channels, prepare):
         y += w.norm(x, "identity_bn")
     assert_equal(block, x, relu(y))
     assert ("identity_bn" in w.arrays) == (stride == 1 and channels == 4)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_separable_conv(stride, prepare):
+    layer = SeparableConvNormAct(3, 3, stride, activation=None)
+    x, w = prepare(layer, 2, 7, 6, 4)
+    y = relu(w.norm(depthwise(pad(x, 1, 1), w["depthwise_conv"], stride), "depthwise_bn"))
+    assert_equal(layer, x, w.norm(conv(y, w["point_conv"]), "point_bn"))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_factorized_conv(stride, prepare):
+    layer = FactorizedConvNormAct(3, 3, stride)
+    x, w = prepare(layer, 2, 7, 6, 4)
+    column, row = np.zeros((3, 3, 4, 3)), np.zeros((3, 3, 3, 3))
+    column[:, 1:2], row[1:2] = w["column_conv"], w["row_conv"]
+    # Each has the stride of its own axis.
+    y = relu(w.norm(conv(pad(x, 1, 1), column)[:, ::stride], "column_bn"))
+    y = relu(w.norm(conv(pad(y, 1, 1), row)[:, :, ::stride], "row_bn"))
+    assert_equal(layer, x, y)
 
 
 def silu(x):

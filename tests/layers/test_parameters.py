@@ -55,3 +55,19 @@ def test_darknet_bottleneck():
     block = layers.DarknetBottleneck(1024)
     block.build((None, 8, 8, 1024))
     assert trainable(block) == 1024 * 512 + 9 * 512 * 1024 + 2 * 512 + 2 * 1024
+
+
+@pytest.mark.parametrize(
+    ("conv", "count"),
+    [
+        # Of two 3x3 convolutions of 64 channels, the biases of batch norm included.
+        ("standard", 2 * (9 * 64 * 64 + 2 * 64)),
+        ("separable", 2 * (9 * 64 + 64 * 64 + 4 * 64)),
+        ("factorized", 2 * (6 * 64 * 64 + 4 * 64)),
+        ("asymmetric", 2 * (15 * 64 * 64 + 6 * 64)),
+    ],
+)
+def test_forms_of_the_3x3_convolution(conv, count):
+    block = layers.BasicBlock(64, conv=conv)
+    block.build((None, 8, 8, 64))
+    assert trainable(block) == count

@@ -45,6 +45,24 @@ CASES = {
     "expansion": (lambda: layers.InvertedResidual(8, expansion=0), "expansion"),
     "base_width": (lambda: layers.Bottleneck(8, base_width="64"), "base_width"),
     "stride_on": (lambda: layers.Bottleneck(8, stride_on=1), "stride_on"),
+    "conv": (lambda: layers.BasicBlock(8, conv="seperable"), "conv"),
+    "blurred conv": (
+        lambda: layers.BasicBlock(8, conv="separable", antialias=True),
+        "antialias",
+    ),
+    "preactivated conv": (
+        lambda: layers.PreactivationBasicBlock(8, conv="separable"),
+        "conv",
+    ),
+    "inverted conv": (lambda: layers.InvertedResidual(8, conv="separable"), "conv"),
+    "pair kernel_size": (lambda: layers.SeparableConvNormAct(8, 2), "kernel_size"),
+    "pair stride": (lambda: layers.FactorizedConvNormAct(8, 3, (1, 2)), "stride"),
+    "pair dilation": (lambda: layers.FactorizedConvNormAct(8, 3, 2, dilation=2), "dilation"),
+    "pair filters": (lambda: layers.SeparableConvNormAct(None), "filters"),
+    "inner_activation": (
+        lambda: layers.FactorizedConvNormAct(8, inner_activation="rely"),
+        "inner_activation",
+    ),
     "darknet shortcut": (lambda: layers.DarknetBottleneck(8, shortcut=True), "shortcut"),
     "darknet expansion": (lambda: layers.DarknetBottleneck(8, expansion=0), "expansion"),
     "darknet zero_init": (

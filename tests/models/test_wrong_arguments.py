@@ -80,6 +80,7 @@ CASES = {
     "depth": (CIFARResNet, {"depth": 21}, "depth"),
     "depth too small": (CIFARResNet, {"depth": 2}, "depth"),
     "weights of a builder without checkpoints": (ResNet20, {"weights": "imagenet"}, "weights"),
+    "conv": (ResNet50, {"conv": "depthwise"}, "conv"),
     "csp width": (CSPDarknet, {"width": 0}, "width"),
     "csp depth": (CSPDarknet, {"depth": "0.33"}, "depth"),
     "csp weights": (CSPDarknet, {"weights": "imagenet"}, "weights"),
