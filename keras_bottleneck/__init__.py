@@ -29,6 +29,7 @@ if importlib.util.find_spec("keras") is not None:
     from keras_bottleneck.image_model import model_preprocessing
     from keras_bottleneck.models import (
         CIFARResNet,
+        CSPDarknet,
         MobileNetV2,
         ResNet,
         ResNet18,
@@ -58,6 +59,7 @@ if importlib.util.find_spec("keras") is not None:
     from keras_bottleneck.quantization import quantize
 
     __all__ += [
+        "CSPDarknet",
         "MobileNetV2",
         "ResNet",
         "CIFARResNet",

@@ -1,6 +1,5 @@
 """Batch norm folded into the layer before it."""
 
-from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,6 +10,8 @@ import numpy as np
 from keras_bottleneck import keras_private
 from keras_bottleneck.graph.flatten import flatten
 from keras_bottleneck.graph.rebuild import Copies, Make, copied, rebuild
+from keras_bottleneck.graph.reparameterize import merge_parallel
+from keras_bottleneck.graph.wiring import Wiring, plainly_linear
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.layers import BatchNormalization, DropPath
 
@@ -56,8 +57,9 @@ def fold(model: keras.Model) -> keras.Model:
 
     The model is flattened first. A batch norm after a convolution, depthwise convolution or
     dense layer disappears into its kernel and bias; on images, one without becomes a 1x1
-    `DepthwiseConv2D`. `DropPath` goes. What remains are stock Keras layers alone, so that the
-    folded model's .keras file opens where this package is not installed.
+    `DepthwiseConv2D`. Parallel convolutions of the same tensor whose outputs are summed, as in
+    `AsymmetricConv2D` and `RepVGGBlock`, become one. `DropPath` goes. What remains are stock Keras
+    layers alone, so that the folded model's .keras file opens where this package is not installed.
 
     Args:
         model: A functional or built `Sequential` model; it stays untouched.
@@ -69,7 +71,7 @@ def fold(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: If `model` is subclassed or has no input shape yet.
 
-    Source: Jacob et al. 2018, section 3.2.
+    Source: Jacob et al. 2018, section 3.2; Ding et al. 2021, "RepVGG", section 3.3.
 
     Example:
         >>> from keras_bottleneck.models import ResNet18
@@ -78,7 +80,7 @@ def fold(model: keras.Model) -> keras.Model:
         False
     """
     flat = flatten(model)
-    return rebuild(flat, _Folder(flat).visit)
+    return merge_parallel(rebuild(flat, _Folder(flat).visit))
 
 
 class _Folder:
@@ -88,22 +90,15 @@ class _Folder:
         self.copies = Copies()
         self.norm_after: dict[int, keras.layers.Layer] = {}
         self.absorbed: set[int] = set()
-        calls_of: dict[int, list[Call]] = defaultdict(list)
-        readers: dict[int, list[Call | None]] = defaultdict(list)
-        for call in keras_private.calls(model):
-            calls_of[id(call.operation)].append(call)
-            for tensor in call.inputs:
-                readers[id(tensor)].append(call)
-        for output in model.outputs:
-            readers[id(output)].append(None)
-        for calls in calls_of.values():
+        wiring = Wiring(model)
+        for calls in wiring.calls_of.values():
             if _takes_scale(calls[0].operation):
-                self._plan(calls[0].operation, [readers[id(call.outputs[0])] for call in calls])
+                readers = [wiring.only_reader(call.outputs[0]) for call in calls]
+                self._plan(calls[0].operation, readers)
 
-    def _plan(self, layer: keras.layers.Layer, readers: list[list[Call | None]]) -> None:
+    def _plan(self, layer: keras.layers.Layer, readers: list[Call | None]) -> None:
         """Fold into `layer` if whatever it makes is read by one and the same batch norm alone."""
-        norms = [found[0] for found in readers if len(found) == 1]
-        calls = [call for call in norms if call is not None and _is_channel_norm(call)]
+        calls = [call for call in readers if call is not None and _is_channel_norm(call)]
         if len(calls) == len(readers) and len({id(call.operation) for call in calls}) == 1:
             self.norm_after[id(layer)] = calls[0].operation
             self.absorbed.update(id(call.outputs[0]) for call in calls)
@@ -132,13 +127,7 @@ def _is_channel_norm(call: Call) -> bool:
 
 
 def _takes_scale(layer: Any) -> bool:
-    linear = getattr(layer, "activation", None) in (None, keras.activations.linear)
-    channels_last = getattr(layer, "data_format", "channels_last") == "channels_last"
-    return type(layer) in SCALE and linear and channels_last and _has_plain_kernel(layer)
-
-
-def _has_plain_kernel(layer: Any) -> bool:
-    return not getattr(layer, "lora_enabled", False) and layer.quantization_mode is None
+    return type(layer) in SCALE and plainly_linear(layer)
 
 
 def _scale_and_shift(norm: keras.layers.BatchNormalization) -> tuple[Array, Array]:

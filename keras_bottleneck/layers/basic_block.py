@@ -15,7 +15,7 @@ class BasicBlock(ResidualBlock):
     Args:
         filters: Output channels.
         stride: Stride of the first 3x3 convolution.
-        **kwargs: The arguments of `ResidualBlock` (`shortcut`, `padding`, `activation`,
+        **kwargs: The arguments of `ResidualBlock` (`shortcut`, `conv`, `padding`, `activation`,
             `drop_path`, `se_ratio`, `zero_init_residual`, `epsilon`, `momentum`, `dilation`,
             `first_dilation`, `antialias`) and of `keras.layers.Layer` (`name`, `dtype`).
 

@@ -22,7 +22,7 @@ class Bottleneck(ResidualBlock):
             `int(filters * base_width / 64) * groups` channels, as in torchvision.
         stride_on: `"3x3"` (v1.5: torchvision, NVIDIA) or `"1x1"` (v1: the paper,
             keras.applications), the convolution that carries the stride.
-        **kwargs: The arguments of `ResidualBlock` (`shortcut`, `padding`, `activation`,
+        **kwargs: The arguments of `ResidualBlock` (`shortcut`, `conv`, `padding`, `activation`,
             `drop_path`, `se_ratio`, `zero_init_residual`, `epsilon`, `momentum`, `dilation`,
             `first_dilation`, `antialias`) and of `keras.layers.Layer` (`name`, `dtype`).
 

@@ -1,5 +1,6 @@
 """Convolution, batch norm, activation: the triple that every block is made of."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -24,13 +25,13 @@ class ConvNormAct(Block):
 
     Args:
         filters: Output channels; None for a depthwise convolution, one filter per channel.
-        kernel_size: Side of the kernel.
-        stride: Spatial stride.
+        kernel_size: Side of the kernel, or (height, width).
+        stride: Spatial stride, or (vertical, horizontal).
         groups: Groups of the convolution (1 where it is depthwise).
         dilation: Dilation of the kernel.
-        padding: `"symmetric"` pads `dilation * (kernel_size // 2)` on all sides (paper,
-            torchvision, keras.applications ResNet); `"same"` is TensorFlow's, which pads strided
-            convolutions more at the bottom and right.
+        padding: `"symmetric"` pads `dilation * (kernel_size // 2)` on both sides of an axis
+            (paper, torchvision, keras.applications ResNet); `"same"` is TensorFlow's, which pads
+            strided convolutions more at the bottom and right.
         activation: None, the name of a Keras activation, a callable, or a layer to copy.
         use_bias: Whether the convolution has a bias before batch norm.
         epsilon: Batch norm's epsilon.
@@ -53,8 +54,8 @@ class ConvNormAct(Block):
     def __init__(
         self,
         filters: int | None,
-        kernel_size: int = 3,
-        stride: int = 1,
+        kernel_size: int | Sequence[int] = 3,
+        stride: int | Sequence[int] = 1,
         *,
         groups: int = 1,
         dilation: int = 1,
@@ -69,8 +70,8 @@ class ConvNormAct(Block):
     ) -> None:
         super().__init__(**kwargs)
         self.filters = None if filters is None else checks.integer("filters", filters)
-        self.kernel_size = checks.integer("kernel_size", kernel_size)
-        self.stride = checks.integer("stride", stride)
+        self.kernel_size = checks.size("kernel_size", kernel_size)
+        self.stride = checks.size("stride", stride)
         self.groups = checks.integer("groups", groups)
         self.dilation = checks.integer("dilation", dilation)
         self.padding = checks.one_of("padding", padding, ("symmetric", "same"))
@@ -80,13 +81,15 @@ class ConvNormAct(Block):
         self.momentum = checks.number("momentum", momentum, 0, 1)
         self.gamma_initializer = keras.initializers.get(gamma_initializer)
         self.antialias = checks.boolean("antialias", antialias)
-        if self.stride > 1 and self.dilation > 1:
+        if max(self.stride) > 1 and self.dilation > 1:
             raise checks.reject("dilation", dilation, f"1 where stride is {stride}")
+        if (filters is None or self.antialias) and self.stride[0] != self.stride[1]:
+            raise checks.reject("stride", stride, "equal on both axes where depthwise or blurred")
         if (self.filters or 1) % self.groups or (filters is None and groups > 1):
             raise checks.reject("groups", groups, f"a divisor of filters={filters!r}")
 
-        blurred = self.antialias and self.stride > 1
-        self.conv_stride = 1 if blurred else self.stride
+        blurred = self.antialias and max(self.stride) > 1
+        self.conv_stride = (1, 1) if blurred else self.stride
         self.pad = self._make_pad()
         self.conv = self._make_conv("same" if self.pad is None else "valid")
         self.norm = BatchNormalization(
@@ -96,16 +99,19 @@ class ConvNormAct(Block):
             **self.named("bn"),
         )
         self.act = activations.make(self.activation, **self.named("act"))
-        self.blur = BlurPool(self.stride, **self.named("blur")) if blurred else None
+        self.blur = BlurPool(self.stride[0], **self.named("blur")) if blurred else None
 
     def _make_pad(self) -> keras.layers.Layer | None:
-        pad = self.dilation * (self.kernel_size // 2)
         # The convolution's own "same" is symmetric for an odd kernel without stride, and saves
         # the artifact a PAD operator.
-        same_is_symmetric = self.conv_stride == 1 and self.kernel_size % 2 == 1
-        if self.padding == "same" or pad == 0 or same_is_symmetric:
+        same_is_symmetric = all(
+            side == 1 or (stride == 1 and side % 2 == 1)
+            for side, stride in zip(self.kernel_size, self.conv_stride, strict=True)
+        )
+        if self.padding == "same" or same_is_symmetric:
             return None
-        return keras.layers.ZeroPadding2D(pad, **self.named("pad"))
+        pads = tuple(self.dilation * (side // 2) for side in self.kernel_size)
+        return keras.layers.ZeroPadding2D(pads, **self.named("pad"))
 
     def _make_conv(self, padding: str) -> keras.layers.Layer:
         if self.filters is None:
@@ -151,16 +157,17 @@ class ConvNormAct(Block):
         """The output's shape for an input of `input_shape`."""
         batch, *sizes, _ = input_shape
         channels = self.filters or image_channels(self, input_shape)
-        return (batch, *(self._output_size(size) for size in sizes), channels)
+        axes = zip(sizes, self.kernel_size, self.stride, strict=True)
+        return (batch, *(self._output_size(*axis) for axis in axes), channels)
 
-    def _output_size(self, size: int | None) -> int | None:
+    def _output_size(self, size: int | None, side: int, stride: int) -> int | None:
         if size is None:
             return None
         if self.padding != "same":
-            pad = self.dilation * (self.kernel_size // 2)
-            size += 2 * pad - self.dilation * (self.kernel_size - 1)
+            pad = self.dilation * (side // 2)
+            size += 2 * pad - self.dilation * (side - 1)
         # Of both: a blur samples what a convolution without stride leaves.
-        return -(-size // self.stride)
+        return -(-size // stride)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -59,6 +59,8 @@ class InvertedResidual(ResidualBlock):
         super().__init__(
             stride=stride, shortcut=shortcut, padding=padding, activation=activation, **kwargs
         )
+        if self.conv != "standard":
+            raise checks.reject("conv", self.conv, "'standard' where the k x k is depthwise")
         self.filters = checks.integer("filters", filters)
         self.expansion = checks.integer("expansion", expansion)
         self.kernel_size = checks.integer("kernel_size", kernel_size)

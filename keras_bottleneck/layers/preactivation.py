@@ -37,6 +37,8 @@ class Preactivation(ResidualBlock):
         self.conv_bias = checks.boolean("conv_bias", conv_bias)
         if self.zero_init_residual:
             raise checks.reject("zero_init_residual", True, "False for a pre-activated block")
+        if self.conv != "standard":
+            raise checks.reject("conv", self.conv, "'standard' for a pre-activated block")
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Make and build the sub-layers for an input of `input_shape`."""

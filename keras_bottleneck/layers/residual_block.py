@@ -7,9 +7,8 @@ import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.layers import activation as activations
-from keras_bottleneck.layers import shortcuts
+from keras_bottleneck.layers import convolutions, shortcuts
 from keras_bottleneck.layers.block import Block, build_chain, image_channels
-from keras_bottleneck.layers.conv_norm_act import ConvNormAct
 from keras_bottleneck.layers.drop_path import DropPath
 from keras_bottleneck.layers.squeeze_excite import SqueezeExcite
 
@@ -28,6 +27,8 @@ class ResidualBlock(Block):
             identity), `"pad"` (option A: strided, zero-padded channels, no parameters),
             `"pool"` (ResNet-D: average pool, then 1x1), `"identity"` (an error where shapes
             differ) or `"none"` (a plain network without shortcut).
+        conv: What the k x k convolutions are: `"standard"`, `"separable"` (k x k depthwise, then
+            1x1), `"factorized"` (k x 1, then 1 x k) or `"asymmetric"` (`AsymmetricConv2D`).
         padding: `"symmetric"` (paper, torchvision) or `"same"` (TensorFlow's).
         activation: After each convolution and after the sum.
         drop_path: Probability of dropping the branch of a sample while training.
@@ -65,11 +66,13 @@ class ResidualBlock(Block):
         dilation: int = 1,
         first_dilation: int | None = None,
         antialias: bool = False,
+        conv: str = "standard",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.stride = checks.integer("stride", stride)
         self.shortcut = checks.one_of("shortcut", shortcut, shortcuts.KINDS)
+        self.conv = checks.one_of("conv", conv, convolutions.KINDS)
         self.padding = checks.one_of("padding", padding, ("symmetric", "same"))
         self.activation = activations.check(activation)
         self.drop_path = checks.number("drop_path", drop_path, 0, 1, below=True)
@@ -83,6 +86,8 @@ class ResidualBlock(Block):
         self.antialias = checks.boolean("antialias", antialias)
         if self.stride > 1 and self.dilation > 1:
             raise checks.reject("dilation", dilation, f"1 where stride is {stride}")
+        if self.antialias and self.conv != "standard":
+            raise checks.reject("antialias", antialias, f"False where conv is {conv!r}")
 
     def conv_norm_act(
         self,
@@ -95,7 +100,8 @@ class ResidualBlock(Block):
         dilation: int | None = None,
     ) -> keras.layers.Layer:
         """A convolution of the branch with the block's settings; the `last` one is linear."""
-        return ConvNormAct(
+        kind = self.conv if kernel_size > 1 else "standard"
+        return convolutions.KINDS[kind](
             filters,
             kernel_size,
             stride,
@@ -106,9 +112,15 @@ class ResidualBlock(Block):
             epsilon=self.epsilon,
             momentum=self.momentum,
             gamma_initializer="zeros" if last and self.zero_init_residual else "ones",
-            antialias=self.antialias,
+            **self._settings_of(kind),
             **self.named(suffix),
         )
+
+    def _settings_of(self, kind: str) -> dict[str, Any]:
+        """The settings that not all kinds of convolutions have."""
+        if kind in convolutions.PAIRS:
+            return {"inner_activation": self.activation}
+        return {"antialias": self.antialias} if kind == "standard" else {}
 
     def out_channels(self, channels: int) -> int:
         """Channels that leave the block when `channels` enter it."""
@@ -183,6 +195,7 @@ class ResidualBlock(Block):
             **super().get_config(),
             "stride": self.stride,
             "shortcut": self.shortcut,
+            "conv": self.conv,
             "padding": self.padding,
             "activation": activations.serialize(self.activation),
             "drop_path": self.drop_path,

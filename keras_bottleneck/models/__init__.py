@@ -1,5 +1,6 @@
 """Builders of whole networks, with the argument list of `keras.applications`."""
 
+from keras_bottleneck.models.csp_darknet import CSPDarknet
 from keras_bottleneck.models.features import Feature, feature_info, feature_pyramid
 from keras_bottleneck.models.mobilenet_v2 import MobileNetV2
 from keras_bottleneck.models.resnet import ResNet
@@ -55,6 +56,7 @@ __all__ = [
     "VARIANTS",
     "WideResNet101_2",
     "WideResNet50_2",
+    "CSPDarknet",
     "Feature",
     "MobileNetV2",
     "ResNet",

@@ -50,6 +50,7 @@ def ResNet(
     groups: int = 1,
     base_width: int = 64,
     shortcut: str = "projection",
+    conv: str = "standard",
     padding: str = "symmetric",
     activation: activations.Activation = "relu",
     se_ratio: float = 0.0,
@@ -89,6 +90,8 @@ def ResNet(
         groups: Groups of the 3x3 convolutions (ResNeXt); bottleneck only.
         base_width: Width of a group for 64 filters (wide ResNet, ResNeXt); bottleneck only.
         shortcut: `"projection"`, `"pad"`, `"pool"` or `"none"`, as in `ResidualBlock`.
+        conv: `"standard"`, `"separable"`, `"factorized"` or `"asymmetric"`, what the blocks' 3x3
+            convolutions are, as in `ResidualBlock`.
         padding: `"symmetric"` (paper, torchvision) or `"same"` (TensorFlow's).
         activation: After each convolution and each sum.
         se_ratio: Squeeze-excite bottleneck as a part of the channels; 0 for none.
@@ -161,6 +164,7 @@ def ResNet(
     }
     residual: dict[str, Any] = {
         "shortcut": shortcut,
+        "conv": conv,
         "se_ratio": se_ratio,
         "zero_init_residual": zero_init_residual,
         "antialias": antialias,

@@ -1,4 +1,6 @@
 import importlib.util
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +51,16 @@ def test_export_and_predict(tmp_path, capsys):
     ]
     probabilities = [float(line.split()[5]) for line in table]
     np.testing.assert_allclose(probabilities[:3], probabilities[0], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_residual_digits(tmp_path, capsys):
+    run("residual_digits", "--out", tmp_path)
+    printed = capsys.readouterr().out
+    (accuracy,) = re.findall(r"^([\d.]+)% of 359 digits right in float", printed, re.MULTILINE)
+    assert float(accuracy) > 95
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert set(manifest["artifacts"]) == {
+        "residual_digits_int8.tflite",
+        "residual_digits_int8.onnx",
+    }

@@ -11,6 +11,17 @@ MAKERS = {
     "depthwise": lambda **k: layers.ConvNormAct(None, 3, dilation=2, activation="relu6", **k),
     "antialiased": lambda **k: layers.ConvNormAct(6, 3, 2, antialias=True, **k),
     "blur_pool": lambda **k: layers.BlurPool(2, **k),
+    "wide_conv": lambda **k: layers.ConvNormAct(6, (1, 5), (2, 1), **k),
+    "asymmetric": lambda **k: layers.AsymmetricConv2D(6, 3, 2, activation="relu", **k),
+    "repvgg": lambda **k: layers.RepVGGBlock(8, dilation=2, **k),
+    "repvgg_stride": lambda **k: layers.RepVGGBlock(6, 2, "swish", padding="same", **k),
+    "separable": lambda **k: layers.SeparableConvNormAct(6, 5, 2, activation=None, **k),
+    "factorized": lambda **k: layers.FactorizedConvNormAct(
+        6, stride=2, groups=2, inner_activation="swish", **k
+    ),
+    "basic_factorized": lambda **k: layers.BasicBlock(6, 2, conv="factorized", **k),
+    "bottleneck_separable": lambda **k: layers.Bottleneck(2, conv="separable", **k),
+    "basic_asymmetric": lambda **k: layers.BasicBlock(8, conv="asymmetric", padding="same", **k),
     "basic": lambda **k: layers.BasicBlock(8, drop_path=0.3, se_ratio=0.25, **k),
     "basic_pad": lambda **k: layers.BasicBlock(12, 2, shortcut="pad", **k),
     "basic_pool": lambda **k: layers.BasicBlock(6, 3, shortcut="pool", padding="same", **k),
@@ -25,6 +36,12 @@ MAKERS = {
         4, 2, groups=2, conv_bias=True, se_ratio=0.25, **k
     ),
     "bottleneck_again": lambda **k: layers.Remat(layers.Bottleneck(2, drop_path=0.2, **k), **k),
+    "darknet": lambda **k: layers.DarknetBottleneck(8, groups=2, drop_path=0.2, **k),
+    "darknet_stride": lambda **k: layers.DarknetBottleneck(
+        6, 2, expansion=1, se_ratio=0.25, activation="relu", **k
+    ),
+    "csp": lambda **k: layers.CSPLayer(10, blocks=2, expansion=0.6, **k),
+    "csp_plain": lambda **k: layers.CSPLayer(6, shortcut="none", padding="same", **k),
     "inverted": lambda **k: layers.InvertedResidual(8, se_ratio=0.25, drop_path=0.2, **k),
     "inverted_stride": lambda **k: layers.InvertedResidual(5, 2, 1, kernel_size=5, **k),
     "residual": lambda **k: layers.Residual(

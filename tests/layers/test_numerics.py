@@ -6,10 +6,16 @@ import pytest
 
 from keras_bottleneck import keras_private
 from keras_bottleneck.layers import (
+    AsymmetricConv2D,
     BasicBlock,
     Bottleneck,
     ConvNormAct,
+    CSPLayer,
+    DarknetBottleneck,
+    FactorizedConvNormAct,
     InvertedResidual,
+    RepVGGBlock,
+    SeparableConvNormAct,
     SqueezeExcite,
 )
 
@@ -121,6 +127,82 @@ def test_an_inverted_residual_of_other_channels_adds_nothing(prepare):
     x, w = prepare(block, 2, 5, 5, 4)
     y = relu(w.norm(depthwise(pad(x, 1, 1), w["depthwise_conv"]), "depthwise_bn"), 6)
     assert_equal(block, x, w.norm(conv(y, w["project_conv"]), "project_bn"))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_asymmetric_conv(stride, prepare):
+    block = AsymmetricConv2D(3, 3, stride, activation="relu")
+    x, w = prepare(block, 2, 7, 6, 4)
+    padded, row, column = pad(x, 1, 1), np.zeros((3, 3, 4, 3)), np.zeros((3, 3, 4, 3))
+    row[1:2], column[:, 1:2] = w["row_conv"], w["column_conv"]
+    kernels = {"square": w["square_conv"], "row": row, "column": column}
+    terms = [w.norm(conv(padded, one, stride), f"{name}_bn") for name, one in kernels.items()]
+    assert_equal(block, x, relu(sum(terms)))
+
+
+@pytest.mark.parametrize(("stride", "channels"), [(1, 4), (1, 3), (2, 4)])
+def test_repvgg_block(stride, channels, prepare):
+    block = RepVGGBlock(4, stride)
+    x, w = prepare(block, 2, 7, 6, channels)
+    y = w.norm(conv(pad(x, 1, 1), w["spatial_conv"], stride), "spatial_bn")
+    y += w.norm(conv(x, w["point_conv"], stride), "point_bn")
+    if stride == 1 and channels == 4:
+        y += w.norm(x, "identity_bn")
+    assert_equal(block, x, relu(y))
+    assert ("identity_bn" in w.arrays) == (stride == 1 and channels == 4)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_separable_conv(stride, prepare):
+    layer = SeparableConvNormAct(3, 3, stride, activation=None)
+    x, w = prepare(layer, 2, 7, 6, 4)
+    y = relu(w.norm(depthwise(pad(x, 1, 1), w["depthwise_conv"], stride), "depthwise_bn"))
+    assert_equal(layer, x, w.norm(conv(y, w["point_conv"]), "point_bn"))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_factorized_conv(stride, prepare):
+    layer = FactorizedConvNormAct(3, 3, stride)
+    x, w = prepare(layer, 2, 7, 6, 4)
+    column, row = np.zeros((3, 3, 4, 3)), np.zeros((3, 3, 3, 3))
+    column[:, 1:2], row[1:2] = w["column_conv"], w["row_conv"]
+    # Each has the stride of its own axis.
+    y = relu(w.norm(conv(pad(x, 1, 1), column)[:, ::stride], "column_bn"))
+    y = relu(w.norm(conv(pad(y, 1, 1), row)[:, :, ::stride], "row_bn"))
+    assert_equal(layer, x, y)
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+def darknet(x, w, name="", stride=1, groups=1):
+    y = silu(w.norm(conv(x, w[f"{name}reduce_conv"]), f"{name}reduce_bn"))
+    y = conv(pad(y, 1, 1), w[f"{name}spatial_conv"], stride, groups)
+    return silu(w.norm(y, f"{name}spatial_bn"))
+
+
+@pytest.mark.parametrize(
+    ("stride", "channels", "shortcut"),
+    [(1, 4, "identity"), (1, 4, "none"), (1, 6, "identity"), (2, 4, "identity")],
+)
+def test_darknet_bottleneck(stride, channels, shortcut, prepare):
+    block = DarknetBottleneck(4, stride, groups=2, shortcut=shortcut)
+    x, w = prepare(block, 2, 7, 6, channels)
+    y = darknet(x, w, stride=stride, groups=2)
+    adds = (stride, channels, shortcut) == (1, 4, "identity")
+    assert_equal(block, x, y + x if adds else y)
+
+
+@pytest.mark.parametrize("shortcut", ["identity", "none"])
+def test_csp_layer(shortcut, prepare):
+    block = CSPLayer(6, blocks=2, shortcut=shortcut)
+    x, w = prepare(block, 2, 5, 6, 4)
+    y = silu(w.norm(conv(x, w["enter_conv"]), "enter_bn"))
+    for name in ("bottleneck1_", "bottleneck2_"):
+        y = darknet(y, w, name) + (y if shortcut == "identity" else 0)
+    y = np.concatenate([y, silu(w.norm(conv(x, w["bypass_conv"]), "bypass_bn"))], axis=-1)
+    assert_equal(block, x, silu(w.norm(conv(y, w["merge_conv"]), "merge_bn")))
 
 
 def gate(x, reduce, expand):

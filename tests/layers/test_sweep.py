@@ -27,6 +27,11 @@ common = st.fixed_dictionaries(
         "antialias": st.booleans(),
     }
 )
+conv = st.fixed_dictionaries(
+    {
+        "conv": st.sampled_from(["standard", "separable", "factorized", "asymmetric"]),
+    }
+)
 activation = st.sampled_from(sorted(ACTIVATIONS))
 shortcut = st.sampled_from(["projection", "pad", "pool", "identity", "none"])
 sizes = st.tuples(st.integers(1, 17), st.integers(1, 17))
@@ -65,11 +70,12 @@ def possible(kind, arguments, channels, out_channels):
 
 def test_basic_blocks(noise, trained, max_difference):
     @quick
-    @given(common, activation, shortcut, sizes, st.integers(1, 9), st.integers(1, 9))
-    def sweep(arguments, act, kind, size, channels, filters):
+    @given(common, conv, activation, shortcut, sizes, st.integers(1, 9), st.integers(1, 9))
+    def sweep(arguments, form, act, kind, size, channels, filters):
         assume(possible(kind, arguments, channels, filters))
+        assume(form["conv"] == "standard" or not arguments["antialias"])
         block = layers.BasicBlock(
-            filters, shortcut=kind, activation=ACTIVATIONS[act](), **arguments
+            filters, shortcut=kind, activation=ACTIVATIONS[act](), **arguments, **form
         )
         check(block, size, channels, (noise, trained, max_difference))
 
@@ -80,6 +86,7 @@ def test_bottlenecks(noise, trained, max_difference):
     @quick
     @given(
         common,
+        conv,
         activation,
         shortcut,
         sizes,
@@ -89,8 +96,9 @@ def test_bottlenecks(noise, trained, max_difference):
         st.sampled_from([1, 2, 3]),
         st.sampled_from(["1x1", "3x3"]),
     )
-    def sweep(arguments, act, kind, size, channels, filters, expansion, groups, stride_on):
+    def sweep(arguments, form, act, kind, size, channels, filters, expansion, groups, stride_on):
         assume(possible(kind, arguments, channels, filters * expansion))
+        assume(form["conv"] == "standard" or not arguments["antialias"])
         block = layers.Bottleneck(
             filters,
             expansion=expansion,
@@ -99,6 +107,7 @@ def test_bottlenecks(noise, trained, max_difference):
             shortcut=kind,
             activation=ACTIVATIONS[act](),
             **arguments,
+            **form,
         )
         check(block, size, channels, (noise, trained, max_difference))
 
@@ -147,7 +156,7 @@ def test_convolutions(noise, trained, max_difference):
     @quick
     @given(
         st.one_of(st.none(), st.sampled_from([2, 4])),
-        st.integers(1, 5),
+        st.one_of(st.integers(1, 5), st.tuples(st.integers(1, 5), st.integers(1, 5))),
         st.integers(1, 3),
         st.integers(1, 2),
         st.sampled_from(["symmetric", "same"]),
@@ -172,5 +181,35 @@ def test_convolutions(noise, trained, max_difference):
             activation=ACTIVATIONS[act](),
         )
         check(layer, size, channels, (noise, trained, max_difference))
+
+    sweep()
+
+
+def test_parallel_branches(noise, trained, max_difference):
+    @quick
+    @given(
+        st.sampled_from([layers.AsymmetricConv2D, layers.RepVGGBlock]),
+        st.sampled_from([1, 3, 5]),
+        st.integers(1, 3),
+        st.integers(1, 2),
+        st.sampled_from([1, 2]),
+        st.sampled_from(["symmetric", "same"]),
+        activation,
+        sizes,
+        st.sampled_from([2, 4]),
+    )
+    def sweep(block, kernel_size, stride, dilation, groups, padding, act, size, channels):
+        layer = block(
+            4,
+            kernel_size=kernel_size,
+            stride=stride,
+            groups=groups,
+            dilation=1 if stride > 1 else dilation,
+            padding=padding,
+            activation=ACTIVATIONS[act](),
+        )
+        check(layer, size, channels, (noise, trained, max_difference))
+        folded = fold(keras.Sequential([keras.Input((*size, channels)), layer]))
+        assert sum(type(one) is keras.layers.Conv2D for one in folded.layers) == 1
 
     sweep()

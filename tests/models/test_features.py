@@ -3,6 +3,7 @@ import pytest
 
 from keras_bottleneck import graph
 from keras_bottleneck.models import (
+    CSPDarknet,
     MobileNetV2,
     ResNet,
     ResNet18,
@@ -33,6 +34,12 @@ def test_resnet50(make):
 def test_mobilenet(make):
     model = make(MobileNetV2(include_top=False))
     assert rows(model) == [(16, 2), (24, 4), (32, 8), (96, 16), (320, 32)]
+
+
+@AS_BUILT_AND_LAST
+def test_csp_darknet(make):
+    model = make(CSPDarknet(include_top=False))
+    assert rows(model) == [(32, 2), (64, 4), (128, 8), (256, 16), (512, 32)]
 
 
 def test_the_top_and_the_image_size_change_nothing():

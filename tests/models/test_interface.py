@@ -6,11 +6,19 @@ import keras
 import numpy as np
 import pytest
 
-from keras_bottleneck import models
+from keras_bottleneck import keras_private, models
 from keras_bottleneck.layers import DropPath
-from keras_bottleneck.models import MobileNetV2, ResNet, ResNet18, ResNet50, mobilenet_v2
+from keras_bottleneck.models import (
+    CSPDarknet,
+    MobileNetV2,
+    ResNet,
+    ResNet18,
+    ResNet50,
+    mobilenet_v2,
+)
 
 RESNETS = ("ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152")
+LIKE_RESNETS = (*RESNETS, "CSPDarknet")
 
 
 def small(**arguments):
@@ -26,7 +34,12 @@ def tiny_mobilenet(**arguments):
         return MobileNetV2(**{"alpha": 0.1, "classes": 5, **arguments})
 
 
-BUILDERS = pytest.mark.parametrize("build", [small, tiny_mobilenet])
+def tiny_csp_darknet(**arguments):
+    return CSPDarknet(**{"width": 0.1, "classes": 5, **arguments})
+
+
+BUILDERS = pytest.mark.parametrize("build", [small, tiny_mobilenet, tiny_csp_darknet])
+DEEP = {"drop_path": 0.2}
 
 
 def names(function):
@@ -34,8 +47,8 @@ def names(function):
     return [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
 
 
-@pytest.mark.parametrize("name", RESNETS)
-def test_resnets_take_the_arguments_of_keras_applications(name):
+@pytest.mark.parametrize("name", LIKE_RESNETS)
+def test_builders_take_the_arguments_of_keras_applications(name):
     assert names(getattr(models, name)) == names(keras.applications.ResNet50)
 
 
@@ -47,7 +60,7 @@ def test_the_general_resnet_takes_them_after_its_blocks():
     assert names(ResNet) == ["block", "depths", *names(keras.applications.ResNet50)]
 
 
-@pytest.mark.parametrize("name", [*RESNETS, "MobileNetV2"])
+@pytest.mark.parametrize("name", [*LIKE_RESNETS, "MobileNetV2"])
 def test_defaults_are_those_of_keras_applications_but_the_weights(name):
     theirs = getattr(keras.applications, name if name == "MobileNetV2" else "ResNet50")
     ours = inspect.signature(getattr(models, name)).parameters
@@ -144,6 +157,8 @@ def test_logits_are_what_softmax_is_taken_of(build, noise, max_difference):
         (small, ".weights.h5", {}),
         (small, ".keras", {}),
         (tiny_mobilenet, ".keras", {}),
+        (tiny_csp_darknet, ".weights.h5", {}),
+        (tiny_csp_darknet, ".keras", {}),
         # No file of weights alone says how it pads: a builder that has checkpoints asks.
         (tiny_mobilenet, ".weights.h5", {"padding": "same", "epsilon": 1e-3}),
     ],
@@ -219,9 +234,11 @@ def test_mobilenet_shapes_are_those_of_table_2():
     ]
 
 
-@BUILDERS
-def test_a_saved_model_loads(build, trained, noise, max_difference, tmp_path):
-    model, x = trained(build(input_shape=(32, 32, 3), drop_path=0.2)), noise(2, 32, 32, 3)
+@pytest.mark.parametrize(
+    ("build", "arguments"), [(small, DEEP), (tiny_mobilenet, DEEP), (tiny_csp_darknet, {})]
+)
+def test_a_saved_model_loads(build, arguments, trained, noise, max_difference, tmp_path):
+    model, x = trained(build(input_shape=(32, 32, 3), **arguments)), noise(2, 32, 32, 3)
     model.save(tmp_path / "net.keras")
     loaded = keras.saving.load_model(tmp_path / "net.keras")
     assert max_difference(loaded(x), model(x)) == 0.0
@@ -234,7 +251,8 @@ def test_a_saved_model_loads(build, trained, noise, max_difference, tmp_path):
 def test_predictions_stay_float32_in_mixed_precision(build, policy, dtype_policy, noise):
     dtype_policy(policy)
     model = build(input_shape=(32, 32, 3))
-    assert model.get_layer("stem").conv.compute_dtype == policy.removeprefix("mixed_")
+    computes = {layer.name: layer.compute_dtype for layer in keras_private.sublayers(model)}
+    assert computes["stem_conv"] == policy.removeprefix("mixed_")
     assert model.get_layer("predictions").compute_dtype == "float32"
     y = model(noise(2, 32, 32, 3))
     assert keras.backend.standardize_dtype(y.dtype) == "float32"
@@ -245,3 +263,16 @@ def test_public_depths():
         model = build(include_top=False, input_shape=(32, 32, 3))
         assert model.layers[-1].name == last
         assert model.name == build.__name__.lower()
+
+
+def test_csp_darknet_widths_depths_and_sizes():
+    """YOLOv5m: channels 48 to 768, and 2, 4, 6 and 2 bottlenecks."""
+    model = CSPDarknet(include_top=False, width=0.75, depth=0.67, input_shape=(64, 96, 3))
+    assert model.get_layer("stem_act").output.shape[1:] == (32, 48, 48)
+    stages = [model.get_layer(f"stage{stage}_block1") for stage in (1, 2, 3, 4)]
+    assert [stage.blocks for stage in stages] == [2, 4, 6, 2]
+    sides = [(16, 24), (8, 12), (4, 6), (2, 3)]
+    expected = [
+        (*size, channels) for size, channels in zip(sides, (96, 192, 384, 768), strict=True)
+    ]
+    assert [stage.output.shape[1:] for stage in stages] == expected

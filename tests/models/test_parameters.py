@@ -5,7 +5,7 @@ import math
 import pytest
 
 from keras_bottleneck import models
-from keras_bottleneck.models import MobileNetV2
+from keras_bottleneck.models import CSPDarknet, MobileNetV2
 
 WITHOUT_TOP = {
     "ResNet18": 11_186_112,
@@ -81,3 +81,15 @@ def test_the_rows_state_the_counts_that_are_tested_here():
     stated = {name: row.parameters for name, row in models.VARIANTS.items()}
     tested = {**TRAINABLE_WITH_1000_CLASSES, **CIFAR, "ResNet1202": 19_421_274}
     assert stated == {name: count for name, count in tested.items() if name != "MobileNetV2"}
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "count"),
+    [
+        # The rows of the summaries that YOLOv5n and YOLOv5s print, up to the last C3.
+        (0.25, 0.33, 881_760),
+        (0.5, 0.33, 3_514_560),
+    ],
+)
+def test_csp_darknet(width, depth, count):
+    assert trainable(CSPDarknet(include_top=False, width=width, depth=depth)) == count

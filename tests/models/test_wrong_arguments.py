@@ -5,6 +5,7 @@ import pytest
 
 from keras_bottleneck.models import (
     CIFARResNet,
+    CSPDarknet,
     MobileNetV2,
     ResNet,
     ResNet18,
@@ -79,6 +80,13 @@ CASES = {
     "depth": (CIFARResNet, {"depth": 21}, "depth"),
     "depth too small": (CIFARResNet, {"depth": 2}, "depth"),
     "weights of a builder without checkpoints": (ResNet20, {"weights": "imagenet"}, "weights"),
+    "conv": (ResNet50, {"conv": "depthwise"}, "conv"),
+    "csp width": (CSPDarknet, {"width": 0}, "width"),
+    "csp depth": (CSPDarknet, {"depth": "0.33"}, "depth"),
+    "csp weights": (CSPDarknet, {"weights": "imagenet"}, "weights"),
+    "csp activation": (CSPDarknet, {"activation": "sillu"}, "activation"),
+    "csp pooling": (CSPDarknet, {"pooling": "mean"}, "pooling"),
+    "csp epsilon": (CSPDarknet, {"epsilon": 0}, "epsilon"),
     "alpha": (MobileNetV2, {"alpha": 0}, "alpha"),
     "alpha text": (MobileNetV2, {"alpha": "1.0"}, "alpha"),
 }
