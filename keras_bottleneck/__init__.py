@@ -27,6 +27,7 @@ if importlib.util.find_spec("keras") is not None:
     from keras_bottleneck.graph import fold
     from keras_bottleneck.image_model import model_preprocessing
     from keras_bottleneck.models import (
+        FPN,
         CIFARResNet,
         MobileNetV2,
         ResNet,
@@ -85,6 +86,7 @@ if importlib.util.find_spec("keras") is not None:
         "data",
         "export",
         "export_model",
+        "FPN",
         "feature_info",
         "feature_pyramid",
         "fold",

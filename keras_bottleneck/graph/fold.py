@@ -57,7 +57,8 @@ def fold(model: keras.Model) -> keras.Model:
     The model is flattened first. A batch norm after a convolution, depthwise convolution or
     dense layer disappears into its kernel and bias; on images, one without becomes a 1x1
     `DepthwiseConv2D`. `DropPath` goes. What remains are stock Keras layers alone, so that the
-    folded model's .keras file opens where this package is not installed.
+    folded model's .keras file opens where this package is not installed; only decoders for images
+    of unknown size keep their `CropLike`.
 
     Args:
         model: A functional or built `Sequential` model; it stays untouched.

@@ -5,6 +5,7 @@ from keras_bottleneck.layers.block import Block
 from keras_bottleneck.layers.blur_pool import BlurPool
 from keras_bottleneck.layers.bottleneck import Bottleneck
 from keras_bottleneck.layers.conv_norm_act import ConvNormAct
+from keras_bottleneck.layers.crop_like import CropLike
 from keras_bottleneck.layers.drop_path import DropPath
 from keras_bottleneck.layers.inverted_residual import InvertedResidual
 from keras_bottleneck.layers.normalization import BatchNormalization
@@ -24,6 +25,7 @@ __all__ = [
     "BlurPool",
     "Bottleneck",
     "ConvNormAct",
+    "CropLike",
     "DropPath",
     "InvertedResidual",
     "PreactivationBasicBlock",

@@ -1,6 +1,7 @@
 """Builders of whole networks, with the argument list of `keras.applications`."""
 
 from keras_bottleneck.models.features import Feature, feature_info, feature_pyramid
+from keras_bottleneck.models.fpn import FPN
 from keras_bottleneck.models.mobilenet_v2 import MobileNetV2
 from keras_bottleneck.models.resnet import ResNet
 from keras_bottleneck.models.variants import (
@@ -31,6 +32,7 @@ from keras_bottleneck.models.variants import (
 )
 
 __all__ = [
+    "FPN",
     "CIFARResNet",
     "ResNet101",
     "ResNet101V2",

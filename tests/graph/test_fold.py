@@ -54,6 +54,7 @@ OWN = {
     ),
     "pad": lambda: models.ResNet("basic", (1, 1), shortcut="pad", **SMALL),
     "pool": lambda: models.ResNet("bottleneck", (1, 1), shortcut="pool", **SMALL),
+    "pyramid": lambda: models.FPN(models.ResNet("basic", (1, 1), **SMALL), 4),
     "inverted": lambda: chain(
         layers.InvertedResidual(6), layers.InvertedResidual(8, 2, se_ratio=0.25)
     ),

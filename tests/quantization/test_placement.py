@@ -123,6 +123,13 @@ def test_a_concatenation_of_a_sigmoid_leaves_it_its_range(image):
     assert fixed(placement) == {"g_activation": (0.0, 255 / 256)}
 
 
+def test_a_concatenation_of_sigmoids_has_theirs(image):
+    gates = [conv(name, activation="sigmoid")(image) for name in "gh"]
+    placement = placed(image, layers.Concatenate(name="join")(gates))
+    assert groups(placement) == [["g_activation", "h_activation", "join"]]
+    assert set(fixed(placement).values()) == {(0.0, 255 / 256)}
+
+
 @pytest.mark.parametrize(
     "make",
     [
