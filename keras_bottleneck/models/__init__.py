@@ -4,6 +4,7 @@ from keras_bottleneck.models.features import Feature, feature_info, feature_pyra
 from keras_bottleneck.models.fpn import FPN
 from keras_bottleneck.models.mobilenet_v2 import MobileNetV2
 from keras_bottleneck.models.resnet import ResNet
+from keras_bottleneck.models.resunet import ResUNet
 from keras_bottleneck.models.variants import (
     VARIANTS,
     CIFARResNet,
@@ -60,6 +61,7 @@ __all__ = [
     "Feature",
     "MobileNetV2",
     "ResNet",
+    "ResUNet",
     "feature_info",
     "feature_pyramid",
 ]

@@ -60,3 +60,70 @@ def test_a_feature_pyramid(shape, images, tmp_path):
     for artifact in report.artifacts:
         assert kb.audit(artifact.path).int8_problems == ()
     assert kb.audit(report["tflite_int8"].path).tensor_types["FLOAT32"] == 2
+
+
+def segmenter(shape, activation="softmax"):
+    backbone = kb.ResNet("basic", (1, 1), filters=(8, 12), include_top=False, input_shape=shape)
+    return kb.ResUNet(backbone, 2, 4, activation, name="segmenter")
+
+
+def taught(model, images, activation):
+    """`model` when it has learnt a little: which pixels are bright."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=activation is None)
+    model.compile(keras.optimizers.Adam(1e-2), loss)
+    model.fit(images[:96], masks(images[:96]), batch_size=16, epochs=12, verbose=0)
+    return settled(model, images)
+
+
+def masks(images):
+    return (images.mean(-1) > 0).astype(np.int32)
+
+
+@pytest.mark.parametrize(
+    ("shape", "activation", "name"),
+    [
+        ((SIDE, SIDE, 3), "softmax", "probabilities"),
+        ((None, None, 3), None, "logits"),
+    ],
+    ids=["known", "unknown"],
+)
+def test_a_segmenter(shape, activation, name, images, tmp_path):
+    model = taught(segmenter(shape, activation), images, activation)
+    verify = images[100:], masks(images[100:])
+    report = kb.export_model(model, tmp_path, verify=verify, image_size=SIDE)
+    right = model.predict(verify[0], verbose=0).argmax(-1) == verify[1]
+    assert report.keras_accuracy == right.mean() > 0.8
+    for artifact in report.artifacts:
+        assert artifact.comparison.error <= 1e-5, artifact
+        assert artifact.comparison.agreement > 0.999
+        assert abs(artifact.comparison.accuracy - right.mean()) < 1e-3
+        predictor = kb.runtime.load(artifact.path)
+        assert predictor.output_name == name
+        found = predictor.probabilities(list(verify[0][:2]))
+        assert found.shape == (2, SIDE, SIDE, 2)
+        np.testing.assert_allclose(found.sum(-1), 1, atol=1e-5)
+        with pytest.raises(ValueError, match="a classifier of whole images"):
+            predictor(verify[0][0])
+
+    quantized = kb.quantize(model, images[:100])
+    report = kb.export_model(quantized, tmp_path, verify=verify, image_size=SIDE)
+    assert abs(report.keras_accuracy - right.mean()) < 0.02
+    for artifact in report.artifacts:
+        assert kb.audit(artifact.path).int8_problems == ()
+        assert kb.runtime.load(artifact.path).output_name == name
+        assert artifact.comparison.agreement > 0.95, artifact
+        assert abs(artifact.comparison.accuracy - right.mean()) < 0.03
+    assert kb.audit(report["tflite_int8"].path).tensor_types["FLOAT32"] == 2
+
+
+def test_masks_may_be_given_in_many_ways_and_must_fit(images, tmp_path):
+    model = segmenter((SIDE, SIDE, 3))
+    right = masks(images[100:])
+    accuracies = {
+        kb.export_model(model, tmp_path, ["tflite"], verify=(images[100:], given)).keras_accuracy
+        for given in (right, right[..., None], np.eye(2)[right])
+    }
+    assert len(accuracies) == 1
+    for wrong in (right[:, 1:], right[:, 0, 0], right[:3]):
+        with pytest.raises(ValueError, match=r"`verify` must hold labels of shape .*37, 37"):
+            kb.export_model(model, tmp_path, ["tflite"], verify=(images[100:], wrong))
