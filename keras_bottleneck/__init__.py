@@ -53,6 +53,7 @@ if importlib.util.find_spec("keras") is not None:
         SEResNet50,
         WideResNet50_2,
         WideResNet101_2,
+        embedding_model,
         feature_info,
         feature_pyramid,
     )
@@ -89,6 +90,7 @@ if importlib.util.find_spec("keras") is not None:
         "export_model",
         "FPN",
         "ResUNet",
+        "embedding_model",
         "feature_info",
         "feature_pyramid",
         "fold",

@@ -1,5 +1,6 @@
 """What a residual network is made of: Keras layers that plug into any model, on any backend."""
 
+from keras_bottleneck.layers.arcface import ArcFace
 from keras_bottleneck.layers.basic_block import BasicBlock
 from keras_bottleneck.layers.block import Block
 from keras_bottleneck.layers.blur_pool import BlurPool
@@ -19,6 +20,7 @@ from keras_bottleneck.layers.residual_block import ResidualBlock
 from keras_bottleneck.layers.squeeze_excite import SqueezeExcite
 
 __all__ = [
+    "ArcFace",
     "BasicBlock",
     "BatchNormalization",
     "Block",

@@ -1,5 +1,6 @@
 """Builders of whole networks, with the argument list of `keras.applications`."""
 
+from keras_bottleneck.models.embedding import embedding_model
 from keras_bottleneck.models.features import Feature, feature_info, feature_pyramid
 from keras_bottleneck.models.fpn import FPN
 from keras_bottleneck.models.mobilenet_v2 import MobileNetV2
@@ -62,6 +63,7 @@ __all__ = [
     "MobileNetV2",
     "ResNet",
     "ResUNet",
+    "embedding_model",
     "feature_info",
     "feature_pyramid",
 ]

@@ -144,6 +144,18 @@ def test_an_average_is_rounded_to_the_range_of_its_input(image, make):
     assert groups(placement) == [["a", "k"]]
 
 
+def test_components_of_unit_length_have_the_range_of_the_runtimes(image):
+    x = layers.GlobalAveragePooling2D(name="pool")(conv("a")(image))
+    placement = placed(image, layers.UnitNormalization(name="unit")(x))
+    assert rounded(placement) == ["image", "a", "pool", "unit"]
+    assert fixed(placement) == {"unit": (-1.0, 127 / 128)}
+
+
+def test_unit_length_along_another_axis_is_refused(image):
+    with pytest.raises(ValueError, match="`model` must consist of layers that int8 runtimes have"):
+        placed(image, layers.UnitNormalization(axis=1)(conv("a")(image)))
+
+
 @pytest.mark.parametrize(
     ("activation", "expected"),
     [("sigmoid", (0.0, 255 / 256)), ("softmax", (0.0, 255 / 256)), ("tanh", (-1.0, 127 / 128))],
