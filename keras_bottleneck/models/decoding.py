@@ -1,9 +1,11 @@
-"""What decoders do with the feature maps of a backbone: find them, and bring them to one size."""
+"""What decoders do with a backbone: find its feature maps, bring them to one size, build on it."""
 
 from typing import Any, NamedTuple
 
 import keras
 
+from keras_bottleneck import keras_private
+from keras_bottleneck.image_model import carrying, model_preprocessing
 from keras_bottleneck.layers import CropLike
 from keras_bottleneck.models.features import feature_info
 
@@ -40,3 +42,9 @@ def upsampled(x: Any, factor: int, like: Any, name: str) -> Any:
     if rows == columns == 0:
         return x
     return keras.layers.Cropping2D(((0, rows), (0, columns)), name=f"{name}_crop")(x)
+
+
+def model_on(backbone: keras.Model, outputs: Any, name: str) -> keras.Model:
+    """The model from the images of `backbone` to `outputs`, with the preprocessing it carries."""
+    model = keras.Model(keras_private.input_structure(backbone), outputs, name=name)
+    return carrying(model, model_preprocessing(backbone))

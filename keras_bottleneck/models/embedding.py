@@ -3,9 +3,9 @@
 import keras
 
 from keras_bottleneck import checks, keras_private
-from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.image_model import carrying, model_preprocessing
 from keras_bottleneck.layers import ArcFace
+from keras_bottleneck.models.assembly import checked_name
 
 
 def embedding_model(model: keras.Model, name: str | None = None) -> keras.Model:
@@ -35,14 +35,13 @@ def embedding_model(model: keras.Model, name: str | None = None) -> keras.Model:
         >>> embedding_model(trained).output_shape
         (None, 512)
     """
-    graph = functional(model)
-    heads = [one for one in keras_private.calls(graph) if isinstance(one.operation, ArcFace)]
+    if isinstance(model, keras.Sequential) or not getattr(model, "inputs", None):
+        raise checks.reject("model", model, "a functional Keras model")
+    heads = [one for one in keras_private.calls(model) if isinstance(one.operation, ArcFace)]
     if len(heads) != 1:
         accepted = f"a model with one ArcFace layer (this one has {len(heads)})"
-        raise checks.reject("model", graph.name, accepted)
-    name = f"{graph.name}_embedding" if name is None else name
-    if not isinstance(name, str) or not name:
-        raise checks.reject("name", name, "a non-empty string or None")
+        raise checks.reject("model", model.name, accepted)
+    name = checked_name(f"{model.name}_embedding" if name is None else name)
     embedding = heads[0].inputs[0]
     # Half precision is a way to train, not to compare.
     unit = keras.layers.UnitNormalization(name="embedding", dtype="float32")(embedding)

@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
-from keras_bottleneck import checks, keras_private
-from keras_bottleneck.image_model import carrying, model_preprocessing
-from keras_bottleneck.models.decoding import Level, levels_of, upsampled
+from keras_bottleneck import checks
+from keras_bottleneck.models.assembly import checked_name
+from keras_bottleneck.models.decoding import Level, levels_of, model_on, upsampled
 
 
 def FPN(
@@ -48,13 +48,8 @@ def FPN(
     """
     levels = _chosen(levels_of(backbone), strides)
     checks.integer("filters", filters)
-    name = f"{backbone.name}_fpn" if name is None else name
-    if not isinstance(name, str) or not name:
-        raise checks.reject("name", name, "a non-empty string or None")
-    model = keras.Model(
-        keras_private.input_structure(backbone), _top_down(levels, filters), name=name
-    )
-    return carrying(model, model_preprocessing(backbone))
+    name = checked_name(f"{backbone.name}_fpn" if name is None else name)
+    return model_on(backbone, _top_down(levels, filters), name)
 
 
 def _chosen(levels: list[Level], strides: Any) -> list[Level]:

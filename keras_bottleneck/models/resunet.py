@@ -4,11 +4,11 @@ from typing import Any
 
 import keras
 
-from keras_bottleneck import checks, keras_private
-from keras_bottleneck.image_model import carrying, model_preprocessing
+from keras_bottleneck import checks
 from keras_bottleneck.layers import BasicBlock
 from keras_bottleneck.layers import activation as activations
-from keras_bottleneck.models.decoding import Level, levels_of, upsampled
+from keras_bottleneck.models.assembly import checked_name
+from keras_bottleneck.models.decoding import Level, levels_of, model_on, upsampled
 
 
 def ResUNet(
@@ -58,16 +58,13 @@ def ResUNet(
     checks.integer("classes", classes)
     checks.integer("filters", filters)
     activations.check(classifier_activation, "classifier_activation")
-    name = f"{backbone.name}_unet" if name is None else name
-    if not isinstance(name, str) or not name:
-        raise checks.reject("name", name, "a non-empty string or None")
+    name = checked_name(f"{backbone.name}_unet" if name is None else name)
     # A softmax over half-precision logits loses the small probabilities.
     classifier = keras.layers.Conv2D(
         classes, 1, activation=classifier_activation, name="predictions", dtype="float32"
     )
     decoded = _decoded(backbone.inputs[0], levels, filters)
-    model = keras.Model(keras_private.input_structure(backbone), classifier(decoded), name=name)
-    return carrying(model, model_preprocessing(backbone))
+    return model_on(backbone, classifier(decoded), name)
 
 
 def _decoded(image: Any, levels: list[Level], filters: int) -> keras.KerasTensor:
