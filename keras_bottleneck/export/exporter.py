@@ -141,10 +141,12 @@ def export_model(
         output_name=output_name(reference_model),
         versions=versions("tensorflow", "keras", "tf2onnx", "onnx"),
     )
-    samples = collect(verify, shape, count, preprocessing, _label_shape(reference_model))
+    exported = inference_model(reference_model, shape)
+    samples = collect(
+        verify, shape, count, preprocessing, _label_shape(exported, described.output_name)
+    )
     ranges = _calibration(rows, calibration, shape)
 
-    exported = inference_model(reference_model, shape)
     reference = keras_outputs(reference_model, samples.inputs)
     if not np.isfinite(reference).all():
         raise ExportError(
@@ -196,9 +198,9 @@ def _checked_formats(formats: Any, quantized: bool) -> list[str]:
     return rows
 
 
-def _label_shape(model: keras.Model) -> tuple[int | None, ...]:
+def _label_shape(exported: keras.Model, kind: str) -> tuple[int | None, ...]:
     """The shape of an image's labels: (), or that of the mask where each pixel has a class."""
-    return () if output_name(model) == "features" else tuple(model.outputs[0].shape[1:-1])
+    return () if kind == "features" else tuple(exported.outputs[0].shape[1:-1])
 
 
 def _calibration(rows: list[str], calibration: Any, shape: tuple[int | None, ...]) -> Array | None:

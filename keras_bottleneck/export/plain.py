@@ -97,8 +97,9 @@ def plain(operation: Any, inputs: Sequence[Any]) -> type[keras.layers.Layer] | N
         return GROUPED[type(operation)]
     if type(operation) is keras.layers.Add and len({len(one.shape) for one in inputs}) == 1:
         return PlainAdd if any(map(_looks_like_a_bias, inputs)) else None
-    if type(operation) is keras.layers.UpSampling2D and operation.interpolation == "nearest":
-        return PlainUpSampling2D
+    if type(operation) is keras.layers.UpSampling2D:
+        plainly = (operation.interpolation, operation.data_format) == ("nearest", "channels_last")
+        return PlainUpSampling2D if plainly else None
     if type(operation) is keras.layers.UnitNormalization:
         return PlainUnitNormalization
     return None
