@@ -10,6 +10,7 @@ import keras_bottleneck as kb
 
 pytest.importorskip("tensorflow", reason="the examples export")
 pytest.importorskip("sklearn", reason="the examples read its scans of digits")
+pytest.importorskip("matplotlib", reason="an example draws")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 pytestmark = pytest.mark.slow
@@ -31,6 +32,19 @@ def figures(printed, pattern):
 def check_files(folder, name):
     for ending in ("tflite", "onnx"):
         assert kb.audit(folder / f"{name}_int8.{ending}").int8_problems == ()
+
+
+def test_segmentation_shapes(tmp_path, capsys):
+    picture = tmp_path / "shapes.png"
+    run("segmentation_shapes", "--output", tmp_path, "--picture", picture)
+    printed = capsys.readouterr().out
+    (exact,) = figures(printed, r"mean IoU, float: ([\d.]+)")
+    (int8,) = figures(printed, r"mean IoU, int8 TFLite: ([\d.]+)")
+    assert exact >= 0.9
+    assert int8 >= 0.9
+    assert abs(exact - int8) < 0.02
+    assert picture.stat().st_size > 10_000
+    check_files(tmp_path, "shapes")
 
 
 def test_embeddings_arcface(tmp_path, capsys):
