@@ -16,8 +16,9 @@ def read(
     input_shape: tuple[int | None, ...],
     limit: int,
     labelled: bool = True,
+    label_shape: tuple[int | None, ...] = (),
 ) -> tuple[Array, Array | None]:
-    """Up to `limit` inputs (N, height, width, channels), and class indices (N,) or None.
+    """Up to `limit` inputs (N, height, width, channels), and class indices (N, ...) or None.
 
     Args:
         name: The argument that `data` was given as, for errors.
@@ -25,6 +26,8 @@ def read(
         input_shape: (batch, height, width, channels) of the model; a side may be None.
         limit: The data is read no further than this.
         labelled: Whether to read labels, which must then be those of a classifier.
+        label_shape: Of the labels of one image: () where it has one class, (height, width) where
+            each pixel has; a side may be None.
 
     Raises:
         ValueError: If `data` is neither, is empty, or does not hold finite images of that shape.
@@ -37,7 +40,9 @@ def read(
         x, y, *_ = (*batch, None) if isinstance(batch, (tuple, list)) else (batch, None)
         inputs.append(_checked_images(name, x, input_shape))
         labels.append(
-            None if y is None or not labelled else _class_indices(name, y, len(inputs[-1]))
+            None
+            if y is None or not labelled
+            else _class_indices(name, y, len(inputs[-1]), label_shape)
         )
         count += len(inputs[-1])
         if count >= limit:
@@ -87,8 +92,11 @@ def _checked_images(name: str, x: Any, input_shape: tuple[int | None, ...]) -> A
     return images
 
 
-def _class_indices(name: str, y: Any, count: int) -> Array:
+def _class_indices(name: str, y: Any, count: int, label_shape: tuple[int | None, ...]) -> Array:
+    """Class indices (N, *label_shape), which may be given with one more axis, or as one-hot."""
     labels = np.asarray(y)
+    if label_shape:
+        return _masks(name, labels, count, label_shape)
     one_hot = labels.ndim == 2 and labels.shape[1] > 1
     indices = labels.argmax(-1) if one_hot else labels.reshape(-1).astype(np.int64)
     if len(indices) != count:
@@ -97,3 +105,19 @@ def _class_indices(name: str, y: Any, count: int) -> Array:
             f"{count} images"
         )
     return indices
+
+
+def _masks(name: str, labels: Array, count: int, label_shape: tuple[int | None, ...]) -> Array:
+    rank = 1 + len(label_shape)
+    if labels.ndim == rank + 1:
+        labels = labels.argmax(-1) if labels.shape[-1] > 1 else labels[..., 0]
+    wanted = (count, *label_shape)
+    fits = labels.ndim == rank and all(
+        side in (None, own) for side, own in zip(wanted, labels.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"`{name}` must hold labels of shape {wanted}, one for each place that the model "
+            f"classifies. Received: labels of shape {labels.shape}"
+        )
+    return labels.astype(np.int64)

@@ -21,16 +21,22 @@ BLOCKS = {
     "CSPLayer": lambda: layers.CSPLayer(8, 1),
     "ConvNormAct": lambda: layers.ConvNormAct(8, 3, 2, antialias=True),
     "DarknetBottleneck": lambda: layers.DarknetBottleneck(8),
+    "FactorizedConvNormAct": lambda: layers.FactorizedConvNormAct(8),
     "InvertedResidual": lambda: layers.InvertedResidual(8),
     "PreactivationBasicBlock": lambda: layers.PreactivationBasicBlock(8, 2),
     "PreactivationBottleneck": lambda: layers.PreactivationBottleneck(4, conv_bias=True),
     "Remat": lambda: layers.Remat(layers.BasicBlock(8)),
     "RepVGGBlock": lambda: layers.RepVGGBlock(8),
     "Residual": lambda: layers.Residual(keras.layers.Conv2D(8, 3, padding="same"), "relu"),
+    "SeparableConvNormAct": lambda: layers.SeparableConvNormAct(8, 3, 2),
     "SqueezeExcite": lambda: layers.SqueezeExcite(0.5),
 }
-# What is no block of its own: bases, and parts that all blocks have inside them.
-PARTS = {"Block", "ResidualBlock", "BatchNormalization", "DropPath"}
+# Bases, what blocks have inside them, and what stands in networks of its own (below, and in
+# tests/layers/test_arcface.py: the head exists in training alone).
+PARTS = {
+    *("Block", "ConvPair", "ParallelBranches", "ResidualBlock"),
+    *("ArcFace", "BatchNormalization", "CropLike", "DropPath"),
+}
 
 
 def test_no_block_is_left_out():
@@ -40,9 +46,22 @@ def test_no_block_is_left_out():
 
 # Other builders than those of `models.VARIANTS`, at reduced size.
 FAMILIES = {
-    "CSPDarknet": lambda: models.CSPDarknet(input_shape=(32, 32, 3), classes=3),
+    "CSPDarknet": lambda: models.CSPDarknet(width=0.1, input_shape=(32, 32, 3), classes=3),
+    "FPN": lambda: on_pyramid(models.FPN(small_backbone(), 8)),
     "MobileNetV2": lambda: models.MobileNetV2((32, 32, 3), alpha=0.1, classes=3),
 }
+
+
+def small_backbone():
+    settings = {"filters": (8, 16), "input_shape": (32, 32, 3), "include_top": False}
+    return models.ResNet("basic", (1, 1), **settings)
+
+
+def on_pyramid(pyramid):
+    """A classifier of the finest map of a pyramid."""
+    x = keras.layers.GlobalAveragePooling2D()(pyramid.outputs[0])
+    top = keras.layers.Dense(3, "softmax", dtype="float32")
+    return keras.Model(pyramid.inputs, top(x), name="net")
 
 
 def by_settings():

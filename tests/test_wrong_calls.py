@@ -63,6 +63,7 @@ CASES = {
     "layers": lambda m, f: layers.Residual([]),
     "rate": lambda m, f: layers.DropPath(1.5),
     "ratio": lambda m, f: layers.SqueezeExcite(0),
+    "margin": lambda m, f: layers.ArcFace(8, margin=2.0),
     "input_shape ": lambda m, f: layers.BasicBlock(8)(keras.Input((8, 8))),
     # models
     "block": lambda m, f: kb.ResNet("botleneck"),
@@ -80,6 +81,10 @@ CASES = {
     "name": lambda m, f: kb.ResNet50(name=""),
     "alpha": lambda m, f: kb.MobileNetV2(alpha=0),
     "model": lambda m, f: kb.feature_info(keras.Sequential([keras.Input((4,))])),
+    "strides": lambda m, f: kb.FPN(m, strides=(2, 3)),
+    "filters  ": lambda m, f: kb.FPN(m, filters=0),
+    "classes ": lambda m, f: kb.ResUNet(m, classes=None),
+    "model         ": lambda m, f: kb.embedding_model(m),
     # weights
     "source": lambda m, f: weights.load(m, f / "text.jpg"),
     "source ": lambda m, f: weights.load(m, f / "garbage.keras"),
@@ -127,7 +132,7 @@ CASES = {
     "data": lambda m, f: training.recalibrate_batch_norm(m, "photos"),
     "train ": lambda m, f: training.check_range(NOISE + 200, kb.Preprocessing((32, 32))),
     # analysis
-    "model         ": lambda m, f: analysis.cost(Subclassed()),
+    "model            ": lambda m, f: analysis.cost(Subclassed()),
     "input_shape  ": lambda m, f: analysis.cost(m, (32, 32)),
     "dtype": lambda m, f: analysis.cost(m, (32, 32, 3)).peak_bytes("int4"),
     "channels ": lambda m, f: analysis.compare_blocks(255),

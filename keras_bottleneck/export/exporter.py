@@ -87,7 +87,8 @@ def export_model(
         labels: Names of the classes, in the order of the outputs.
         preprocessing: How an image becomes the model's input; by default what the model carries.
         verify: Samples to compare on: a dataset of batches (images, labels) or images, or such
-            arrays, all as the model takes them. Without it, noise is used, with a warning.
+            arrays, all as the model takes them; the labels of a segmenter are masks. Without it,
+            noise is used, with a warning.
         verify_samples: How many of them at the most.
         image_size: (height, width) in pixels, needed where the model takes any size and
             `preprocessing` does not say it.
@@ -140,10 +141,12 @@ def export_model(
         output_name=output_name(reference_model),
         versions=versions("tensorflow", "keras", "tf2onnx", "onnx"),
     )
-    samples = collect(verify, shape, count, preprocessing)
+    exported = inference_model(reference_model, shape)
+    samples = collect(
+        verify, shape, count, preprocessing, _label_shape(exported, described.output_name)
+    )
     ranges = _calibration(rows, calibration, shape)
 
-    exported = inference_model(reference_model, shape)
     reference = keras_outputs(reference_model, samples.inputs)
     if not np.isfinite(reference).all():
         raise ExportError(
@@ -193,6 +196,11 @@ def _checked_formats(formats: Any, quantized: bool) -> list[str]:
             ]
             raise checks.reject("formats", row, f"one of {', '.join(fitting)} for {kind}")
     return rows
+
+
+def _label_shape(exported: keras.Model, kind: str) -> tuple[int | None, ...]:
+    """The shape of an image's labels: (), or that of the mask where each pixel has a class."""
+    return () if kind == "features" else tuple(exported.outputs[0].shape[1:-1])
 
 
 def _calibration(rows: list[str], calibration: Any, shape: tuple[int | None, ...]) -> Array | None:

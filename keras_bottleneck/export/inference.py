@@ -139,10 +139,9 @@ def output_name(model: keras.Model) -> str:
     """What the model's output is: "probabilities", "logits", or "features" of no classifier.
 
     Only what a softmax or sigmoid made is taken for probabilities, and only what a linear dense
-    layer made for logits: a softmax too many at run time would be a wrong answer.
+    layer, or a 1x1 convolution, which is one for every pixel, made for logits: a softmax too many
+    at run time would be a wrong answer.
     """
-    if len(model.outputs[0].shape) != 2:
-        return "features"
     tensor = model.outputs[0]
     last = keras_private.maker(tensor)
     while _passes_values_on(last):
@@ -155,8 +154,14 @@ def output_name(model: keras.Model) -> str:
     # Bare operations have no public classes: keras.ops.softmax makes a `Softmax` too.
     if squashes or type(last).__name__ in ("Softmax", "Sigmoid"):
         return "probabilities"
-    linear = isinstance(last, keras.layers.Dense) and activation is keras.activations.linear
+    linear = _is_dense(last) and activation is keras.activations.linear
     return "logits" if linear else "features"
+
+
+def _is_dense(layer: Any) -> bool:
+    if isinstance(layer, keras.layers.Conv2D):
+        return layer.kernel_size == (1, 1) and layer.groups == 1
+    return isinstance(layer, keras.layers.Dense)
 
 
 def _passes_values_on(layer: Any) -> bool:

@@ -55,6 +55,36 @@ class PlainAdd(keras.layers.Add):
         return reduce(tf.add, inputs)
 
 
+class PlainUpSampling2D(keras.layers.UpSampling2D):
+    """`keras.layers.UpSampling2D(interpolation="nearest")` for export, of a known size.
+
+    Keras repeats rows and columns, which becomes five operators on five axes.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Each pixel, repeated."""
+        import tensorflow as tf
+
+        height, width = inputs.shape[1:3]
+        size = (height * self.size[0], width * self.size[1])
+        # Not `tf.image.resize`: its half-pixel centres, the same for whole factors, are an
+        # attribute that ONNX has given up.
+        return tf.raw_ops.ResizeNearestNeighbor(images=inputs, size=size)
+
+
+class PlainUnitNormalization(keras.layers.UnitNormalization):
+    """`keras.layers.UnitNormalization` for export.
+
+    TFLite has an operator for it, which its converter finds in this form alone.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """`inputs` at length 1."""
+        import tensorflow as tf
+
+        return tf.math.l2_normalize(inputs, self.axis)
+
+
 GROUPED: dict[type, type[keras.layers.Layer]] = {
     keras.layers.Conv2D: GroupedConv2D,
     QuantizedConv2D: GroupedQuantizedConv2D,
@@ -67,6 +97,11 @@ def plain(operation: Any, inputs: Sequence[Any]) -> type[keras.layers.Layer] | N
         return GROUPED[type(operation)]
     if type(operation) is keras.layers.Add and len({len(one.shape) for one in inputs}) == 1:
         return PlainAdd if any(map(_looks_like_a_bias, inputs)) else None
+    if type(operation) is keras.layers.UpSampling2D:
+        plainly = (operation.interpolation, operation.data_format) == ("nearest", "channels_last")
+        return PlainUpSampling2D if plainly else None
+    if type(operation) is keras.layers.UnitNormalization:
+        return PlainUnitNormalization
     return None
 
 

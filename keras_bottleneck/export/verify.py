@@ -25,7 +25,10 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Samples:
-    """Model inputs (N, height, width, channels) and, where they are known, class indices (N,)."""
+    """Model inputs (N, height, width, channels) and, where they are known, class indices.
+
+    There is one for each image, (N,), or for each place that the model classifies, (N, ...).
+    """
 
     inputs: Array
     labels: Array | None
@@ -36,8 +39,9 @@ class Comparison:
     """What running an artifact on the samples has shown.
 
     `error` is the difference from Keras (see `Format.tolerance`), `agreement` the part
-    of samples with the same top-1 class, `accuracy` the part with the true one (both None where
-    there are no classes), `latency_ms` the median time of one sample in milliseconds.
+    of samples with the same top-1 class, of a segmenter the part of pixels, `accuracy` the part
+    with the true one (both None where there are no classes), `latency_ms` the median time of one
+    sample in milliseconds.
     """
 
     error: float
@@ -51,8 +55,11 @@ def collect(
     input_shape: tuple[int | None, ...],
     limit: int,
     preprocessing: Preprocessing | None,
+    label_shape: tuple[int | None, ...],
 ) -> Samples:
     """Up to `limit` samples of a tf.data pipeline or of arrays; noise where `verify` is None.
+
+    `label_shape` is that of the labels of one image: () for a class, (height, width) for a mask.
 
     Raises:
         ValueError: If `verify` is neither, is empty, or does not hold inputs of the model.
@@ -64,7 +71,7 @@ def collect(
             stacklevel=3,
         )
         return Samples(_made_up(input_shape[1:], preprocessing), None)
-    return Samples(*samples.read("verify", verify, input_shape, limit))
+    return Samples(*samples.read("verify", verify, input_shape, limit, label_shape=label_shape))
 
 
 def _made_up(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Array:
@@ -93,8 +100,8 @@ def keras_outputs(model: keras.Model, inputs: Array) -> Array:
 
 
 def classes(outputs: Array, output_name: str) -> Array | None:
-    """The top-1 class of each output; None where the model is no classifier."""
-    if outputs.ndim != 2 or output_name == "features":
+    """The top-1 class of each image or pixel; None where the model is no classifier."""
+    if output_name == "features":
         return None
     return class_probabilities(outputs, output_name).argmax(-1)
 
@@ -117,14 +124,14 @@ def difference(outputs: Array, reference: Array, output_name: str) -> float:
 
 
 def noise(outputs: Array, reference: Array, output_name: str) -> float:
-    """The root mean square distance of a sample's outputs from the reference.
+    """The root mean square distance of a sample's (of a segmenter, a pixel's) outputs.
 
     Absolute for probabilities, as a part of the root mean square of the reference otherwise.
     Outputs that are not finite, or of another shape, differ by infinity.
     """
     if outputs.shape != reference.shape or not np.isfinite(outputs).all():
         return float("inf")
-    count = len(reference)
+    count = reference[..., 0].size
     distance = np.sum((outputs - reference) ** 2, dtype=np.float64) / count
     power = np.sum(reference**2, dtype=np.float64) / count
     scale = 1.0 if output_name == "probabilities" else max(float(power), 1e-30)

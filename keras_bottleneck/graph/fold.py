@@ -59,7 +59,8 @@ def fold(model: keras.Model) -> keras.Model:
     dense layer disappears into its kernel and bias; on images, one without becomes a 1x1
     `DepthwiseConv2D`. Parallel convolutions of the same tensor whose outputs are summed, as in
     `AsymmetricConv2D` and `RepVGGBlock`, become one. `DropPath` goes. What remains are stock Keras
-    layers alone, so that the folded model's .keras file opens where this package is not installed.
+    layers alone, so that the folded model's .keras file opens where this package is not installed;
+    only decoders for images of unknown size keep their `CropLike`.
 
     Args:
         model: A functional or built `Sequential` model; it stays untouched.

@@ -1,5 +1,6 @@
 """What a residual network is made of: Keras layers that plug into any model, on any backend."""
 
+from keras_bottleneck.layers.arcface import ArcFace
 from keras_bottleneck.layers.asymmetric_conv import AsymmetricConv2D
 from keras_bottleneck.layers.basic_block import BasicBlock
 from keras_bottleneck.layers.block import Block
@@ -11,6 +12,7 @@ from keras_bottleneck.layers.conv_pair import (
     FactorizedConvNormAct,
     SeparableConvNormAct,
 )
+from keras_bottleneck.layers.crop_like import CropLike
 from keras_bottleneck.layers.csp_layer import CSPLayer
 from keras_bottleneck.layers.darknet_bottleneck import DarknetBottleneck
 from keras_bottleneck.layers.drop_path import DropPath
@@ -28,6 +30,7 @@ from keras_bottleneck.layers.residual_block import ResidualBlock
 from keras_bottleneck.layers.squeeze_excite import SqueezeExcite
 
 __all__ = [
+    "ArcFace",
     "AsymmetricConv2D",
     "BasicBlock",
     "BatchNormalization",
@@ -37,14 +40,15 @@ __all__ = [
     "CSPLayer",
     "ConvNormAct",
     "ConvPair",
+    "CropLike",
     "DarknetBottleneck",
     "DropPath",
     "FactorizedConvNormAct",
     "InvertedResidual",
+    "ParallelBranches",
     "PreactivationBasicBlock",
     "PreactivationBottleneck",
     "Remat",
-    "ParallelBranches",
     "RepVGGBlock",
     "Residual",
     "ResidualBlock",

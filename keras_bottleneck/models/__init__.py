@@ -1,9 +1,12 @@
 """Builders of whole networks, with the argument list of `keras.applications`."""
 
 from keras_bottleneck.models.csp_darknet import CSPDarknet
+from keras_bottleneck.models.embedding import embedding_model
 from keras_bottleneck.models.features import Feature, feature_info, feature_pyramid
+from keras_bottleneck.models.fpn import FPN
 from keras_bottleneck.models.mobilenet_v2 import MobileNetV2
 from keras_bottleneck.models.resnet import ResNet
+from keras_bottleneck.models.resunet import ResUNet
 from keras_bottleneck.models.variants import (
     VARIANTS,
     CIFARResNet,
@@ -33,6 +36,14 @@ from keras_bottleneck.models.variants import (
 
 __all__ = [
     "CIFARResNet",
+    "CSPDarknet",
+    "FPN",
+    "Feature",
+    "MobileNetV2",
+    "ResNeXt101_32x8d",
+    "ResNeXt101_64x4d",
+    "ResNeXt50_32x4d",
+    "ResNet",
     "ResNet101",
     "ResNet101V2",
     "ResNet110",
@@ -48,18 +59,13 @@ __all__ = [
     "ResNet50D",
     "ResNet50V2",
     "ResNet56",
-    "ResNeXt101_32x8d",
-    "ResNeXt101_64x4d",
-    "ResNeXt50_32x4d",
+    "ResUNet",
     "SEResNet50",
-    "Variant",
     "VARIANTS",
+    "Variant",
     "WideResNet101_2",
     "WideResNet50_2",
-    "CSPDarknet",
-    "Feature",
-    "MobileNetV2",
-    "ResNet",
+    "embedding_model",
     "feature_info",
     "feature_pyramid",
 ]

@@ -128,8 +128,7 @@ def model_of(
     input_tensor: Any, x: keras.KerasTensor, y: keras.KerasTensor, name: str, head: Interface
 ) -> ImageModel:
     """The model from the sources of `x` to `y`, with the preprocessing asked for."""
-    if not isinstance(name, str) or not name:
-        raise checks.reject("name", name, "a non-empty string")
+    checked_name(name)
     sources = [x] if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
     # A list of one would make Keras warn at every call with a plain tensor.
     model = ImageModel(sources[0] if len(sources) == 1 else sources, y, name=name)
@@ -137,6 +136,17 @@ def model_of(
     if head.preprocessing is not None and head.include_preprocessing:
         model.preprocessing = outside_of(head.preprocessing)
     return model
+
+
+def checked_name(name: Any) -> str:
+    """`name`, if it can be that of a model.
+
+    Raises:
+        ValueError: If it is no string, or empty.
+    """
+    if not isinstance(name, str) or not name:
+        raise checks.reject("name", name, "a non-empty string")
+    return name
 
 
 def linear_rates(last: float, blocks: int) -> list[float]:

@@ -11,6 +11,7 @@ import keras
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
+from keras_bottleneck.layers import CropLike
 from keras_bottleneck.quantization.kernels import QUANTIZED
 
 
@@ -58,6 +59,11 @@ def _activation(layer: Any) -> Rule | None:
     return ACTIVATIONS.get(layer.activation)
 
 
+def _unit_length(layer: Any) -> Rule | None:
+    # No component is longer than the whole; other axes than the last have no operator.
+    return Rule.TANH if layer.axis == -1 else None
+
+
 def _upsampling(layer: Any) -> Rule | None:
     return {"nearest": Rule.PASS, "bilinear": Rule.AVERAGE}.get(layer.interpolation)
 
@@ -71,6 +77,7 @@ RULES: dict[type, Choice] = {
     keras.layers.LeakyReLU: _always(Rule.ROUND),
     keras.layers.Activation: _activation,
     keras.layers.Softmax: _always(Rule.SIGMOID),
+    keras.layers.UnitNormalization: _unit_length,
     keras.layers.GlobalAveragePooling2D: _always(Rule.ROUND),
     keras.layers.AveragePooling2D: _always(Rule.AVERAGE),
     keras.layers.MaxPooling2D: _always(Rule.PASS),
@@ -78,6 +85,7 @@ RULES: dict[type, Choice] = {
     keras.layers.UpSampling2D: _upsampling,
     keras.layers.ZeroPadding2D: _always(Rule.PASS),
     keras.layers.Cropping2D: _always(Rule.PASS),
+    CropLike: _always(Rule.PASS),
     keras.layers.Flatten: _always(Rule.PASS),
     keras.layers.Reshape: _always(Rule.PASS),
     keras.layers.Permute: _always(Rule.PASS),
@@ -224,9 +232,10 @@ class Placement:
         return len(readers) == 1 and readers[0] is not None and self.rule(readers[0]) is Rule.CLIP
 
     def _join(self, call: Call) -> None:
-        """One range for what is concatenated; a fixed one keeps its own."""
+        """One range for what is concatenated; a fixed one that not all have keeps its own."""
+        ranges = {self._fixed.get(self.group(tensor)) for tensor in call.inputs}
         for tensor in call.inputs:
-            if self.group(tensor) not in self._fixed:
+            if len(ranges) == 1 or self.group(tensor) not in self._fixed:
                 self._unite(tensor, call.outputs[0])
 
     def _root(self, key: int) -> int:

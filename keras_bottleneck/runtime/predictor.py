@@ -66,15 +66,21 @@ class Predictor:
             Without labels in the metadata, a class is called by its index: "0", "1", ...
 
         Raises:
-            ValueError: If `top` or an image is not as described, or the model is no classifier.
+            ValueError: If `top` or an image is not as described, or the model is no classifier of
+                whole images.
         """
         count = integer("top", top)
-        ranked = [self._ranked(row, count) for row in self.probabilities(images)]
+        found = self.probabilities(images)
+        if found.ndim != 2:
+            accepted = "a classifier of whole images (`probabilities` gives those of each pixel)"
+            raise reject("path", str(self.path), accepted)
+        ranked = [self._ranked(row, count) for row in found]
         return ranked if _is_many(images) else ranked[0]
 
     def probabilities(self, images: Any) -> np.ndarray:
         """Probabilities of shape (N, classes), float32, for what a call accepts.
 
+        Those of a segmenter that this package has exported are (N, height, width, classes).
         Images go through the stored preprocessing; without one they must have the model's size
         already, and their values are passed on as they are. Outputs named "logits" go through a
         softmax, all others are taken as they are.
@@ -112,11 +118,13 @@ class Predictor:
 
     def _classify(self, images: Any) -> np.ndarray:
         outputs = self.run(np.stack([self._prepared(image) for image in images]))
-        if outputs.ndim != 2 or self.output_name == "features":
+        # A file that does not say so may return anything in more than two dimensions.
+        dense = outputs.ndim > 2 and self.metadata is not None
+        if not (outputs.ndim == 2 or dense) or self.output_name == "features":
             raise reject("path", str(self.path), "a classifier with outputs (N, classes)")
         probabilities = class_probabilities(outputs, self.output_name)
-        if self.labels is not None and len(self.labels) != probabilities.shape[1]:
-            found = f"{len(self.labels)} labels for {probabilities.shape[1]} classes"
+        if self.labels is not None and len(self.labels) != probabilities.shape[-1]:
+            found = f"{len(self.labels)} labels for {probabilities.shape[-1]} classes"
             raise reject("path", str(self.path), f"an artifact with one label per class ({found})")
         return probabilities
 

@@ -7,7 +7,7 @@ import pytest
 
 from keras_bottleneck import layers
 from keras_bottleneck.graph import flatten
-from keras_bottleneck.models import MobileNetV2, ResNet, ResNet18
+from keras_bottleneck.models import FPN, MobileNetV2, ResNet, ResNet18
 
 SMALL = {"filters": (8, 12), "stem": "cifar", "include_top": False, "input_shape": (9, 9, 3)}
 
@@ -88,6 +88,7 @@ MODELS = {
     "asymmetric": lambda: small(conv="asymmetric"),
     "csp": lambda: keras.Sequential([keras.Input((9, 9, 3)), layers.CSPLayer(6, 2)]),
     "repvgg": lambda: keras.Sequential([keras.Input((9, 9, 3)), layers.RepVGGBlock(3)]),
+    "pyramid": lambda: FPN(small(), 4),
     "nested_models": nested_models,
     "sequential": sequential,
     "shared_layer": shared_layer,

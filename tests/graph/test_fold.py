@@ -58,6 +58,7 @@ OWN = {
     "factorized": lambda: models.ResNet("bottleneck", (1, 1), conv="factorized", **SMALL),
     "asymmetric": lambda: models.ResNet("basic", (1, 1), conv="asymmetric", **SMALL),
     "csp_darknet": lambda: models.CSPDarknet(width=0.1, input_shape=(33, 32, 3), classes=4),
+    "pyramid": lambda: models.FPN(models.ResNet("basic", (1, 1), **SMALL), 4),
     "inverted": lambda: chain(
         layers.InvertedResidual(6), layers.InvertedResidual(8, 2, se_ratio=0.25)
     ),

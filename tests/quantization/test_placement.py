@@ -123,6 +123,13 @@ def test_a_concatenation_of_a_sigmoid_leaves_it_its_range(image):
     assert fixed(placement) == {"g_activation": (0.0, 255 / 256)}
 
 
+def test_a_concatenation_of_sigmoids_has_theirs(image):
+    gates = [conv(name, activation="sigmoid")(image) for name in "gh"]
+    placement = placed(image, layers.Concatenate(name="join")(gates))
+    assert groups(placement) == [["g_activation", "h_activation", "join"]]
+    assert set(fixed(placement).values()) == {(0.0, 255 / 256)}
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -135,6 +142,18 @@ def test_an_average_is_rounded_to_the_range_of_its_input(image, make):
     placement = placed(image, conv("b")(make()(conv("a")(image))))
     assert rounded(placement) == ["image", "a", "k", "b"]
     assert groups(placement) == [["a", "k"]]
+
+
+def test_components_of_unit_length_have_the_range_of_the_runtimes(image):
+    x = layers.GlobalAveragePooling2D(name="pool")(conv("a")(image))
+    placement = placed(image, layers.UnitNormalization(name="unit")(x))
+    assert rounded(placement) == ["image", "a", "pool", "unit"]
+    assert fixed(placement) == {"unit": (-1.0, 127 / 128)}
+
+
+def test_unit_length_along_another_axis_is_refused(image):
+    with pytest.raises(ValueError, match="`model` must consist of layers that int8 runtimes have"):
+        placed(image, layers.UnitNormalization(axis=1)(conv("a")(image)))
 
 
 @pytest.mark.parametrize(
