@@ -24,13 +24,17 @@ class PlainGroups:
         """The convolution without bias and activation."""
         import tensorflow as tf
 
-        return tf.nn.conv2d(
+        y = tf.nn.conv2d(
             inputs,
             kernel,
             strides=self.strides,
             padding=self.padding.upper(),
             dilations=self.dilation_rate,
         )
+        # Says what is so, and goes in every conversion. In a SavedModel it keeps the bias apart:
+        # where TensorFlow runs without oneDNN, it cannot compute what it would fuse
+        # (tensorflow#53631).
+        return tf.ensure_shape(y, y.shape)
 
 
 class GroupedConv2D(PlainGroups, keras.layers.Conv2D):
