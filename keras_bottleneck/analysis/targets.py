@@ -8,6 +8,7 @@ import keras
 
 from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
+from keras_bottleneck.layers import CropLike
 
 # A call -> what is wrong with it, or None.
 Limit = Callable[[Call], str | None]
@@ -30,6 +31,8 @@ OPERATORS: dict[type, str] = {
     keras.layers.MaxPooling2D: "MAX_POOL_2D",
     keras.layers.ZeroPadding2D: "PAD",
     keras.layers.Cropping2D: "STRIDED_SLICE",
+    CropLike: "STRIDED_SLICE",
+    keras.layers.UnitNormalization: "L2_NORMALIZATION",
     keras.layers.Flatten: "RESHAPE",
     keras.layers.Reshape: "RESHAPE",
     keras.layers.Permute: "TRANSPOSE",
@@ -165,7 +168,7 @@ TARGETS: dict[str, Target] = {
         title="Arm Ethos-U55 and U65",
         source="SUPPORTED_OPS.md of ethos-u-vela 5.2; feature maps are stored in bricks of 16 "
         "channels (NHCWB16)",
-        operators=EVERY,
+        operators=EVERY - {"L2_NORMALIZATION"},
         otherwise="it runs on the CPU beside the NPU",
         dtype="int8",
         limits=(_ethos_u_stride, _ethos_u_pool, _ethos_u_resize),
@@ -182,7 +185,7 @@ TARGETS: dict[str, Target] = {
     "xnnpack": Target(
         title="XNNPACK in LiteRT",
         source="tensorflow/lite/delegates/xnnpack/README.md",
-        operators=EVERY - {"RESIZE_NEAREST_NEIGHBOR"},
+        operators=EVERY - {"L2_NORMALIZATION", "RESIZE_NEAREST_NEIGHBOR"},
         otherwise="LiteRT's own kernel runs it",
         dtype="float32",
         limits=(_single_pixel_pool,),
@@ -200,8 +203,8 @@ TARGETS: dict[str, Target] = {
         title="Core ML delegate of LiteRT",
         source="tensorflow/lite/delegates/coreml/README.md",
         operators=EVERY
-        - {"LEAKY_RELU", "MEAN", "REDUCE_MAX", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR"}
-        - {"STRIDED_SLICE", "SUB", "TRANSPOSE"},
+        - {"L2_NORMALIZATION", "LEAKY_RELU", "MEAN", "REDUCE_MAX", "RESHAPE"}
+        - {"RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE", "SUB", "TRANSPOSE"},
         otherwise="it runs on the CPU",
         dtype="float32",
         limits=(_pads_channels,),

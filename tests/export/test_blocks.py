@@ -44,6 +44,7 @@ def convolutions_in(found):
     return sum(found.operators[kind] for kind in kinds)
 
 
+@pytest.mark.slow
 def test_a_block_is_exported_in_float(case, noise, tmp_path):
     model, convolutions = case
     formats = ("saved_model", "tflite", "onnx")
@@ -54,6 +55,7 @@ def test_a_block_is_exported_in_float(case, noise, tmp_path):
         assert convolutions_in(kb.audit(report[kind].path)) == convolutions
 
 
+@pytest.mark.slow
 def test_a_block_is_quantized_and_exported_in_int8(case, noise, tmp_path):
     model, convolutions = case
     quantized = kb.quantize(model, noise(100, 16, 16, 3))

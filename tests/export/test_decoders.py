@@ -40,6 +40,7 @@ def pyramid(shape):
     return keras.Model(network.input, layers.Concatenate(axis=1)(found), name="pyramid")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(SIDE, SIDE, 3), (None, None, 3)], ids=["known", "unknown"])
 def test_a_feature_pyramid(shape, images, tmp_path):
     model = settled(pyramid(shape), images)
@@ -79,6 +80,7 @@ def masks(images):
     return (images.mean(-1) > 0).astype(np.int32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "activation", "name"),
     [
