@@ -73,7 +73,7 @@ def by_settings():
 
 
 def reduced(row):
-    settings = {"filters": (8, 16, 16), **row.settings, "input_shape": (32, 32, 3), "classes": 3}
+    settings = {"filters": (16, 32, 32), **row.settings, "input_shape": (32, 32, 3), "classes": 3}
     return models.ResNet(row.block, (1, 1, 1), name="net", **settings)
 
 
@@ -100,7 +100,8 @@ def step(model, noise):
 
         data = (tf.data.Dataset.from_tensor_slices(data).batch(4),)
     model.compile("sgd", "sparse_categorical_crossentropy")
-    history = model.fit(*data, batch_size=None if len(data) == 1 else 4, verbose=0)
+    batch_size = None if len(data) == 1 else 4
+    history = model.fit(*data, batch_size=batch_size, shuffle=False, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
 
 
@@ -122,7 +123,7 @@ def test_a_file_flatten_and_fold_keep_what_it_computes(
     x = noise(2, *model.input_shape[1:])
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert loaded.get_config() == model.get_config()
+    assert loaded.to_json() == model.to_json()
     assert max_difference(loaded(x), model(x)) == 0.0
     assert max_difference(flatten(model)(x), model(x)) == 0.0
     assert max_difference(fold(model)(x), model(x)) <= 1e-4
@@ -135,10 +136,9 @@ def test_its_float_and_int8_files_are_run_and_compared(build, noise, trained, tm
 
     model = trained(build())
     step(model, noise)
-    images = noise(64, *model.input_shape[1:])
+    images = noise(100, *model.input_shape[1:])
     # Out of tolerance is an ExportError.
-    report = kb.export_model(model, tmp_path / "float", ("tflite", "onnx"), verify=images[:8])
-    assert [artifact.comparison.error <= 1e-5 for artifact in report.artifacts] == [True, True]
+    kb.export_model(model, tmp_path / "float", ("tflite", "onnx"), verify=images[:8])
     quantized = kb.quantize(model, images)
     report = kb.export_model(quantized, tmp_path / "int8", verify=images[:8])
     for artifact in report.artifacts:

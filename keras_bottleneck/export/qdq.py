@@ -124,12 +124,15 @@ class _Graph:
         return list(readers[0].input[1:]) if read and name not in self.outputs else None
 
     def store(self, name: str, codes: np.ndarray, steps: np.ndarray, axis: int) -> str:
-        """Add the tensor `codes * steps`, unless a layer with the same kernel has done so."""
-        if name not in self.makers:
-            zeros = np.zeros(steps.shape, codes.dtype)
-            parts = {f"{name}_codes": codes, f"{name}_steps": steps, f"{name}_zero": zeros}
-            self.constants |= parts
-            self.nodes.insert(0, self.make("DequantizeLinear", list(parts), name, axis=axis))
+        """Add the tensor `codes * steps`; returns its name."""
+        # A layer that is called twice has it twice: where ONNX Runtime rewrites codes for
+        # processors without VNNI, it cannot open a file in which two operators share them.
+        while name in self.makers:
+            name = f"{name}_again"
+        zeros = np.zeros(steps.shape, codes.dtype)
+        parts = {f"{name}_codes": codes, f"{name}_steps": steps, f"{name}_zero": zeros}
+        self.constants |= parts
+        self.nodes.insert(0, self.make("DequantizeLinear", list(parts), name, axis=axis))
         return name
 
     def write(self) -> None:
