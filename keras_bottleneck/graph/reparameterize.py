@@ -65,7 +65,7 @@ class Branch:
 
 
 def merge_parallel(model: keras.Model) -> keras.Model:
-    """A copy of `model` in which sums of parallel convolutions are one convolution each.
+    """`model` with sums of parallel convolutions as one convolution each.
 
     Merged are the terms of a sum that are all convolutions of the same tensor (`Conv2D` or
     `DepthwiseConv2D`, 1x1 ones included, which is what `fold` leaves of a lone batch norm), where
@@ -77,12 +77,14 @@ def merge_parallel(model: keras.Model) -> keras.Model:
         model: A flat functional model; it stays untouched.
 
     Returns:
-        A functional model that computes what `model` computes, up to rounding. A merged
-        convolution has the name of that with the largest kernel.
+        A functional model that computes what `model` computes, up to rounding; `model` itself
+        where there is nothing to merge. A merged convolution has the name of that with the
+        largest kernel.
 
     Source: Ding et al. 2019, "ACNet", section 3.3; Ding et al. 2021, "RepVGG", section 3.3.
     """
-    return rebuild(model, _Merger(model).visit)
+    merger = _Merger(model)
+    return rebuild(model, merger.visit) if merger.branches else model
 
 
 class _Merger:
