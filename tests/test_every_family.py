@@ -1,6 +1,7 @@
 """Every block and every family of networks goes the whole way, none is left out."""
 
 import inspect
+import math
 
 import keras
 import numpy as np
@@ -16,11 +17,13 @@ SIZE = 16
 BLOCKS = {
     "AsymmetricConv2D": lambda: layers.AsymmetricConv2D(8),
     "BasicBlock": lambda: layers.BasicBlock(8, 2, se_ratio=0.25),
+    "BatchNormalization": lambda: layers.BatchNormalization(),
     "BlurPool": lambda: layers.BlurPool(2),
     "Bottleneck": lambda: layers.Bottleneck(4, 2, groups=2),
     "CSPLayer": lambda: layers.CSPLayer(8, 1),
     "ConvNormAct": lambda: layers.ConvNormAct(8, 3, 2, antialias=True),
     "DarknetBottleneck": lambda: layers.DarknetBottleneck(8),
+    "DropPath": lambda: layers.DropPath(0.2),
     "FactorizedConvNormAct": lambda: layers.FactorizedConvNormAct(8),
     "InvertedResidual": lambda: layers.InvertedResidual(8),
     "PreactivationBasicBlock": lambda: layers.PreactivationBasicBlock(8, 2),
@@ -31,12 +34,9 @@ BLOCKS = {
     "SeparableConvNormAct": lambda: layers.SeparableConvNormAct(8, 3, 2),
     "SqueezeExcite": lambda: layers.SqueezeExcite(0.5),
 }
-# Bases, what blocks have inside them, and what stands in networks of its own (below, and in
-# tests/layers/test_arcface.py: the head exists in training alone).
-PARTS = {
-    *("Block", "ConvPair", "ParallelBranches", "ResidualBlock"),
-    *("ArcFace", "BatchNormalization", "CropLike", "DropPath"),
-}
+# Bases, and what takes two inputs: `CropLike` stands in ResUNet below, `ArcFace` in the training
+# networks of tests/layers/test_arcface.py.
+PARTS = {"Block", "ConvPair", "ParallelBranches", "ResidualBlock", "ArcFace", "CropLike"}
 
 
 def test_no_block_is_left_out():
@@ -49,6 +49,7 @@ FAMILIES = {
     "CSPDarknet": lambda: models.CSPDarknet(width=0.1, input_shape=(32, 32, 3), classes=3),
     "FPN": lambda: on_pyramid(models.FPN(small_backbone(), 8)),
     "MobileNetV2": lambda: models.MobileNetV2((32, 32, 3), alpha=0.1, classes=3),
+    "ResUNet": lambda: models.ResUNet(small_backbone(), 3, filters=8),
 }
 
 
@@ -94,7 +95,9 @@ every_case = pytest.mark.parametrize("build", CASES.values(), ids=CASES.keys())
 
 def step(model, noise):
     """One step of `fit` on tf.data, or on arrays where TensorFlow is not installed."""
-    data = noise(4, *model.input_shape[1:]), np.array([0, 1, 2, 0])
+    # A class for each image, or for each pixel.
+    labels = np.arange(4 * math.prod(model.output_shape[1:-1])) % 3
+    data = noise(4, *model.input_shape[1:]), labels.reshape(4, *model.output_shape[1:-1])
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
