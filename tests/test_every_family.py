@@ -49,13 +49,20 @@ FAMILIES = {
     "CSPDarknet": lambda: models.CSPDarknet(width=0.1, input_shape=(32, 32, 3), classes=3),
     "FPN": lambda: on_pyramid(models.FPN(small_backbone(), 8)),
     "MobileNetV2": lambda: models.MobileNetV2((32, 32, 3), alpha=0.1, classes=3),
+    "ResNet, asymmetric": lambda: two_blocks("bottleneck", conv="asymmetric"),
+    "ResNet, factorized": lambda: two_blocks("basic", conv="factorized"),
+    "ResNet, separable": lambda: two_blocks("basic", conv="separable"),
     "ResUNet": lambda: models.ResUNet(small_backbone(), 3, filters=8),
 }
 
 
+def two_blocks(block, **settings):
+    settings = {"filters": (8, 16), "input_shape": (32, 32, 3), "classes": 3, **settings}
+    return models.ResNet(block, (1, 1), **settings)
+
+
 def small_backbone():
-    settings = {"filters": (8, 16), "input_shape": (32, 32, 3), "include_top": False}
-    return models.ResNet("basic", (1, 1), **settings)
+    return two_blocks("basic", include_top=False)
 
 
 def on_pyramid(pyramid):
@@ -66,10 +73,10 @@ def on_pyramid(pyramid):
 
 
 def by_settings():
-    """One network of two stages for each different set of arguments in `models.VARIANTS`."""
+    """One network for each different set of arguments that the rows of `models.VARIANTS` have."""
     found = {}
     for name, row in models.VARIANTS.items():
-        found.setdefault((row.block, *sorted(row.settings.items())), (name, row))
+        found.setdefault((row.block, *sorted(row.settings)), (name, row))
     return found.values()
 
 
