@@ -5,7 +5,8 @@ each epoch into a .csv file per network, and draws the training error of all fou
 file is there are not trained again. KERAS_BOTTLENECK_DATA may name a folder with `cifar10_9k.npz`
 (x_train, y_train, x_test, y_test); otherwise Keras downloads CIFAR-10.
 
-    python examples/degradation.py --epochs 30 --output degradation
+    python examples/degradation.py --output degradation
+    python examples/degradation.py --image-size 16 --epochs 15 --batch-size 64  # on a laptop
 """
 
 import argparse
@@ -24,16 +25,17 @@ from keras_bottleneck.training import Recipe
 SHORTCUTS = {"plain": "none", "resnet": "pad"}
 NETWORKS = ("plain-20", "plain-56", "resnet-20", "resnet-56")
 STYLES = {"plain": "--", "resnet": "-", "20": "tab:blue", "56": "tab:red"}
-PREPROCESSING = kb.Preprocessing((32, 32), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-PADDING = 4
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Augmented(keras.utils.PyDataset):
-    """Batches of normalized images, each shifted by up to four pixels, half of them mirrored."""
+    """Batches of images, each shifted by up to an eighth of its side, half of them mirrored."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, batch_size: int) -> None:
         super().__init__()
-        edges = (PADDING, PADDING)
+        self.side = images.shape[1]
+        self.shift = self.side // 8
+        edges = (self.shift, self.shift)
         self.padded = np.pad(images, ((0, 0), edges, edges, (0, 0)))
         self.labels = labels
         self.batch_size = batch_size
@@ -45,35 +47,46 @@ class Augmented(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = self.order[index * self.batch_size :][: self.batch_size]
-        images = np.empty((len(chosen), *PREPROCESSING.input_shape), np.float32)
-        shifts = self.rng.integers(0, 2 * PADDING + 1, (len(chosen), 2))
+        images = np.empty((len(chosen), self.side, self.side, 3), np.float32)
+        shifts = self.rng.integers(0, 2 * self.shift + 1, (len(chosen), 2))
         for image, padded, (y, x) in zip(images, self.padded[chosen], shifts, strict=True):
-            image[:] = padded[y : y + 32, x : x + 32][:, :: self.rng.choice((1, -1))]
+            window = padded[y : y + self.side, x : x + self.side]
+            image[:] = window[:, :: self.rng.choice((1, -1))]
         return images, self.labels[chosen]
 
     def on_epoch_end(self) -> None:
         self.order = self.rng.permutation(len(self.labels))
 
 
-def cifar10(limit: int | None) -> list[tuple[np.ndarray, np.ndarray]]:
+def cifar10(limit: int | None, side: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Normalized images and their labels, of the training and of the test set."""
     if folder := os.environ.get("KERAS_BOTTLENECK_DATA"):
         arrays = np.load(Path(folder) / "cifar10_9k.npz")
         pairs = [(arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test")]
     else:
         pairs = keras.datasets.cifar10.load_data()
-    return [
-        (PREPROCESSING.normalize(images[:limit]), labels[:limit].reshape(-1).astype("int32"))
-        for images, labels in pairs
-    ]
+    preprocessing = kb.Preprocessing((side, side), mean=MEAN, std=STD)
+    factor = 32 // side
+    found = []
+    for images, labels in pairs:
+        # The mean of each square of pixels.
+        squares = images[:limit].reshape(-1, side, factor, side, factor, 3)
+        pixels = squares.mean((2, 4), dtype="float32")
+        found.append((preprocessing.normalize(pixels), labels[:limit].reshape(-1).astype("int32")))
+    return found
 
 
 def train(name: str, args: argparse.Namespace, log: Path) -> None:
     """Train the network that is called `name`; `log` is written when it has been."""
     keras.utils.set_random_seed(0)
-    (images, labels), test = cifar10(args.images)
+    (images, labels), test = cifar10(args.images, args.image_size)
     kind, depth = name.split("-")
-    model = kb.CIFARResNet(int(depth), shortcut=SHORTCUTS[kind], name=f"{kind}{depth}")
+    model = kb.CIFARResNet(
+        int(depth),
+        input_shape=images.shape[1:],
+        shortcut=SHORTCUTS[kind],
+        name=f"{kind}{depth}",
+    )
     recipe = Recipe(
         epochs=args.epochs,
         optimizer="sgd",
@@ -133,6 +146,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--images", type=int, help="how many to train and to test on; default all")
+    parser.add_argument("--image-size", type=int, default=32, choices=(32, 16))
     parser.add_argument("--epochs", type=int, default=160)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=0.1)

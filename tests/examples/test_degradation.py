@@ -2,6 +2,7 @@ import importlib.util
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 DATA = os.environ.get("KERAS_BOTTLENECK_DATA")
@@ -22,7 +23,8 @@ def degradation():
 
 
 def test_networks_that_were_trained_are_not_trained_again(degradation, tmp_path, capsys):
-    short = ["--images", "256", "--output", str(tmp_path), "--networks", "plain-20"]
+    short = ["--images", "256", "--image-size", "16", "--output", str(tmp_path)]
+    short += ["--networks", "plain-20"]
     degradation.main([*short, "--epochs", "2"])
     assert "271,098 parameters, 4 steps" in capsys.readouterr().out
     assert (tmp_path / "degradation.png").stat().st_size > 10_000
@@ -37,8 +39,16 @@ def test_networks_that_were_trained_are_not_trained_again(degradation, tmp_path,
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_smaller_images_are_means(degradation):
+    (whole, labels), _ = degradation.cifar10(8, 32)
+    (half, same), _ = degradation.cifar10(8, 16)
+    rows = (whole[:, ::2] + whole[:, 1::2]) / 2
+    np.testing.assert_allclose(half, (rows[:, :, ::2] + rows[:, :, 1::2]) / 2, atol=1e-5)
+    assert (labels == same).all()
+
+
 def test_images_are_shifted_and_mirrored_and_keep_their_label(degradation):
-    (images, labels), _ = degradation.cifar10(64)
+    (images, labels), _ = degradation.cifar10(64, 32)
     batches = degradation.Augmented(images, labels, 64)
     seen, seen_labels = batches[0]
     still = 0
