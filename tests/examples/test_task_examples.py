@@ -1,4 +1,5 @@
-"""The examples of backbones for other tasks reach the figures that examples/README.md states."""
+"""The examples of backbones for other tasks, trained for less than the figures that
+examples/README.md states."""
 
 import importlib.util
 import re
@@ -36,33 +37,32 @@ def check_files(folder, name):
 
 def test_segmentation_shapes(tmp_path, capsys):
     picture = tmp_path / "shapes.png"
-    run("segmentation_shapes", "--output", tmp_path, "--picture", picture)
+    short = ("--images", 1500, "--epochs", 4)
+    run("segmentation_shapes", *short, "--output", tmp_path, "--picture", picture)
     printed = capsys.readouterr().out
     (exact,) = figures(printed, r"mean IoU, float: ([\d.]+)")
     (int8,) = figures(printed, r"mean IoU, int8 TFLite: ([\d.]+)")
-    assert exact >= 0.9
-    assert int8 >= 0.9
+    assert exact > 0.4  # 0.17 where all is background
     assert abs(exact - int8) < 0.02
     assert picture.stat().st_size > 10_000
     check_files(tmp_path, "shapes")
 
 
 def test_embeddings_arcface(tmp_path, capsys):
-    run("embeddings_arcface", "--output", tmp_path)
+    run("embeddings_arcface", "--seeds", 1, "--output", tmp_path)
     printed = capsys.readouterr().out
-    softmax, arcface = figures(printed, r"mean of 3: softmax ([\d.]+)%, ArcFace ([\d.]+)%")
+    softmax, arcface = figures(printed, r"mean of 1: softmax ([\d.]+)%, ArcFace ([\d.]+)%")
     assert arcface > softmax > 90
-    (last,) = figures(printed, r"seed 2: softmax [\d.]+%, ArcFace ([\d.]+)%")
     (int8,) = figures(printed, r"int8 TFLite: ArcFace ([\d.]+)%")
-    assert abs(int8 - last) < 1
+    assert abs(int8 - arcface) < 1
     check_files(tmp_path, "numbers_embedding")
 
 
 def test_feature_pyramid(tmp_path, capsys):
-    run("feature_pyramid", "--output", tmp_path)
+    run("feature_pyramid", "--images", 1500, "--output", tmp_path)
     printed = capsys.readouterr().out
     exact, _ = figures(printed, r"float: ([\d.]+)% of the digits, ([\d.]+) false .*")
     int8, _ = figures(printed, r"int8 TFLite: ([\d.]+)% of the digits, ([\d.]+) false .*")
-    assert exact > 80
-    assert abs(exact - int8) < 2
+    assert exact > 30  # there are ten digits, of three sizes, in any place
+    assert abs(exact - int8) < 3
     check_files(tmp_path, "digits")
