@@ -25,7 +25,9 @@ def reject(name: str, value: object, accepted: str) -> ValueError:
 def first_line(error: Exception) -> str:
     """The first line of what another library says, to be quoted in one sentence of ours."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].strip().rstrip(".")[:SHOWN]
+    first = lines[0].strip().rstrip(".")[:SHOWN]
+    # It may quote a damaged file.
+    return first if first.isprintable() else ascii(first)[1:-1]
 
 
 def one_of(name: str, value: Any, accepted: Collection[Any]) -> Any:

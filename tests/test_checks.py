@@ -97,3 +97,10 @@ def test_size():
     assert checks.size("size", [5, 7]) == (5, 7)
     for value in (0, -1, True, (5,), (5, 6, 7), (5, 0), 2.5, "ab", None):
         refuses(checks.size, value)
+
+
+def test_what_another_library_says_is_quoted_as_one_printable_line():
+    damaged = ValueError("\x03tem/bn is missing.\nTraceback")
+    assert checks.first_line(damaged) == r"\x03tem/bn is missing"
+    assert checks.first_line(ValueError("größer als 3")) == "größer als 3"
+    assert checks.first_line(KeyError()) == "KeyError"
