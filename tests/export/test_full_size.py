@@ -104,7 +104,7 @@ def test_keras_applications_mobilenet_v2(photos, trained, tmp_path):
     assert report.samples == 100
 
 
-@pytest.mark.parametrize("build", [kb.ResNet101, kb.ResNet152, kb.MobileNetV2])
+@pytest.mark.parametrize("build", [kb.ResNet152, kb.MobileNetV2])
 def test_deep_networks_export(build, statistics, tmp_path):
     model = statistics(build(input_shape=(64, 64, 3), classes=10, classifier_activation=None))
     images = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype(np.float32)

@@ -242,7 +242,7 @@ def test_many_flipped_bytes(refused, model, folder, tmp_path, name):
     starts = st.tuples(st.integers(0, 2000), st.integers(1, 255))
 
     @given(st.one_of(FLIPS, st.lists(starts, min_size=1, max_size=3)))
-    @settings(COMMON, max_examples=400)
+    @settings(COMMON, max_examples=150)
     def run(flips):
         flipped_or_refused(whole, tmp_path / name, flips, refused, model)
 
@@ -255,7 +255,7 @@ def test_flipped_bytes_in_files_of_torch(refused, model, torch_folder, tmp_path,
     whole = (torch_folder / name).read_bytes()
 
     @given(FLIPS)
-    @settings(COMMON, max_examples=200)
+    @settings(COMMON, max_examples=100)
     def run(flips):
         flipped_or_refused(whole, tmp_path / name, flips, refused, model)
 

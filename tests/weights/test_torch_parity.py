@@ -49,9 +49,7 @@ def build(maker, **arguments):
 
 NETWORKS = {
     "ResNet18": (reference.ResNet, ("basic", (2, 2, 2, 2)), {}, kb.ResNet18, {}, BASIC),
-    "ResNet34": (reference.ResNet, ("basic", (3, 4, 6, 3)), {}, kb.ResNet34, {}, BASIC),
     "ResNet50": (reference.ResNet, ("bottleneck", (3, 4, 6, 3)), {}, kb.ResNet50, {}, V15),
-    "ResNet101": (reference.ResNet, ("bottleneck", (3, 4, 23, 3)), {}, kb.ResNet101, {}, V15),
     "ResNet152": (reference.ResNet, ("bottleneck", (3, 8, 36, 3)), {}, kb.ResNet152, {}, V15),
     "ResNet50 v1": (
         reference.ResNet,
@@ -159,7 +157,6 @@ def transformers_mobilenet(**arguments):
 
 RESNETS = {
     "ResNet18": ((2, 2, 2, 2), "basic", kb.ResNet18, {}),
-    "ResNet34": ((3, 4, 6, 3), "basic", kb.ResNet34, {}),
     "ResNet50": ((3, 4, 6, 3), "bottleneck", kb.ResNet50, {"variant": "v1.5"}),
     "ResNet50 v1": ((3, 4, 6, 3), "bottleneck", kb.ResNet50, {"variant": "v1"}),
 }
