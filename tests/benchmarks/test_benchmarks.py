@@ -55,7 +55,7 @@ def test_a_process_that_fails_says_why():
 
 
 RUNS = {
-    "training.py": "--networks ResNet18 --sizes 32 --batch 2 --rounds 2 --memory",
+    "training.py": "--networks ResNet18 --sizes 32 --batch 2 --rounds 2",
     "inference.py": "--networks ResNet18 --size 32 --rounds 2 --threads 1",
     "build.py": "--networks MobileNetV2 --rounds 1 --only import construct load",
     "input_pipeline.py": "--images 8 --size 32 --batch 4 --rounds 2 --network ResNet18",
