@@ -78,8 +78,8 @@ def test_all_models_are_in_the_table():
 
 def cases():
     """The rows, the others than those of `QUICK` marked slow."""
-    for row in rows():
-        yield pytest.param(*row, marks=[] if row[0] in QUICK else [pytest.mark.slow])
+    marks = [[] if name in QUICK else [pytest.mark.slow] for name, _, _ in rows()]
+    return [pytest.param(*row, marks=mark) for row, mark in zip(rows(), marks, strict=True)]
 
 
 @pytest.mark.parametrize(("name", "parameters", "multiplications"), cases())
