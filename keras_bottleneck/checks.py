@@ -34,9 +34,14 @@ def one_of(name: str, value: Any, accepted: Collection[Any]) -> Any:
     """`value`, if it is among `accepted`; the error suggests the nearest name."""
     if any(value is item or (type(value) is type(item) and value == item) for item in accepted):
         return value
-    near = difflib.get_close_matches(str(value), [str(item) for item in accepted], n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise reject(name, value, "one of " + ", ".join(repr(item) for item in accepted) + hint)
+    raise reject(name, value, "one of " + ", ".join(map(repr, accepted)) + meant(value, accepted))
+
+
+def meant(value: Any, accepted: Iterable[Any]) -> str:
+    """The hint to the one of `accepted` that is written most like `value`; "" where none is."""
+    names = {str(item).lower(): str(item) for item in accepted}
+    near = difflib.get_close_matches(str(value).lower(), names, n=1)
+    return f" (did you mean {names[near[0]]!r}?)" if near else ""
 
 
 def integer(name: str, value: Any, minimum: int = 1) -> int:

@@ -1,0 +1,105 @@
+"""`train`: from a folder of images to a trained network."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from keras_bottleneck import checks, runs
+from keras_bottleneck.cli import options
+from keras_bottleneck.cli.outcome import INTERRUPTED, Outcome
+from keras_bottleneck.runs import Run, is_run
+from keras_bottleneck.training import Recipe
+
+
+def run(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with one sub-folder of images per class.", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the run, a new one.")] = Path("run"),
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder of a run that was stopped, to go on with.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(autocompletion=options.models, help="Name out of the `list`.")
+    ] = "ResNet18",
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the model's input in pixels; by default 224 or 32.")
+    ] = None,
+    augment: options.Augment = "flip",
+    epochs: options.Epochs = 10,
+    batch_size: options.BatchSize = 32,
+    optimizer: options.Optimizer = "adamw",
+    learning_rate: options.LearningRate = 1e-3,
+    momentum: Annotated[float, typer.Option(help="Of sgd.")] = 0.9,
+    warmup_epochs: Annotated[float, typer.Option(help="Epochs to the peak.")] = 1.0,
+    weight_decay: options.WeightDecay = 0.05,
+    label_smoothing: options.LabelSmoothing = 0.1,
+    ema: Annotated[
+        float | None, typer.Option(help="Momentum of averaged weights, as 0.999.")
+    ] = None,
+    mixed_precision: options.MixedPrecision = None,
+    monitor: options.Monitor = "val_loss",
+    seed: options.TrainingSeed = 0,
+) -> Outcome:
+    """Train a network on a folder of images; Ctrl-C stops it so that --resume goes on.
+
+    The run folder holds config.json, metrics.csv, best.keras, last.keras, curves.png and README.md.
+
+    Example: keras-bottleneck train --data flowers --model MobileNetV2 --image-size 96
+    """
+    given = [name for name, value in (("data", data), ("resume", resume)) if value is not None]
+    if len(given) != 1:
+        raise checks.reject("data", given, "given, or `resume`, but not both")
+    try:
+        if resume is not None:
+            return finished(runs.resume(resume))
+        recipe = Recipe(
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            warmup_epochs=warmup_epochs,
+            weight_decay=weight_decay,
+            label_smoothing=label_smoothing,
+            ema=ema,
+            mixed_precision=mixed_precision,
+            seed=seed,
+        )
+        names = options.listed(augment) or []
+        return finished(
+            runs.train(
+                cast(Path, data),
+                out,
+                model,
+                image_size=image_size,
+                augment=names,
+                recipe=recipe,
+                monitor=monitor,
+            )
+        )
+    except KeyboardInterrupt:
+        return _interrupted(out if resume is None else resume)
+
+
+def finished(run: Run) -> Outcome:
+    """What a finished run says of itself."""
+    rows = run.rows()
+    best = run.best_row(rows)
+    epoch = "" if best is None else f"epoch {best['epoch']:.0f} of {len(rows)} was best"
+    figures = "" if best is None else f"validation accuracy {best['val_accuracy']:.1%}"
+    files = sorted(path.name for path in run.path.iterdir() if path.is_file())
+    text = f"\n{run.path}: {epoch}, {figures}\nfiles: {', '.join(files)}"
+    content = {"run": run.path, "files": files, "best": best, "epochs": rows}
+    return Outcome(text, content, ("quantize", run.path))
+
+
+def _interrupted(directory: Path) -> Outcome:
+    rows = Run.open(directory).rows() if is_run(directory) else []
+    content = {"run": directory, "interrupted": True, "epochs": rows}
+    if not is_run(directory):
+        return Outcome("\nStopped before the training began.", content, (), INTERRUPTED)
+    text = f"\n{directory}: {len(rows)} epochs are done and kept."
+    return Outcome(text, content, ("train", "--resume", directory), INTERRUPTED)
