@@ -6,8 +6,10 @@ what the argument must be, then what was received.
 
 import difflib
 import math
+import os
 from collections.abc import Collection, Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 # Longest representation of a value in a message, in characters.
@@ -100,3 +102,15 @@ def size(name: str, value: Any) -> tuple[int, int]:
         return side, side
     height, width = integers(name, value, length=2)
     return height, width
+
+
+def folder_to_write(name: str, value: Any) -> Path:
+    """`value` as the Path of a folder that can be written to, or made; nothing is made yet."""
+    accepted = "a folder or a new path that can be written to"
+    if not isinstance(value, (str, os.PathLike)) or not str(value):
+        raise reject(name, value, accepted)
+    path = Path(value)
+    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise reject(name, str(value), accepted)
+    return path

@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
             say("error", f"{error.strerror or error}: {error.filename or 'no file named'}", "red")
             return FAILED
     if code == INTERRUPTED:
-        say("interrupted", "by Ctrl-C; what was finished before is kept", "yellow")
+        say("interrupted", "stopped by Ctrl-C", "yellow")
     return int(code or 0)
 
 

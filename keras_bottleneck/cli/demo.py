@@ -6,7 +6,7 @@ from typing import Annotated
 import keras
 import typer
 
-from keras_bottleneck.cli.options import checked_out
+from keras_bottleneck import checks
 from keras_bottleneck.cli.outcome import Outcome
 from keras_bottleneck.data import digits
 from keras_bottleneck.export import FLOAT_FORMATS, ExportReport, export_model, save_model
@@ -25,7 +25,7 @@ def run(
     Example: keras-bottleneck demo
     """
     recipe = Recipe(epochs=epochs, learning_rate=2e-3)
-    report = _trained_and_exported(checked_out(out), recipe)
+    report = _trained_and_exported(checks.folder_to_write("out", out), recipe)
     return Outcome(report, report, ("audit", report["tflite"].path))
 
 

@@ -28,7 +28,7 @@ def run(
     given = source(path)
     folder = given.data(data)
     if folder is None:
-        raise checks.reject("data", None, "given where `path` is no run")
+        raise checks.reject("data", None, "given where `path` is of no run")
     report = evaluate(
         given.path,
         folder,
@@ -38,5 +38,6 @@ def run(
         threads=threads,
     )
     if given.path.suffix == ".keras":
-        return Outcome(report, report, ("quantize", path, "--data", folder))
+        words = () if given.run else ("--data", folder)
+        return Outcome(report, report, ("quantize", path, *words))
     return Outcome(report, report, ("predict", path, "IMAGE"))

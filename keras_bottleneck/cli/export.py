@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.inputs import images_for, loaded, source
 from keras_bottleneck.cli.outcome import Outcome
@@ -38,7 +39,7 @@ def run(
     Example: keras-bottleneck export run --formats tflite,tflite_float16,onnx
     """
     given = source(path)
-    target = options.checked_out(given.path.parent / "exported" if out is None else out)
+    target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
     found = loaded(given.path)
     folder = given.data(data)
     split = {"seed": given.seed(seed)}

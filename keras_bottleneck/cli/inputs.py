@@ -17,7 +17,7 @@ class Source(NamedTuple):
 
     Attributes:
         path: A file, or the folder of a SavedModel.
-        run: The run whose best.keras it is.
+        run: The run in whose folder it lies.
     """
 
     path: Path
@@ -41,8 +41,9 @@ def source(path: Path) -> Source:
         ValueError: If it is a run without a best.keras.
     """
     if not is_run(path):
-        # A file of a run is as good as its folder.
-        return Source(path, Run.open(path.parent) if is_run(path.parent) else None)
+        # Its own files, and those in `exported`.
+        near = next((one for one in path.parents[:2] if is_run(one)), None)
+        return Source(path, None if near is None else Run.open(near))
     run = Run.open(path)
     if not run.best.is_file():
         accepted = "a run with a best.keras (`train --resume` goes on with one that was stopped)"

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from keras_bottleneck import checks
-
 
 def models(incomplete: str) -> list[str]:
     """The names of networks that begin with `incomplete`, in whatever case."""
@@ -66,18 +64,3 @@ ImageSize = Annotated[int | None, typer.Option(help="Side in pixels, if the mode
 def listed(text: str | None) -> list[str] | None:
     """The names in `text`, which commas separate; None where it is not given."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
-
-
-def checked_out(path: Path) -> Path:
-    """`path`, if it can be a folder for results, before hours of work go into them.
-
-    Raises:
-        ValueError: If it can not.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise checks.reject(
-            "out", str(path), f"a folder or a new path ({error.strerror})"
-        ) from None
-    return path

@@ -32,7 +32,7 @@ def run(
     content = []
     for image, ranked in zip(images, found, strict=True):
         for index, (label, probability) in enumerate(ranked):
-            table.add_row("" if index else image.name, label, f"{probability:.1%}")
+            table.add_row("" if index else str(image), label, f"{probability:.1%}")
         table.add_section()
         classes = [{"label": label, "probability": one} for label, one in ranked]
         content.append({"image": image, "classes": classes})

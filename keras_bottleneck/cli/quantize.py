@@ -50,8 +50,8 @@ def run(
     given = source(path)
     folder = given.data(data)
     if folder is None:
-        raise checks.reject("data", None, "given where `path` is no run")
-    target = options.checked_out(given.path.parent / "exported" if out is None else out)
+        raise checks.reject("data", None, "given where `path` is of no run")
+    target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
     found = loaded(given.path)
     photographs = images_for(given.path, found, folder, seed=given.seed(seed))
     names = options.listed(skip) or []

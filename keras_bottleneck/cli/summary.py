@@ -42,6 +42,8 @@ def run(
     """
     if memory is not None and target is None:
         raise checks.reject("memory", memory, "left out without `target`")
+    if target is not None:
+        checks.one_of("target", target, analysis.TARGETS)
     network = _network(model, image_size, classes)
     channels = network.input_shape[-1]
     shape = None if image_size is None else (image_size, image_size, channels)

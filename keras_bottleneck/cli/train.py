@@ -13,6 +13,7 @@ from keras_bottleneck.training import Recipe
 
 
 def run(
+    ctx: typer.Context,
     data: Annotated[
         Path | None,
         typer.Option(help="Folder with one sub-folder of images per class.", show_default=False),
@@ -49,9 +50,11 @@ def run(
 
     Example: keras-bottleneck train --data flowers --model MobileNetV2 --image-size 96
     """
-    given = [name for name, value in (("data", data), ("resume", resume)) if value is not None]
-    if len(given) != 1:
-        raise checks.reject("data", given, "given, or `resume`, but not both")
+    if resume is None and data is None:
+        raise checks.reject("data", None, "given, or `resume`")
+    if resume is not None and (others := _given(ctx) - {"resume", "as_json"}):
+        accepted = f"given alone, not with `{min(others)}`: a run keeps to its settings"
+        raise checks.reject("resume", str(resume), accepted)
     try:
         if resume is not None:
             return finished(runs.resume(resume))
@@ -82,6 +85,12 @@ def run(
         )
     except KeyboardInterrupt:
         return _interrupted(out if resume is None else resume)
+
+
+def _given(ctx: typer.Context) -> set[str]:
+    """The options that stand on the command line."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {name for name, one in sources.items() if one is not None and one.name == "COMMANDLINE"}
 
 
 def finished(run: Run) -> Outcome:

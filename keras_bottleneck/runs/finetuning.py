@@ -1,9 +1,10 @@
 """`finetune`: a trained network for the classes of another folder of images."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -17,8 +18,8 @@ from keras_bottleneck.quantization import is_quantized
 from keras_bottleneck.runs.card import write_card
 from keras_bottleneck.runs.folder import Run, checked_new, is_run, settings_of
 from keras_bottleneck.runs.keeping import Keeper
-from keras_bottleneck.training import FineTune, with_new_head
-from keras_bottleneck.weights import Checkpoint, find, load
+from keras_bottleneck.training import FineTune
+from keras_bottleneck.weights import find, load
 from keras_bottleneck.weights.reading import READERS
 
 
@@ -66,85 +67,99 @@ def finetune(
     if recipe is not None and not isinstance(recipe, FineTune):
         raise checks.reject("recipe", recipe, "a FineTune or None")
     recipe = recipe or FineTune()
-    known = str(source) in NETWORKS and not is_run(source)
-    if known:
-        name, weights = str(source), weights or "imagenet"
-        side = NETWORKS[name].image_size if image_size is None else image_size
-        checkpoint = _checkpoint(name, weights)
-        preprocessing = _preprocessing(checkpoint, checks.integer("image_size", side))
+    if str(source) in NETWORKS and not is_run(source):
+        start = _named(str(source), weights, image_size)
     else:
-        for argument, value in (("weights", weights), ("image_size", image_size)):
-            if value is not None:
-                accepted = "left out: a trained network has its own"
-                raise checks.reject(argument, str(value), accepted)
-        trained, labels, preprocessing = _trained(source)
+        start = _saved(source, weights, image_size)
     seed = recipe.seed or 0
     images = image_folder(
-        data, None, recipe.batch_size, seed=seed, augment=augment, preprocessing=preprocessing
+        data,
+        batch_size=recipe.batch_size,
+        seed=seed,
+        augment=augment,
+        preprocessing=start.preprocessing,
     )
     keras.utils.set_random_seed(seed)
-    classes = len(images.class_names)
-    if known:
-        model = NETWORKS[name].build(
-            input_shape=preprocessing.input_shape,
-            classes=classes,
-            preprocessing=preprocessing,
-            **({} if checkpoint is None else checkpoint.architecture),
-        )
-        load(model, weights if checkpoint is None else checkpoint, skip_head=True)
-    else:
-        model = trained if labels == images.class_names else with_new_head(trained, classes)
+    model = start.build(images.class_names)
     settings = settings_of(
         recipe,
-        source=str(source) if known else str(Path(source).absolute()),
+        source=start.source,
         data=str(Path(data).absolute()),
         weights=None if weights is None else str(weights),
         image_size=image_size,
         augment=list(augment),
     )
-    run = Run.create(path, "finetune", settings, images)
-    keeper = Keeper(run, preprocessing)
+    run = Run.planned(path, "finetune", settings, images)
+    keeper = Keeper(run, images.preprocessing)
     training.finetune(model, images.train, images.validation, recipe, callbacks=[keeper])
     keeper.keep_best(model)
     write_card(run)
     return run
 
 
-def _checkpoint(network: str, weights: Any) -> Checkpoint | None:
-    """The checkpoint called `weights`; None where that is a file.
+class _Start(NamedTuple):
+    """What fine-tuning begins with.
 
-    Raises:
-        ValueError: If it is neither.
+    Attributes:
+        source: A name, or an absolute path.
+        preprocessing: How images become the network's input.
+        build: From the names of the classes to the network.
     """
-    if str(weights).lower().endswith(tuple(READERS)):
-        return None
-    if not NETWORKS[network].checkpoints:
-        accepted = f"a file that ends in {', '.join(READERS)}: {network} has no checkpoint"
-        raise checks.reject("weights", str(weights), accepted)
-    checks.one_of("weights", str(weights), NETWORKS[network].checkpoints)
-    return find(network, str(weights))
+
+    source: str
+    preprocessing: Preprocessing
+    build: Callable[[Sequence[str]], keras.Model]
 
 
-def _preprocessing(checkpoint: Checkpoint | None, side: int) -> Preprocessing:
-    if checkpoint is None:
-        return Preprocessing((side, side))
-    fitted = checkpoint.preprocessing_for((side, side, checkpoint.preprocessing.channels))
-    return fitted or Preprocessing((side, side))
+def _named(name: str, weights: Any, image_size: Any) -> _Start:
+    """A network of `NETWORKS` with the weights of a checkpoint or file."""
+    network = NETWORKS[name]
+    side = network.image_size if image_size is None else checks.integer("image_size", image_size)
+    if weights is not None and str(weights).lower().endswith(tuple(READERS)):
+        trained, architecture, preprocessing = weights, {}, Preprocessing((side, side))
+    elif network.checkpoints:
+        wanted = "imagenet" if weights is None else str(weights)
+        checks.one_of("weights", wanted, network.checkpoints)
+        trained = find(name, wanted)
+        architecture = dict(trained.architecture)
+        preprocessing = replace(trained.preprocessing, image_size=(side, side))
+    else:
+        accepted = f"a file that ends in {', '.join(READERS)}: {name} has no checkpoint"
+        raise checks.reject("weights", weights, accepted)
+
+    def build(labels: Sequence[str]) -> keras.Model:
+        model = network.build(
+            input_shape=preprocessing.input_shape,
+            classes=len(labels),
+            preprocessing=preprocessing,
+            **architecture,
+        )
+        load(model, trained, skip_head=True)
+        return model
+
+    return _Start(name, preprocessing, build)
 
 
-def _trained(source: Any) -> tuple[keras.Model, tuple[str, ...] | None, Preprocessing]:
-    """The network of a file or run, its labels, and its preprocessing."""
+def _saved(source: Any, weights: Any, image_size: Any) -> _Start:
+    """The network of a file or run, with its own head where the classes are the same."""
     path = Run.open(source).best if is_run(source) else source
     if not str(path).endswith(".keras"):
-        accepted = "a .keras file, the folder of a run, or a name out of "
         names = ", ".join(NETWORKS) + checks.meant(source, NETWORKS)
-        raise checks.reject("source", str(source), accepted + names)
+        accepted = f"a .keras file, the folder of a run, or a name out of {names}"
+        raise checks.reject("source", str(source), accepted)
+    for argument, value in (("weights", weights), ("image_size", image_size)):
+        if value is not None:
+            raise checks.reject(argument, str(value), "left out: a trained network has its own")
     model, carried = load_model(Path(path))
     if is_quantized(model):
-        raise checks.reject(
-            "source", str(source), "a float model: see `distill` for quantized ones"
-        )
+        accepted = "a float model (`quantization.distill` trains quantized ones)"
+        raise checks.reject("source", str(source), accepted)
     preprocessing = (carried and carried.preprocessing) or model_preprocessing(model)
     if preprocessing is None:
-        raise checks.reject("source", str(source), "a file that carries its preprocessing")
-    return model, carried.labels if carried else None, preprocessing
+        raise checks.reject("source", str(source), "a file that says how images become its input")
+    known = carried.labels if carried else None
+
+    def build(labels: Sequence[str]) -> keras.Model:
+        return model if labels == known else training.with_new_head(model, len(labels))
+
+    return _Start(str(Path(source).absolute()), preprocessing, build)

@@ -65,10 +65,10 @@ class Run:
         return cls(Path(path), config)
 
     @classmethod
-    def create(
+    def planned(
         cls, directory: Path, verb: str, settings: Mapping[str, Any], images: ImageData
     ) -> "Run":
-        """A new run in `directory`, which is made where it does not exist."""
+        """A new run in `directory`, of which nothing is there yet: see `begin`."""
         config = {
             "format": FORMAT,
             "verb": verb,
@@ -82,10 +82,12 @@ class Run:
             },
             "versions": versions("keras", "tensorflow", "numpy"),
         }
-        directory.mkdir(parents=True, exist_ok=True)
-        run = cls(directory, config)
-        run.write(CONFIG, json.dumps(config, indent=1))
-        return run
+        return cls(directory, config)
+
+    def begin(self) -> None:
+        """Make the folder, and write config.json."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write(CONFIG, json.dumps(dict(self.config), indent=1))
 
     @property
     def best(self) -> Path:
@@ -161,17 +163,12 @@ def checked_new(directory: Any) -> Path:
     """`directory`, if a run can be made there, before hours of work go into it.
 
     Raises:
-        ValueError: If it is a file, cannot be written to, or holds a run already.
+        ValueError: If it cannot be written to, or holds a run already.
     """
-    if not isinstance(directory, (str, os.PathLike)) or not str(directory):
-        raise checks.reject("directory", directory, "the path of a folder")
-    path = Path(directory)
+    path = checks.folder_to_write("directory", directory)
     if is_run(path):
         accepted = "a folder without a run, which would be overwritten"
         raise checks.reject("directory", str(path), accepted)
-    above = next(one for one in (path, *path.absolute().parents) if one.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise checks.reject("directory", str(path), "a folder or a new path that can be written to")
     return path
 
 

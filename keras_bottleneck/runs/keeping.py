@@ -36,6 +36,10 @@ class Keeper(keras.callbacks.Callback):
         self.best = math.inf if best is None else self.sign * best[f"val_{self.metric}"]
         self.began = 0.0
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        # Not before: what is refused until then leaves no run.
+        self.run.begin()
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.began = time.monotonic()
 

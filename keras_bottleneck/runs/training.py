@@ -75,7 +75,7 @@ def train(
     )
     images = _images(settings)
     fresh = _fresh(settings, images)
-    return _trained(Run.create(path, "train", settings, images), images, fresh)
+    return _trained(Run.planned(path, "train", settings, images), images, fresh)
 
 
 def resume(directory: str | os.PathLike[str]) -> Run:
