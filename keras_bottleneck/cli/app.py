@@ -66,6 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     with warnings.catch_warnings():
         warnings.showwarning = _warn
+        # Of use to those who write the libraries, not to those who run this.
+        warnings.simplefilter("ignore", DeprecationWarning)
         try:
             code = app(words or ["--help"], prog_name=PROGRAM, standalone_mode=False)
         except SystemExit as done:

@@ -116,6 +116,8 @@ def _named(name: str, weights: Any, image_size: Any) -> _Start:
     network = NETWORKS[name]
     side = network.image_size if image_size is None else checks.integer("image_size", image_size)
     if weights is not None and str(weights).lower().endswith(tuple(READERS)):
+        if not Path(weights).is_file():
+            raise checks.reject("weights", str(weights), "an existing file, or a checkpoint")
         trained, architecture, preprocessing = weights, {}, Preprocessing((side, side))
     elif network.checkpoints:
         wanted = "imagenet" if weights is None else str(weights)

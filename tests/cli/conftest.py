@@ -16,7 +16,7 @@ def photos(tmp_path_factory):
     scans = datasets.load_digits()
     for digit, name in enumerate(("zero", "one", "two")):
         (folder / name).mkdir(parents=True)
-        for index, scan in enumerate(scans.images[scans.target == digit][:40]):
+        for index, scan in enumerate(scans.images[scans.target == digit][:45]):
             pixels = (scan * 15.9).astype(np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{index:02}.png")
     return folder
