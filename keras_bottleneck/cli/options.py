@@ -44,7 +44,6 @@ Artifact = Annotated[
         help="Folder of a run, .keras, .tflite or .onnx file, or SavedModel.", show_default=False
     ),
 ]
-Formats = Annotated[str | None, typer.Option(autocompletion=formats, help="Names; commas.")]
 Augment = Annotated[str, typer.Option(help="flip, crop, rand_augment, mixup; commas.")]
 Seed = Annotated[
     int | None, typer.Option(help="That of the training, for the same split; of a run: its own.")
@@ -54,6 +53,9 @@ Epochs = Annotated[int, typer.Option(help="Passes over the training images.")]
 BatchSize = Annotated[int, typer.Option(help="Images in a batch.")]
 LearningRate = Annotated[float, typer.Option(help="Peak learning rate.")]
 Optimizer = Annotated[str, typer.Option(help="adamw, sgd or adam.")]
+Momentum = Annotated[float, typer.Option(help="Of sgd.")]
+WarmupEpochs = Annotated[float, typer.Option(help="Epochs from zero to that peak.")]
+Ema = Annotated[float | None, typer.Option(help="Momentum of averaged weights, as 0.999.")]
 WeightDecay = Annotated[float, typer.Option(help="Decoupled weight decay.")]
 LabelSmoothing = Annotated[float, typer.Option(help="Share of a label given to all classes.")]
 MixedPrecision = Annotated[str | None, typer.Option(help="mixed_bfloat16 or mixed_float16.")]

@@ -33,13 +33,11 @@ def run(
     batch_size: options.BatchSize = 32,
     optimizer: options.Optimizer = "adamw",
     learning_rate: options.LearningRate = 1e-3,
-    momentum: Annotated[float, typer.Option(help="Of sgd.")] = 0.9,
-    warmup_epochs: Annotated[float, typer.Option(help="Epochs to the peak.")] = 1.0,
+    momentum: options.Momentum = 0.9,
+    warmup_epochs: options.WarmupEpochs = 1.0,
     weight_decay: options.WeightDecay = 0.05,
     label_smoothing: options.LabelSmoothing = 0.1,
-    ema: Annotated[
-        float | None, typer.Option(help="Momentum of averaged weights, as 0.999.")
-    ] = None,
+    ema: options.Ema = None,
     mixed_precision: options.MixedPrecision = None,
     monitor: options.Monitor = "val_loss",
     seed: options.TrainingSeed = 0,
@@ -97,10 +95,14 @@ def finished(run: Run) -> Outcome:
     """What a finished run says of itself."""
     rows = run.rows()
     best = run.best_row(rows)
-    epoch = "" if best is None else f"epoch {best['epoch']:.0f} of {len(rows)} was best"
-    figures = "" if best is None else f"validation accuracy {best['val_accuracy']:.1%}"
+    figures = "no epoch was validated"
+    if best is not None:
+        figures = (
+            f"epoch {best['epoch']:.0f} of {len(rows)} was best, with a validation accuracy of "
+            f"{best['val_accuracy']:.1%}"
+        )
     files = sorted(path.name for path in run.path.iterdir() if path.is_file())
-    text = f"\n{run.path}: {epoch}, {figures}\nfiles: {', '.join(files)}"
+    text = f"\n{run.path}: {figures}\nfiles: {', '.join(files)}"
     content = {"run": run.path, "files": files, "best": best, "epochs": rows}
     return Outcome(text, content, ("quantize", run.path))
 

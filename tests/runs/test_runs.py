@@ -1,6 +1,8 @@
 """Runs: what is kept while a network is trained, what is refused, and fine-tuning as a run."""
 
+import inspect
 import json
+import shlex
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 
 import keras_bottleneck as kb
 from keras_bottleneck import runs
+from keras_bottleneck.cli.finetune import run as finetune_verb
 from keras_bottleneck.runs.card import command, write_card
 from keras_bottleneck.runs.folder import Run, settings_of
 from keras_bottleneck.runs.keeping import Keeper, taken_up
@@ -145,7 +148,10 @@ def test_finetune_keeps_a_run_for_other_classes(run, photos, tmp_path):
     assert predictor.labels == ("crow", "gull", "owl")
     assert predictor.preprocessing == kb.Preprocessing((8, 8))
     assert len(tuned.rows()) == 2
-    assert command(tuned).startswith(f"keras-bottleneck finetune {run.path.absolute()} --data")
+    _, verb, source, *options = shlex.split(command(tuned))
+    assert (verb, source) == ("finetune", str(run.path.absolute()))
+    known = {f"--{name.replace('_', '-')}" for name in inspect.signature(finetune_verb).parameters}
+    assert set(options[::2]) <= known
     assert "Fine-tuned on 24 images" in (tuned.path / "README.md").read_text()
     with pytest.raises(ValueError, match="fine-tuning begins anew"):
         runs.resume(tuned.path)
