@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
             say("error", str(error), "red")
             return FAILED
         except (ValueError, ImportError) as error:
-            say("error", str(error), "red")
+            say("error", _of_options(str(error)), "red")
             return WRONG_CALL
         except OSError as error:
             say("error", f"{error.strerror or error}: {error.filename or 'no file named'}", "red")
@@ -89,6 +89,13 @@ def main(arguments: list[str] | None = None) -> int:
     if code == INTERRUPTED:
         say("interrupted", "stopped by Ctrl-C", "yellow")
     return int(code or 0)
+
+
+def _of_options(message: str) -> str:
+    """A sentence of the library about an argument that is another option here."""
+    if not message.startswith("`directory`"):
+        return message
+    return message.replace("`directory`", "`out`", 1).replace("directory=", "out=", 1)
 
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

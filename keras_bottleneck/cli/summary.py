@@ -11,6 +11,7 @@ from keras_bottleneck.cli import options
 from keras_bottleneck.cli.inputs import loaded, source
 from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome
 from keras_bottleneck.models import NETWORKS
+from keras_bottleneck.runs import is_run
 
 
 def run(
@@ -48,8 +49,9 @@ def run(
     channels = network.input_shape[-1]
     shape = None if image_size is None else (image_size, image_size, channels)
     report = analysis.cost(network, shape)
-    step = ("quantize", model) if Path(model).exists() else ("train", "--model", model)
-    after = (*step, "--data", "FOLDER")
+    after = ("quantize", model) if Path(model).exists() else ("train", "--model", model)
+    if not is_run(model):
+        after = (*after, "--data", "FOLDER")
     if target is None:
         return Outcome(report, report.to_dict(), after)
     checked = analysis.check(network, target, input_shape=shape, memory=memory)

@@ -16,7 +16,7 @@ from keras_bottleneck.models import NETWORKS
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.quantization import is_quantized
 from keras_bottleneck.runs.card import write_card
-from keras_bottleneck.runs.folder import Run, checked_new, is_run, settings_of
+from keras_bottleneck.runs.folder import Run, checked_names, checked_new, is_run, settings_of
 from keras_bottleneck.runs.keeping import Keeper
 from keras_bottleneck.training import FineTune
 from keras_bottleneck.weights import find, load
@@ -87,7 +87,7 @@ def finetune(
         data=str(Path(data).absolute()),
         weights=None if weights is None else str(weights),
         image_size=image_size,
-        augment=list(augment),
+        augment=checked_names(augment),
     )
     run = Run.planned(path, "finetune", settings, images)
     keeper = Keeper(run, images.preprocessing)

@@ -16,6 +16,7 @@ from keras_bottleneck.runtime.storage import replace_file
 from keras_bottleneck.training import Recipe
 
 CONFIG = "config.json"
+VERBS = ("train", "finetune")
 FORMAT = 1
 
 Row = dict[str, float]
@@ -52,16 +53,11 @@ class Run:
             ValueError: If there is none.
         """
         if not is_run(path):
-            shown = path if path is None else str(path)
-            raise checks.reject("run", shown, f"the folder of a training, with a {CONFIG}")
-        try:
-            config = json.loads((Path(path) / CONFIG).read_text())
-            if config["format"] != FORMAT:
-                raise ValueError("another format")
-            config["settings"]["data"], config["classes"]
-        except (ValueError, KeyError, TypeError):
-            accepted = f"a folder with a {CONFIG} that this version writes"
-            raise checks.reject("run", str(path), accepted) from None
+            accepted = f"the folder of a training, with its {CONFIG}"
+            raise checks.reject("run", path if path is None else str(path), accepted)
+        config = json.loads((Path(path) / CONFIG).read_text())
+        if config.get("format") != FORMAT:
+            raise checks.reject("run", str(path), f"one with a {CONFIG} that this version writes")
         return cls(Path(path), config)
 
     @classmethod
@@ -156,7 +152,14 @@ class Run:
 
 def is_run(path: Any) -> bool:
     """Whether `path` is a folder that `train` or `finetune` has written."""
-    return isinstance(path, (str, os.PathLike)) and (Path(path) / CONFIG).is_file()
+    if not isinstance(path, (str, os.PathLike)):
+        return False
+    try:
+        config = json.loads((Path(path) / CONFIG).read_text())
+    except (OSError, ValueError):
+        return False
+    # Others call a file so, too.
+    return isinstance(config, dict) and config.get("verb") in VERBS
 
 
 def checked_new(directory: Any) -> Path:
@@ -166,10 +169,22 @@ def checked_new(directory: Any) -> Path:
         ValueError: If it cannot be written to, or holds a run already.
     """
     path = checks.folder_to_write("directory", directory)
-    if is_run(path):
-        accepted = "a folder without a run, which would be overwritten"
+    if (path / CONFIG).exists():
+        accepted = f"a folder without a {CONFIG}: the run that it is of would be overwritten"
         raise checks.reject("directory", str(path), accepted)
     return path
+
+
+def checked_names(augment: Any) -> list[str]:
+    """The names of augmentations, which config.json can hold.
+
+    Raises:
+        ValueError: If one of them is no name.
+    """
+    names = [augment] if isinstance(augment, str) else list(augment)
+    if not all(isinstance(name, str) for name in names):
+        raise checks.reject("augment", augment, "names of augmentations, which can be written down")
+    return names
 
 
 def settings_of(recipe: Recipe, **others: Any) -> dict[str, Any]:

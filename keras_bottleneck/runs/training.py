@@ -13,7 +13,7 @@ from keras_bottleneck.data import ImageData, image_folder
 from keras_bottleneck.models import NETWORKS
 from keras_bottleneck.progress import verbosity
 from keras_bottleneck.runs.card import write_card
-from keras_bottleneck.runs.folder import Row, Run, checked_new, settings_of
+from keras_bottleneck.runs.folder import Row, Run, checked_names, checked_new, settings_of
 from keras_bottleneck.runs.keeping import Keeper, taken_up
 from keras_bottleneck.training import Recipe
 from keras_bottleneck.training.finetuning import MONITORS
@@ -70,7 +70,7 @@ def train(
         data=str(Path(data).absolute()) if isinstance(data, (str, os.PathLike)) else data,
         model=model,
         image_size=side,
-        augment=list(augment),
+        augment=checked_names(augment),
         monitor=monitor,
     )
     images = _images(settings)
@@ -101,8 +101,9 @@ def resume(directory: str | os.PathLike[str]) -> Run:
     if run.config["verb"] != "train":
         raise checks.reject("run", str(directory), "one of `train`: fine-tuning begins anew")
     images = _images(run.config["settings"])
-    if list(images.class_names) != run.config["classes"]:
-        accepted = f"a run whose images still have the classes {run.config['classes']}"
+    now = Run.planned(run.path, "train", run.config["settings"], images).config
+    if any(now[one] != run.config[one] for one in ("classes", "images")):
+        accepted = f"one whose images in {str(run.data)!r} are still the same, with their classes"
         raise checks.reject("run", str(directory), accepted)
     fresh = None if run.last.is_file() else _fresh(run.config["settings"], images)
     return _trained(run, images, fresh)

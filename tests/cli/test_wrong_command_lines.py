@@ -45,9 +45,9 @@ CASES = [
     ("train --data PHOTOS --out NEW --mixed-precision half", "`mixed_precision`"),
     ("train --data PHOTOS --out NEW --monitor loss", "did you mean 'val_loss'?"),
     ("train --data PHOTOS --out NEW --seed -1", "`seed`"),
-    ("train --data PHOTOS --out RUN", "would be overwritten"),
-    ("train --data PHOTOS --out TRASH/text.png", "`directory`"),
-    ("train --data PHOTOS --out TRASH/text.png/run", "`directory`"),
+    ("train --data PHOTOS --out RUN", "Received: out="),
+    ("train --data PHOTOS --out TRASH/text.png", "`out`"),
+    ("train --data PHOTOS --out TRASH/text.png/run", "`out`"),
     ("train --resume nowhere", "config.json"),
     ("train --resume TRASH/foreign", "this version writes"),
     ("train --resume RUN --epochs 9", "given alone, not with `epochs`"),
@@ -117,7 +117,7 @@ def trash(tmp_path_factory, photos):
     (folder / "empty.keras").touch()
     for name in ("empty", "foreign", "stopped"):
         (folder / name).mkdir()
-    (folder / "foreign" / "config.json").write_text("{}")
+    (folder / "foreign" / "config.json").write_text('{"verb": "train"}')
     image = (photos / "one" / "00.png").read_bytes()
     layout = {"one": ["cat"], "hollow": ["cat"], "other": ["cat", "dog"]}
     for name, classes in layout.items():
