@@ -1,8 +1,12 @@
 """What a training leaves behind while it runs, and how it goes on from there."""
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import keras
@@ -57,12 +61,32 @@ class Keeper(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch + 1, **figures, "learning_rate": rate, "seconds": seconds})
         # Rows that last.keras knows nothing of are dropped by `taken_up`; the other way round, one
         # would be missing.
-        self.run.write_rows(self.rows)
-        save_model(self.model, self.run.last, self.run.config["classes"], self.preprocessing)
+        with uninterrupted():
+            self.run.write_rows(self.rows)
+            save_model(self.model, self.run.last, self.run.config["classes"], self.preprocessing)
 
     def keep_best(self, model: keras.Model) -> None:
         """Make `model` the best network of the run."""
-        save_model(model, self.run.best, self.run.config["classes"], self.preprocessing)
+        with uninterrupted():
+            save_model(model, self.run.best, self.run.config["classes"], self.preprocessing)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block is done: inside of it, Keras's `save` may swallow it."""
+    handler = signal.getsignal(signal.SIGINT)
+    in_main = threading.current_thread() is threading.main_thread()
+    if not (in_main and callable(handler)):
+        yield
+        return
+    pressed: list[FrameType | None] = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if pressed:
+        handler(signal.SIGINT, pressed[0])
 
 
 def taken_up(run: Run, recipe: Recipe, steps: int) -> tuple[keras.Model, list[Row], list[Any]]:

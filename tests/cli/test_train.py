@@ -17,7 +17,7 @@ from keras_bottleneck.cli import main
 pytest.importorskip("tensorflow", reason="the command reads images")
 pytestmark = pytest.mark.slow
 
-EPOCHS = 5
+EPOCHS = 12
 
 
 def rows_of(folder):

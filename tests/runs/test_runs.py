@@ -3,6 +3,7 @@
 import inspect
 import json
 import shlex
+import signal
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from keras_bottleneck import runs
 from keras_bottleneck.cli.finetune import run as finetune_verb
 from keras_bottleneck.runs.card import command, write_card
 from keras_bottleneck.runs.folder import Run, settings_of
-from keras_bottleneck.runs.keeping import Keeper, taken_up
+from keras_bottleneck.runs.keeping import Keeper, taken_up, uninterrupted
 
 pytest.importorskip("tensorflow", reason="runs read images with tf.data")
 
@@ -125,6 +126,15 @@ def test_a_run_that_was_stopped_has_the_state_of_its_last_epoch(run, images, tmp
     fitted(stopped, images, recipe, resumed, rows, callbacks)
     rates = [row["learning_rate"] for row in stopped.rows()]
     assert rates == [row["learning_rate"] for row in run.rows()]
+
+
+def test_ctrl_c_waits_for_the_file_that_is_being_written():
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        done.append("written")
+    assert done == ["written"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_rows_that_the_last_network_knows_nothing_of_are_dropped(run, images, tmp_path):
