@@ -141,7 +141,7 @@ class Run:
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
         self.write("metrics.csv", text.getvalue())
 
     def write(self, name: str, content: str | bytes) -> None:

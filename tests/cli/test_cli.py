@@ -81,6 +81,7 @@ def test_list_knows_every_network(capsys):
     }
 
 
+@pytest.mark.slow
 def test_summary_shows_costs_and_what_a_device_lacks(run, capsys):
     assert main(["summary", "ResNet20", "--json"]) == 0
     seen = json.loads(capsys.readouterr().out)

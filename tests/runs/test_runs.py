@@ -167,6 +167,7 @@ def test_finetune_keeps_a_run_for_other_classes(run, photos, tmp_path):
         runs.resume(tuned.path)
 
 
+@pytest.mark.slow
 def test_finetune_keeps_the_head_for_the_same_classes(run, photos, tmp_path):
     recipe = kb.training.FineTune(epochs=1, head_epochs=0, stages=0, learning_rate=1e-9)
     tuned = runs.finetune(str(run.best), photos, tmp_path / "tuned", recipe=recipe)
