@@ -7,10 +7,10 @@ import typer
 
 
 def models(incomplete: str) -> list[str]:
-    """The names of networks that begin with `incomplete`, in whatever case."""
+    """The names of networks that begin with `incomplete`."""
     from keras_bottleneck.models import NETWORKS
 
-    return [name for name in NETWORKS if name.lower().startswith(incomplete.lower())]
+    return [name for name in NETWORKS if name.startswith(incomplete)]
 
 
 def formats(incomplete: str) -> list[str]:

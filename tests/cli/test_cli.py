@@ -162,7 +162,7 @@ def completed(words):
 @pytest.mark.slow
 def test_the_shell_completes_verbs_models_and_formats():
     assert completed(["qu"]) == ["quantize"]
-    assert completed(["train", "--model", "mobile"]) == ["MobileNetV2"]
+    assert completed(["train", "--model", "Mobile"]) == ["MobileNetV2"]
     assert completed(["export", "run", "--formats", "tflite,on"]) == [
         "tflite,onnx",
         "tflite,onnx_int8",
