@@ -21,6 +21,7 @@ if importlib.util.find_spec("keras") is not None:
         layers,
         models,
         quantization,
+        runs,
         training,
         weights,
     )
@@ -104,6 +105,7 @@ if importlib.util.find_spec("keras") is not None:
         "models",
         "quantization",
         "quantize",
+        "runs",
         "training",
         "weights",
     ]

@@ -6,8 +6,10 @@ what the argument must be, then what was received.
 
 import difflib
 import math
+import os
 from collections.abc import Collection, Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 # Longest representation of a value in a message, in characters.
@@ -34,9 +36,14 @@ def one_of(name: str, value: Any, accepted: Collection[Any]) -> Any:
     """`value`, if it is among `accepted`; the error suggests the nearest name."""
     if any(value is item or (type(value) is type(item) and value == item) for item in accepted):
         return value
-    near = difflib.get_close_matches(str(value), [str(item) for item in accepted], n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise reject(name, value, "one of " + ", ".join(repr(item) for item in accepted) + hint)
+    raise reject(name, value, "one of " + ", ".join(map(repr, accepted)) + meant(value, accepted))
+
+
+def meant(value: Any, accepted: Iterable[Any]) -> str:
+    """The hint to the one of `accepted` that is written most like `value`; "" where none is."""
+    names = {str(item).lower(): str(item) for item in accepted}
+    near = difflib.get_close_matches(str(value).lower(), names, n=1)
+    return f" (did you mean {names[near[0]]!r}?)" if near else ""
 
 
 def integer(name: str, value: Any, minimum: int = 1) -> int:
@@ -95,3 +102,15 @@ def size(name: str, value: Any) -> tuple[int, int]:
         return side, side
     height, width = integers(name, value, length=2)
     return height, width
+
+
+def folder_to_write(name: str, value: Any) -> Path:
+    """`value` as the Path of a folder that can be written to, or made; nothing is made yet."""
+    accepted = "a folder or a new path that can be written to"
+    if not isinstance(value, (str, os.PathLike)) or not str(value):
+        raise reject(name, value, accepted)
+    path = Path(value)
+    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise reject(name, str(value), accepted)
+    return path

@@ -80,3 +80,15 @@ def _bar(
         appear.cancel()
         appear.join()
         progress.stop()
+
+
+def verbosity() -> int:
+    """How `fit` shows its progress: 1, a bar, in terminals and notebooks; else 2, a line an epoch.
+
+    Keras draws its bar in colours, and into files and pipes a line for each step.
+    """
+    from rich.console import Console
+
+    console = Console()
+    colours = console.is_terminal and not console.no_color
+    return 1 if colours or console.is_jupyter else 2

@@ -104,3 +104,25 @@ def test_what_another_library_says_is_quoted_as_one_printable_line():
     assert checks.first_line(damaged) == r"\x03tem/bn is missing"
     assert checks.first_line(ValueError("größer als 3")) == "größer als 3"
     assert checks.first_line(KeyError()) == "KeyError"
+
+
+@pytest.mark.parametrize("value", ["resnet50", "RESNET50", "ResNet5O"])
+def test_one_of_suggests_whatever_the_case(value):
+    message = refuses(checks.one_of, value, ("ResNet50", "MobileNetV2"))
+    assert "(did you mean 'ResNet50'?)" in message
+
+
+def test_meant_is_silent_where_nothing_is_near():
+    assert checks.meant("zebra", ("tflite", "onnx")) == ""
+
+
+def test_folder_to_write_gives_a_path_and_makes_nothing(tmp_path):
+    assert checks.folder_to_write("out", str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "", None, 3])
+def test_folder_to_write_refuses_the_rest(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert "that can be written to" in refuses(checks.folder_to_write, place)

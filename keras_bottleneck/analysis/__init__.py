@@ -3,6 +3,7 @@
 from keras_bottleneck.analysis.blocks import BlockComparison, BlockCost, compare_blocks
 from keras_bottleneck.analysis.checking import CheckReport, Finding, check
 from keras_bottleneck.analysis.cost import CostReport, LayerCost, cost
+from keras_bottleneck.analysis.evaluation import ClassResult, EvaluationReport, evaluate
 from keras_bottleneck.analysis.gradient_flow import GradientFlow, GradientReport
 from keras_bottleneck.analysis.targets import TARGETS, Target
 from keras_bottleneck.analysis.vela import VelaReport, vela
@@ -12,7 +13,9 @@ __all__ = [
     "BlockComparison",
     "BlockCost",
     "CheckReport",
+    "ClassResult",
     "CostReport",
+    "EvaluationReport",
     "Finding",
     "GradientFlow",
     "GradientReport",
@@ -22,5 +25,6 @@ __all__ = [
     "check",
     "compare_blocks",
     "cost",
+    "evaluate",
     "vela",
 ]

@@ -1,5 +1,6 @@
 """Builders of whole networks, with the argument list of `keras.applications`."""
 
+from keras_bottleneck.models.catalogue import NETWORKS, Catalogue, Network, catalogue
 from keras_bottleneck.models.csp_darknet import CSPDarknet
 from keras_bottleneck.models.embedding import embedding_model
 from keras_bottleneck.models.features import Feature, feature_info, feature_pyramid
@@ -37,9 +38,12 @@ from keras_bottleneck.models.variants import (
 __all__ = [
     "CIFARResNet",
     "CSPDarknet",
+    "Catalogue",
     "FPN",
     "Feature",
     "MobileNetV2",
+    "NETWORKS",
+    "Network",
     "ResNeXt101_32x8d",
     "ResNeXt101_64x4d",
     "ResNeXt50_32x4d",
@@ -65,6 +69,7 @@ __all__ = [
     "Variant",
     "WideResNet101_2",
     "WideResNet50_2",
+    "catalogue",
     "embedding_model",
     "feature_info",
     "feature_pyramid",

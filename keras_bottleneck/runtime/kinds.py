@@ -1,6 +1,5 @@
 """The kinds of artifact that can be run: one row each."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from keras_bottleneck.checks import reject
+from keras_bottleneck.checks import meant, reject
 from keras_bottleneck.runtime import keras_file, onnx_runtime, saved_model, tflite
 from keras_bottleneck.runtime.keras_file import KerasFile
 from keras_bottleneck.runtime.onnx_runtime import ONNX
@@ -66,9 +65,7 @@ def find(path: str | Path) -> tuple[Path, Kind]:
         raise reject("path", str(path), ACCEPTED)
     suffix = found.suffix.lower()
     if suffix not in FILES:
-        near = difflib.get_close_matches(suffix, FILES, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise reject("path", str(path), ACCEPTED + hint)
+        raise reject("path", str(path), ACCEPTED + meant(suffix, FILES))
     if not found.is_file():
         raise reject("path", str(path), f"an existing {FILES[suffix].name}")
     return found, FILES[suffix]

@@ -3,6 +3,7 @@
 from keras_bottleneck.training.batch_norm import recalibrate_batch_norm
 from keras_bottleneck.training.finetuning import FineTune, finetune
 from keras_bottleneck.training.freezing import freeze
+from keras_bottleneck.training.heads import with_new_head
 from keras_bottleneck.training.inputs import check_fit, check_range
 from keras_bottleneck.training.losses import SmoothedCrossentropy
 from keras_bottleneck.training.metrics import Accuracy
@@ -22,4 +23,5 @@ __all__ = [
     "parts",
     "recalibrate_batch_norm",
     "set_mixed_precision",
+    "with_new_head",
 ]

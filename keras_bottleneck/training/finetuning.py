@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck.checks import integer, number, one_of, reject
+from keras_bottleneck.progress import verbosity
 from keras_bottleneck.training.arrays import as_batches
 from keras_bottleneck.training.batch_norm import (
     batch_norms,
@@ -187,6 +188,7 @@ def finetune(
             steps_per_epoch=steps_per_epoch,
             validation_data=validation,
             shuffle=False,  # Keras would draw from the global random state
+            verbose=verbosity(),
             callbacks=[*inner, *callbacks, history],
         )
         if estimate and validation is None:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck.checks import integer, number, one_of
+from keras_bottleneck.progress import verbosity
 from keras_bottleneck.training.arrays import as_batches
 from keras_bottleneck.training.freezing import hold_preprocessing
 from keras_bottleneck.training.inputs import check_data
@@ -169,6 +170,7 @@ class Recipe:
             steps_per_epoch=steps_per_epoch,
             validation_data=validation,
             shuffle=False,  # Keras would draw from the global random state
+            verbose=verbosity(),
             callbacks=[*self.compile(model, steps), *callbacks],
         )
 

@@ -1,116 +1,212 @@
-"""The command as a user meets it: exit codes, one sentence for a wrong call, files at the end."""
+"""The command as a user meets it: what it writes, prints and hands on to the next command."""
 
 import json
+import os
+import pty
+import re
 import shlex
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import keras_bottleneck as kb
 from keras_bottleneck.cli import main
+from keras_bottleneck.cli.app import VERBS
 
-pytest.importorskip("tensorflow", reason="the command exports")
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cli") / "photos"
-    rng = np.random.default_rng(0)
-    for name, level in (("dark", 40), ("light", 200)):
-        (folder / name).mkdir(parents=True)
-        for index in range(10):
-            pixels = rng.integers(level - 40, level + 40, (20, 20, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{index}.png")
-    return folder
+pytest.importorskip("tensorflow", reason="the command reads images and exports")
 
 
-@pytest.fixture(scope="module")
-def trained(photos):
-    out = photos.parent / "run"
-    arguments = ["--model", "MobileNetV2", "--image-size", "32", "--epochs", "1"]
-    assert main(["train", "--data", str(photos), "--out", str(out), *arguments]) == 0
-    return out / "mobilenet_v2.keras"
+def words_of_next(printed):
+    """The command behind "Next:"."""
+    program, *words = shlex.split(printed.split("Next: ")[1])
+    assert program == "keras-bottleneck"
+    return words
 
 
-def test_train_saves_labels_and_preprocessing(trained):
-    predictor = kb.runtime.load(trained)
-    assert predictor.labels == ("dark", "light")
-    assert predictor.preprocessing.image_size == (32, 32)
-
-
-def test_export_takes_labels_and_preprocessing_from_the_file(trained, photos, capsys):
-    out = photos.parent / "files"
-    arguments = ["export", str(trained), "--out", str(out), "--data", str(photos)]
-    assert main([*arguments, "--format", "saved_model,tflite"]) == 0
+def test_the_way_from_a_run_to_an_audited_int8_file(run, photos, tmp_path, capsys):
+    out = tmp_path / "int8"
+    assert main(["quantize", str(run), "--out", str(out), "--formats", "tflite_int8"]) == 0
     printed = capsys.readouterr().out
-    assert "mobilenet_v2.tflite" in printed
-    assert "compared with Keras on 4 samples" in printed
-    follow = shlex.split(printed.split("Next: ")[1])
-    assert main(follow[1:]) == 0
-    label, _ = kb.runtime.load(out / "mobilenet_v2.tflite")(photos / "dark" / "0.png", top=1)[0]
-    assert label in ("dark", "light")
+    assert "kernels quantized on 108 images" in printed
+    assert "compared with Keras on 27 samples" in printed
+    follow = words_of_next(printed)
+    assert follow == ["audit", str(out / "small_int8.tflite")]
+    assert main(follow) == 0
+    assert "no problem found" in capsys.readouterr().out
+    assert main(["evaluate", follow[1], "--data", str(photos), "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    assert seen["images"] == 27
+    assert seen["top1"] > 0.8
     listed = json.loads((out / "manifest.json").read_text())["artifacts"]
-    assert sorted(listed) == ["mobilenet_v2.tflite", "mobilenet_v2_saved_model"]
+    assert listed["small_int8.tflite"]["labels"] == ["one", "two", "zero"]
+
+
+def test_export_takes_all_from_the_run(run, exported, photos):
+    predictor = kb.runtime.load(exported / "small.tflite")
+    assert predictor.labels == ("one", "two", "zero")
+    assert predictor.preprocessing.image_size == (8, 8)
+    report = kb.analysis.evaluate(exported / "small.tflite", photos)
+    best = kb.runs.Run.open(run).best_row()
+    assert report.top1 == pytest.approx(best["val_accuracy"], abs=1e-6)
+
+
+def test_predict_prints_a_table_and_json(exported, photos, capsys):
+    file = str(exported / "small.tflite")
+    images = [str(photos / "one" / "00.png"), str(photos / "zero" / "07.png")]
+    assert main(["predict", file, *images, "--top", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["predictions"]
+    assert [one["image"] for one in found] == images
+    expected = kb.runtime.load(file)(images, top=2)
+    got = [[(row["label"], row["probability"]) for row in one["classes"]] for one in found]
+    assert got == expected
+    assert main(["predict", file, *images, "--top", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert expected[0][0][0] in printed
+    assert words_of_next(printed)[0] == "evaluate"
+
+
+def test_list_knows_every_network(capsys):
+    assert main(["list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["networks"]}
+    assert set(rows) == {*kb.models.VARIANTS, "MobileNetV2", "CSPDarknet"}
+    assert rows["ResNet50"]["checkpoints"] == ["imagenet", "imagenet_v2", "keras_imagenet"]
+    assert rows["ResNet20"] == {
+        "name": "ResNet20",
+        "title": "ResNet-20 for small images",
+        "parameters": 269722,
+        "image_size": 32,
+        "checkpoints": [],
+    }
+
+
+@pytest.mark.slow
+def test_summary_shows_costs_and_what_a_device_lacks(run, capsys):
+    assert main(["summary", "ResNet20", "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    assert (seen["trainable_parameters"], seen["macs"]) == (269722, 40551040)
+    assert main(["summary", "ResNet20", "--target", "edgetpu"]) == 1
+    printed = capsys.readouterr().out
+    assert "problem: it pads channels" in printed
+    assert main(["summary", str(run), "--target", "xnnpack", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["check"]["problems"] == []
+
+
+def test_evaluate_of_a_run_needs_no_data(run, capsys):
+    assert main(["evaluate", str(run)]) == 0
+    printed = capsys.readouterr().out
+    assert "the validation part of photos" in printed
+    assert words_of_next(printed) == ["quantize", str(run)]
 
 
 def test_audit_fails_for_a_file_that_will_not_run_everywhere(tmp_path, capsys):
     model = kb.ResNet("basic", (1,), filters=(8,), stem="cifar", classes=3, name="small")
     images = np.zeros((2, 32, 32, 3), np.float32)
-    kb.export_model(model, tmp_path / "one", ["tflite"], verify=images)
     kb.export_model(model, tmp_path / "any", ["tflite"], verify=images, batch_size=None)
-    assert main(["audit", str(tmp_path / "one" / "small.tflite")]) == 0
-    assert "no problem found" in capsys.readouterr().out
     assert main(["audit", str(tmp_path / "any" / "small.tflite")]) == 1
     assert "not fixed" in capsys.readouterr().out
+    assert main(["audit", str(tmp_path / "any" / "small.tflite"), "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["problems"]) == 2
 
 
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (["train", "--data", "nowhere"], "path"),
-        (["train", "--data", "PHOTOS", "--model", "ResNet52"], "model"),
-        (["train", "--data", "PHOTOS", "--epochs", "0"], "epochs"),
-        (["train", "--data", "PHOTOS", "--image-size", "0"], "image_size"),
-        (["train", "--data", "PHOTOS", "--augment", "flap"], "augment"),
-        (["train", "--data", "PHOTOS", "--mixed-precision", "half"], "mixed_precision"),
-        (["export", "missing.keras", "--out", "files"], "path"),
-        (["export", "model.h5", "--out", "files"], "path"),
-        (["export", "KERAS", "--out", "files", "--format", "coreml"], "formats"),
-        (["export", "KERAS", "--out", "PHOTOS/dark/0.png"], "directory"),
-        (["train", "--data", "PHOTOS", "--out", "PHOTOS/dark/0.png"], "out"),
-        (["demo", "--out", "PHOTOS/dark/0.png"], "out"),
-        (["audit", "missing.tflite"], "path"),
-        (["audit", "PHOTOS/dark/0.png"], "path"),
-    ],
-)
-def test_a_wrong_call_is_one_sentence(arguments, named, trained, photos, capsys):
-    filled = [
-        one.replace("PHOTOS", str(photos)).replace("KERAS", str(trained)) for one in arguments
-    ]
-    assert main(filled) == 2
-    message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert message.startswith(f"error: `{named}`"), message
-    assert "Received: " in message
+def test_a_download_that_fails_is_a_failed_job(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    words = ["finetune", "MobileNetV2", "--data", str(photos), "--out", str(tmp_path / "new")]
+    assert main([*words, "--image-size", "32"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: https://download.pytorch.org/models/mobilenet_v2")
+    assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("arguments", [["trian"], ["train"], ["export", "--flag"]])
-def test_a_call_that_does_not_parse_exits_with_2(arguments, capsys):
-    assert main(arguments) == 2
-    assert "Traceback" not in capsys.readouterr().err
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_has_help_with_an_example(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    printed = " ".join(re.sub(r"[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    assert f"Example: keras-bottleneck {verb}" in printed
+    assert "--json" in printed
 
 
-def test_help_lists_the_verbs():
-    done = subprocess.run(
-        [sys.executable, "-m", "keras_bottleneck.cli", "--help"],
+def test_help_and_no_words_list_verbs_and_exit_codes(capsys):
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    for verb in VERBS:
+        assert f"│ {verb} " in printed
+    assert "130 interrupted" in " ".join(printed.split())
+    assert main([]) == 0
+    assert capsys.readouterr().out == printed
+
+
+def shell(words, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "keras_bottleneck.cli", *words],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    for verb in ("demo", "train", "export", "audit"):
-        assert verb in done.stdout
+
+
+def completed(words):
+    """What bash offers for the last of `words`."""
+    done = shell(
+        [],
+        _KERAS_BOTTLENECK_COMPLETE="complete_bash",
+        COMP_WORDS=" ".join(["keras-bottleneck", *words]),
+        COMP_CWORD=str(len(words)),
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.slow
+def test_the_shell_completes_verbs_models_and_formats():
+    assert completed(["qu"]) == ["quantize"]
+    assert completed(["train", "--model", "Mobile"]) == ["MobileNetV2"]
+    assert completed(["export", "run", "--formats", "tflite,on"]) == [
+        "tflite,onnx",
+        "tflite,onnx_int8",
+    ]
+    assert completed(["summary", "run", "--target", "eth"]) == ["ethos-u"]
+
+
+def in_terminal(words, columns, **environment):
+    """What a program prints that believes itself in a terminal."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keras_bottleneck.cli", *words],
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), **environment},
+        stdout=child,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(child)
+    printed = b""
+    while chunk := _read(parent):
+        printed += chunk
+    assert process.wait() == 0
+    return printed.decode().replace("\r\n", "\n")
+
+
+def _read(parent):
+    try:
+        return os.read(parent, 1 << 16)
+    except OSError:  # Linux's way to say that the other end is closed
+        return b""
+
+
+@pytest.mark.slow
+def test_terminals_pipes_and_no_color(exported):
+    words = ["audit", str(exported / "small.tflite")]
+    for columns in (80, 120):
+        shown = in_terminal(words, columns)
+        assert "\x1b[" in shown
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+        table = plain.split("\nNext: ")[0]
+        assert max(map(len, table.splitlines())) <= columns
+    colourless = re.sub(r"\x1b\[[0-9;]*m", "", in_terminal(words, 80, NO_COLOR="1"))
+    assert not re.findall(r"\x1b\[3\dm", in_terminal(words, 80, NO_COLOR="1"))
+    assert "small.tflite" in colourless
+    assert "\x1b" not in shell(words).stdout
 
 
 @pytest.mark.slow

@@ -1,0 +1,43 @@
+"""`evaluate`: how well an artifact does on images."""
+
+from typing import Annotated
+
+import typer
+
+from keras_bottleneck import checks
+from keras_bottleneck.analysis import evaluate
+from keras_bottleneck.cli import options
+from keras_bottleneck.cli.inputs import source
+from keras_bottleneck.cli.outcome import Outcome
+
+
+def run(
+    path: options.Artifact,
+    data: options.RunData = None,
+    subset: Annotated[
+        str, typer.Option(help="validation, as split by the training; train; or both.")
+    ] = "validation",
+    seed: options.Seed = None,
+    batch_size: options.BatchSize = 32,
+    threads: Annotated[int | None, typer.Option(help="CPU threads, of .tflite and .onnx.")] = None,
+) -> Outcome:
+    """Show top-1, top-5, loss and each class of a run or any artifact on a folder of images.
+
+    Example: keras-bottleneck evaluate run/exported/resnet18_int8.tflite --data flowers
+    """
+    given = source(path)
+    folder = given.data(data)
+    if folder is None:
+        raise checks.reject("data", None, "given where `path` is of no run")
+    report = evaluate(
+        given.path,
+        folder,
+        subset=subset,
+        seed=given.seed(seed),
+        batch_size=batch_size,
+        threads=threads,
+    )
+    if given.path.suffix == ".keras":
+        words = () if given.run else ("--data", folder)
+        return Outcome(report, report, ("quantize", path, *words))
+    return Outcome(report, report, ("predict", path, "IMAGE"))

@@ -1,0 +1,62 @@
+"""`export`: from a trained network to files that have been run and compared."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_bottleneck import checks
+from keras_bottleneck.cli import options
+from keras_bottleneck.cli.inputs import images_for, loaded, source
+from keras_bottleneck.cli.outcome import Outcome
+from keras_bottleneck.export import export_model
+
+
+def run(
+    path: options.Trained,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files; by default `exported` beside.")
+    ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=options.formats,
+            help="Commas; by default saved_model,tflite,onnx, or tflite_int8,onnx_int8.",
+        ),
+    ] = None,
+    data: options.RunData = None,
+    seed: options.Seed = None,
+    name: Annotated[str | None, typer.Option(help="Base of the file names.")] = None,
+    image_size: options.ImageSize = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Static batch of the files; 0 for any.")
+    ] = 1,
+) -> Outcome:
+    """Write a trained network as SavedModel, TFLite or ONNX files, run each, and compare.
+
+    They are compared on the validation images of --data, on noise without it.
+
+    Example: keras-bottleneck export run --formats tflite,tflite_float16,onnx
+    """
+    given = source(path)
+    target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
+    found = loaded(given.path)
+    folder = given.data(data)
+    split = {"seed": given.seed(seed)}
+    images = None if folder is None else images_for(given.path, found, folder, **split)
+    wanted = options.listed(formats)
+    report = export_model(
+        found.model,
+        target,
+        wanted,
+        name=name,
+        labels=found.labels,
+        preprocessing=found.preprocessing,
+        verify=images.validation if images else None,
+        calibration=images.train if images and "tflite_int16" in (wanted or ()) else None,
+        image_size=image_size,
+        batch_size=batch_size or None,
+    )
+    files = [one.path for one in report.artifacts if one.path.is_file()]
+    after = ("audit", files[0]) if files else ("predict", report.artifacts[0].path, "IMAGE")
+    return Outcome(report, report, after)

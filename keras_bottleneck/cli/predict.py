@@ -1,0 +1,39 @@
+"""`predict`: labels of images."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+from rich.table import Table
+
+from keras_bottleneck import runtime
+from keras_bottleneck.cli import options
+from keras_bottleneck.cli.inputs import source
+from keras_bottleneck.cli.outcome import Outcome
+from keras_bottleneck.runtime.predictor import Prediction
+
+
+def run(
+    path: options.Artifact,
+    images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
+    top: Annotated[int, typer.Option(help="How many classes of each.")] = 5,
+    threads: Annotated[int | None, typer.Option(help="CPU threads, of .tflite and .onnx.")] = None,
+) -> Outcome:
+    """Show the most probable classes of images, with a run or any artifact.
+
+    Example: keras-bottleneck predict run/exported/resnet18_int8.tflite photo.jpg --top 3
+    """
+    predictor = runtime.load(source(path).path, threads)
+    found = cast(list[Prediction], predictor(images, top=top))
+    table = Table(title=f"{predictor.path.name}")
+    table.add_column("image", overflow="fold")
+    table.add_column("class", overflow="fold")
+    table.add_column("probability", justify="right")
+    content = []
+    for image, ranked in zip(images, found, strict=True):
+        for index, (label, probability) in enumerate(ranked):
+            table.add_row("" if index else str(image), label, f"{probability:.1%}")
+        table.add_section()
+        classes = [{"label": label, "probability": one} for label, one in ranked]
+        content.append({"image": image, "classes": classes})
+    return Outcome(table, {"predictions": content}, ("evaluate", path, "--data", "FOLDER"))

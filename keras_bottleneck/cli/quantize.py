@@ -1,0 +1,79 @@
+"""`quantize`: from a trained network to int8 files that have been run and compared."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_bottleneck import checks
+from keras_bottleneck.cli import options
+from keras_bottleneck.cli.inputs import images_for, loaded, source
+from keras_bottleneck.cli.outcome import Outcome
+from keras_bottleneck.export import export_model
+from keras_bottleneck.quantization import quantize
+
+
+def run(
+    path: options.Trained,
+    data: options.RunData = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files; by default `exported` beside.")
+    ] = None,
+    formats: Annotated[
+        str, typer.Option(autocompletion=options.formats, help="tflite_int8, onnx_int8; commas.")
+    ] = "tflite_int8,onnx_int8",
+    rounding: Annotated[
+        str, typer.Option(help="nearest, or adaptive: slower, with less noise.")
+    ] = "nearest",
+    calibrator: Annotated[str, typer.Option(help="mse, minmax, percentile or entropy.")] = "mse",
+    skip: Annotated[
+        str | None, typer.Option(help="Layers to leave in float; commas; or unsupported.")
+    ] = None,
+    keep_accuracy: Annotated[
+        float | None, typer.Option(help="Part of the accuracy that may be lost, as 0.005.")
+    ] = None,
+    images: Annotated[int, typer.Option(help="Calibration images, at the most.")] = 512,
+    io_type: Annotated[
+        str, typer.Option(help="What the .tflite takes: float32, int8, uint8.")
+    ] = "float32",
+    allow_float: Annotated[
+        bool, typer.Option("--allow-float", help="Let files have operators in float.")
+    ] = False,
+    seed: options.Seed = None,
+) -> Outcome:
+    """Quantize a trained network to int8 .tflite and .onnx files, run each, and compare.
+
+    Calibrated on the training images of --data, verified on the validation images.
+
+    Example: keras-bottleneck quantize run --rounding adaptive
+    """
+    given = source(path)
+    folder = given.data(data)
+    if folder is None:
+        raise checks.reject("data", None, "given where `path` is of no run")
+    target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
+    found = loaded(given.path)
+    photographs = images_for(given.path, found, folder, seed=given.seed(seed))
+    names = options.listed(skip) or []
+    quantized = quantize(
+        found.model,
+        photographs.train,
+        calibrator=calibrator,
+        rounding=rounding,
+        skip="unsupported" if names == ["unsupported"] else names,
+        keep_accuracy=keep_accuracy,
+        images=images,
+    )
+    report = export_model(
+        quantized,
+        target,
+        options.listed(formats),
+        labels=found.labels,
+        preprocessing=found.preprocessing,
+        verify=photographs.validation,
+        io_type=io_type,
+        allow_float=allow_float,
+    )
+    seen = quantized.quantization_report
+    content = {"quantization": seen, "export": report}
+    return Outcome([seen, report], content, ("audit", report.artifacts[0].path))

@@ -1,0 +1,72 @@
+"""`summary`: what a network costs, and where it will run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import keras
+import typer
+
+from keras_bottleneck import analysis, checks
+from keras_bottleneck.cli import options
+from keras_bottleneck.cli.inputs import loaded, source
+from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome
+from keras_bottleneck.models import NETWORKS
+from keras_bottleneck.runs import is_run
+
+
+def run(
+    model: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=options.models,
+            help="Name of a network, folder of a run, or a .keras file.",
+            show_default=False,
+        ),
+    ],
+    image_size: Annotated[
+        int | None, typer.Option(help="Side in pixels, where it is not fixed.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Of a network that is given by its name.")
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(autocompletion=options.targets, help="Device to check for, as ethos-u."),
+    ] = None,
+    memory: Annotated[int | None, typer.Option(help="Its bytes for activations.")] = None,
+) -> Outcome:
+    """Show parameters, multiply-accumulates and memory of each layer, before or after training.
+
+    With --target also what will not run on that device; the exit code is then 1.
+
+    Example: keras-bottleneck summary MobileNetV2 --image-size 96 --target ethos-u
+    """
+    if memory is not None and target is None:
+        raise checks.reject("memory", memory, "left out without `target`")
+    if target is not None:
+        checks.one_of("target", target, analysis.TARGETS)
+    network = _network(model, image_size, classes)
+    channels = network.input_shape[-1]
+    shape = None if image_size is None else (image_size, image_size, channels)
+    report = analysis.cost(network, shape)
+    after = ("quantize", model) if Path(model).exists() else ("train", "--model", model)
+    if not is_run(model):
+        after = (*after, "--data", "FOLDER")
+    if target is None:
+        return Outcome(report, report.to_dict(), after)
+    checked = analysis.check(network, target, input_shape=shape, memory=memory)
+    content = {**report.to_dict(), "check": checked}
+    return Outcome([report, checked], content, after, FAILED if checked.problems else DONE)
+
+
+def _network(model: str, image_size: int | None, classes: int | None) -> keras.Model:
+    if model in NETWORKS:
+        row = NETWORKS[model]
+        side = row.image_size if image_size is None else checks.integer("image_size", image_size)
+        given = {} if classes is None else {"classes": classes}
+        return row.build(input_shape=(side, side, 3), **given)
+    if classes is not None:
+        raise checks.reject("classes", classes, "left out for a model that has its own")
+    if not Path(model).exists():
+        checks.one_of("model", model, NETWORKS)
+    return loaded(source(Path(model)).path).model

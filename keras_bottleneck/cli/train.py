@@ -1,0 +1,116 @@
+"""`train`: from a folder of images to a trained network."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from keras_bottleneck import checks, runs
+from keras_bottleneck.cli import options
+from keras_bottleneck.cli.outcome import INTERRUPTED, Outcome
+from keras_bottleneck.runs import Run, is_run
+from keras_bottleneck.training import Recipe
+
+
+def run(
+    ctx: typer.Context,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with one sub-folder of images per class.", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the run, a new one.")] = Path("run"),
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder of a run that was stopped, to go on with.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(autocompletion=options.models, help="Name out of the `list`.")
+    ] = "ResNet18",
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the model's input in pixels; by default 224 or 32.")
+    ] = None,
+    augment: options.Augment = "flip",
+    epochs: options.Epochs = 10,
+    batch_size: options.BatchSize = 32,
+    optimizer: options.Optimizer = "adamw",
+    learning_rate: options.LearningRate = 1e-3,
+    momentum: options.Momentum = 0.9,
+    warmup_epochs: options.WarmupEpochs = 1.0,
+    weight_decay: options.WeightDecay = 0.05,
+    label_smoothing: options.LabelSmoothing = 0.1,
+    ema: options.Ema = None,
+    mixed_precision: options.MixedPrecision = None,
+    monitor: options.Monitor = "val_loss",
+    seed: options.TrainingSeed = 0,
+) -> Outcome:
+    """Train a network on a folder of images; Ctrl-C stops it so that --resume goes on.
+
+    The run folder holds config.json, metrics.csv, best.keras, last.keras, curves.png and README.md.
+
+    Example: keras-bottleneck train --data flowers --model MobileNetV2 --image-size 96
+    """
+    if resume is None and data is None:
+        raise checks.reject("data", None, "given, or `resume`")
+    if resume is not None and (others := _given(ctx) - {"resume", "as_json"}):
+        accepted = f"given alone, not with `{min(others)}`: a run keeps to its settings"
+        raise checks.reject("resume", str(resume), accepted)
+    try:
+        if resume is not None:
+            return finished(runs.resume(resume))
+        recipe = Recipe(
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            warmup_epochs=warmup_epochs,
+            weight_decay=weight_decay,
+            label_smoothing=label_smoothing,
+            ema=ema,
+            mixed_precision=mixed_precision,
+            seed=seed,
+        )
+        names = options.listed(augment) or []
+        return finished(
+            runs.train(
+                cast(Path, data),
+                out,
+                model,
+                image_size=image_size,
+                augment=names,
+                recipe=recipe,
+                monitor=monitor,
+            )
+        )
+    except KeyboardInterrupt:
+        return _interrupted(out if resume is None else resume)
+
+
+def _given(ctx: typer.Context) -> set[str]:
+    """The options that stand on the command line."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {name for name, one in sources.items() if one is not None and one.name == "COMMANDLINE"}
+
+
+def finished(run: Run) -> Outcome:
+    """What a finished run says of itself."""
+    rows = run.rows()
+    best = run.best_row(rows)
+    figures = "no epoch was validated"
+    if best is not None:
+        figures = (
+            f"epoch {best['epoch']:.0f} of {len(rows)} was best, with a validation accuracy of "
+            f"{best['val_accuracy']:.1%}"
+        )
+    files = sorted(path.name for path in run.path.iterdir() if path.is_file())
+    text = f"\n{run.path}: {figures}\nfiles: {', '.join(files)}"
+    content = {"run": run.path, "files": files, "best": best, "epochs": rows}
+    return Outcome(text, content, ("quantize", run.path))
+
+
+def _interrupted(directory: Path) -> Outcome:
+    rows = Run.open(directory).rows() if is_run(directory) else []
+    content = {"run": directory, "interrupted": True, "epochs": rows}
+    if not is_run(directory):
+        return Outcome("\nStopped before the training began.", content, (), INTERRUPTED)
+    text = f"\n{directory}: {len(rows)} epochs are done and kept."
+    return Outcome(text, content, ("train", "--resume", directory), INTERRUPTED)

@@ -1,0 +1,126 @@
+"""The README.md of a run: what was trained on what, how well, and how to do it again."""
+
+import shlex
+import warnings
+from collections.abc import Iterable
+
+from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.runs.curves import curves
+from keras_bottleneck.runs.folder import Row, Run
+
+SHOWN_CLASSES = 50
+# Arguments of the verbs that are given without their name.
+POSITIONAL = {"finetune": "source"}
+
+
+def write_card(run: Run) -> None:
+    """Write curves.png (where matplotlib is installed) and README.md of a run with metrics."""
+    rows = run.rows()
+    best = run.best_row(rows)
+    if best is None:
+        raise ValueError(f"`run` must have a validated epoch. Received: run={str(run.path)!r}")
+    picture = ""
+    try:
+        run.write("curves.png", curves(rows, int(best["epoch"])))
+        picture = "![Loss and accuracy over the epochs](curves.png)\n\n"
+    except ImportError as error:
+        warnings.warn(
+            f"curves.png is left out, it needs `matplotlib`: pip install matplotlib ({error}).",
+            stacklevel=2,
+        )
+    run.write("README.md", _card(run, rows, best, picture))
+
+
+def command(run: Run) -> str:
+    """The command line that repeats a run."""
+    verb, settings = run.config["verb"], dict(run.config["settings"])
+    words = ["keras-bottleneck", verb]
+    if verb in POSITIONAL:
+        words.append(settings.pop(POSITIONAL[verb]))
+    for name, value in settings.items():
+        if isinstance(value, list):
+            value = ",".join(value)
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join([*words, "--out", str(run.path)])
+
+
+def _card(run: Run, rows: list[Row], best: Row, picture: str) -> str:
+    config, settings = run.config, run.config["settings"]
+    images, classes = config["images"], config["classes"]
+    trained = settings.get("model") or settings["source"]
+    verb = "Trained" if config["verb"] == "train" else "Fine-tuned"
+    versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
+    skipped = f" ({images['skipped']} unreadable files left out)" if images["skipped"] else ""
+    return f"""# {trained} for {len(classes)} classes
+
+{verb} on {images["train"]:,} images of `{settings["data"]}`, validated on \
+{images["validation"]:,} others{skipped}.
+
+| | best epoch ({best["epoch"]:.0f} of {len(rows)}) | last epoch |
+|---|---:|---:|
+{_figures(best, rows[-1])}
+
+{picture}**Classes**: {_listed(classes)}.
+
+**Preprocessing**: {_sentence(Preprocessing.from_dict(config["preprocessing"]))}
+
+Use it:
+
+```python
+import keras_bottleneck as kb
+
+predictor = kb.runtime.load("best.keras")  # labels and preprocessing are in the file
+predictor("photo.jpg", top=3)
+```
+
+Train it again:
+
+```bash
+{command(run)}
+```
+
+**Versions**: {versions}.
+"""
+
+
+def _figures(best: Row, last: Row) -> str:
+    names = {
+        "val_accuracy": "validation accuracy",
+        "val_loss": "validation loss",
+        "accuracy": "training accuracy",
+        "loss": "training loss",
+    }
+    return "\n".join(
+        f"| {title} | {_figure(name, best)} | {_figure(name, last)} |"
+        for name, title in names.items()
+    )
+
+
+def _figure(name: str, row: Row) -> str:
+    return f"{row[name]:.1%}" if name.endswith("accuracy") else f"{row[name]:.4f}"
+
+
+def _listed(classes: list[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in classes[:SHOWN_CLASSES])
+    more = len(classes) - SHOWN_CLASSES
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def _sentence(preprocessing: Preprocessing) -> str:
+    height, width = preprocessing.image_size
+    if preprocessing.resize == "stretch":
+        resized = f"images are stretched to {height} x {width} pixels"
+    else:
+        share = f"{preprocessing.crop_fraction:.3g}"
+        resized = f"the middle {height} x {width} pixels, {share} of the resized short side"
+    mean, std = _numbers(preprocessing.mean), _numbers(preprocessing.std)
+    return (
+        f"{resized}, {preprocessing.channels} channels ({preprocessing.color_order}); each value "
+        f"becomes (pixel * {preprocessing.scale:.6g} - {mean}) / {std}."
+    )
+
+
+def _numbers(values: Iterable[float]) -> str:
+    found = [f"{value:.6g}" for value in values]
+    return found[0] if len(found) == 1 else f"({', '.join(found)})"

@@ -1,0 +1,167 @@
+"""`finetune`: a trained network for the classes of another folder of images."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+
+from keras_bottleneck import checks, training
+from keras_bottleneck.data import image_folder
+from keras_bottleneck.export import load_model
+from keras_bottleneck.image_model import model_preprocessing
+from keras_bottleneck.models import NETWORKS
+from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.quantization import is_quantized
+from keras_bottleneck.runs.card import write_card
+from keras_bottleneck.runs.folder import Run, checked_names, checked_new, is_run, settings_of
+from keras_bottleneck.runs.keeping import Keeper
+from keras_bottleneck.training import FineTune
+from keras_bottleneck.weights import find, load
+from keras_bottleneck.weights.reading import READERS
+
+
+def finetune(
+    source: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    directory: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    image_size: int | None = None,
+    augment: Sequence[str] = ("flip",),
+    recipe: FineTune | None = None,
+) -> Run:
+    """Fine-tune a trained network on a folder of images, and keep all that came of it.
+
+    The network gets a new head where its classes are not those of the folder, and is trained by
+    `training.finetune`. The files are those of `Run`.
+
+    Args:
+        source: A .keras file of `save_model`, the folder of a run, or a name out of
+            `models.NETWORKS`.
+        data: Folder with one sub-folder of images for each class.
+        directory: Where the run goes; a new folder, or one without a run.
+        weights: Of a network with a name: one of its checkpoints, which is downloaded, or a file
+            that `weights.load` takes; by default `"imagenet"`.
+        image_size: Of a network with a name: side of its input in pixels; by default that which
+            it was made for. A file has its own.
+        augment: Names of augmentations, as in `data.image_folder`.
+        recipe: How to train; by default `FineTune()`.
+
+    Returns:
+        The finished `Run`; it cannot be resumed.
+
+    Raises:
+        ValueError: If an argument is wrong, as `training.finetune`, or `source` does not say how
+            images become its input.
+        DownloadError: If the checkpoint cannot be downloaded.
+
+    Example:
+        >>> run = finetune("run", "birds", "birds_run")  # doctest: +SKIP
+        >>> run = finetune("ResNet50", "birds", "birds_run", weights="imagenet_v2")
+        ... # doctest: +SKIP
+    """
+    path = checked_new(directory)
+    if recipe is not None and not isinstance(recipe, FineTune):
+        raise checks.reject("recipe", recipe, "a FineTune or None")
+    recipe = recipe or FineTune()
+    if str(source) in NETWORKS and not is_run(source):
+        start = _named(str(source), weights, image_size)
+    else:
+        start = _saved(source, weights, image_size)
+    seed = recipe.seed or 0
+    images = image_folder(
+        data,
+        batch_size=recipe.batch_size,
+        seed=seed,
+        augment=augment,
+        preprocessing=start.preprocessing,
+    )
+    keras.utils.set_random_seed(seed)
+    model = start.build(images.class_names)
+    settings = settings_of(
+        recipe,
+        source=start.source,
+        data=str(Path(data).absolute()),
+        weights=None if weights is None else str(weights),
+        image_size=image_size,
+        augment=checked_names(augment),
+    )
+    run = Run.planned(path, "finetune", settings, images)
+    keeper = Keeper(run, images.preprocessing)
+    training.finetune(model, images.train, images.validation, recipe, callbacks=[keeper])
+    keeper.keep_best(model)
+    write_card(run)
+    return run
+
+
+class _Start(NamedTuple):
+    """What fine-tuning begins with.
+
+    Attributes:
+        source: A name, or an absolute path.
+        preprocessing: How images become the network's input.
+        build: From the names of the classes to the network.
+    """
+
+    source: str
+    preprocessing: Preprocessing
+    build: Callable[[Sequence[str]], keras.Model]
+
+
+def _named(name: str, weights: Any, image_size: Any) -> _Start:
+    """A network of `NETWORKS` with the weights of a checkpoint or file."""
+    network = NETWORKS[name]
+    side = network.image_size if image_size is None else checks.integer("image_size", image_size)
+    if weights is not None and str(weights).lower().endswith(tuple(READERS)):
+        if not Path(weights).is_file():
+            raise checks.reject("weights", str(weights), "an existing file, or a checkpoint")
+        trained, architecture, preprocessing = weights, {}, Preprocessing((side, side))
+    elif network.checkpoints:
+        wanted = "imagenet" if weights is None else str(weights)
+        checks.one_of("weights", wanted, network.checkpoints)
+        trained = find(name, wanted)
+        architecture = dict(trained.architecture)
+        preprocessing = replace(trained.preprocessing, image_size=(side, side))
+    else:
+        accepted = f"a file that ends in {', '.join(READERS)}: {name} has no checkpoint"
+        raise checks.reject("weights", weights, accepted)
+
+    def build(labels: Sequence[str]) -> keras.Model:
+        model = network.build(
+            input_shape=preprocessing.input_shape,
+            classes=len(labels),
+            preprocessing=preprocessing,
+            **architecture,
+        )
+        load(model, trained, skip_head=True)
+        return model
+
+    return _Start(name, preprocessing, build)
+
+
+def _saved(source: Any, weights: Any, image_size: Any) -> _Start:
+    """The network of a file or run, with its own head where the classes are the same."""
+    path = Run.open(source).best if is_run(source) else source
+    if not str(path).endswith(".keras"):
+        names = ", ".join(NETWORKS) + checks.meant(source, NETWORKS)
+        accepted = f"a .keras file, the folder of a run, or a name out of {names}"
+        raise checks.reject("source", str(source), accepted)
+    for argument, value in (("weights", weights), ("image_size", image_size)):
+        if value is not None:
+            raise checks.reject(argument, str(value), "left out: a trained network has its own")
+    model, carried = load_model(Path(path))
+    if is_quantized(model):
+        accepted = "a float model (`quantization.distill` trains quantized ones)"
+        raise checks.reject("source", str(source), accepted)
+    preprocessing = (carried and carried.preprocessing) or model_preprocessing(model)
+    if preprocessing is None:
+        raise checks.reject("source", str(source), "a file that says how images become its input")
+    known = carried.labels if carried else None
+
+    def build(labels: Sequence[str]) -> keras.Model:
+        return model if labels == known else training.with_new_head(model, len(labels))
+
+    return _Start(str(Path(source).absolute()), preprocessing, build)

@@ -1,0 +1,192 @@
+"""`Run`: the folder of a training, and which file of it holds what."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_bottleneck import checks
+from keras_bottleneck.data import ImageData
+from keras_bottleneck.export.versions import versions
+from keras_bottleneck.runtime.storage import replace_file
+from keras_bottleneck.training import Recipe
+
+CONFIG = "config.json"
+VERBS = ("train", "finetune")
+FORMAT = 1
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of a training.
+
+    Its files are written beside and renamed, so that each is whole at any time: `config.json` (all
+    that is needed to repeat the training), `metrics.csv` (a row for each epoch), `best.keras` and
+    `last.keras` (with their labels and preprocessing), and, when the training is done,
+    `curves.png` and `README.md`.
+
+    Attributes:
+        path: The folder.
+        config: What config.json holds: "verb", "settings" (the arguments of the call), "classes",
+            "preprocessing", "images" (how many of them) and "versions".
+
+    Example:
+        >>> run = Run.open("run")  # doctest: +SKIP
+        >>> run.best_row()["val_accuracy"]  # doctest: +SKIP
+        0.93
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "Run":
+        """The run in the folder `path`.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if not is_run(path):
+            accepted = f"the folder of a training, with its {CONFIG}"
+            raise checks.reject("run", path if path is None else str(path), accepted)
+        config = json.loads((Path(path) / CONFIG).read_text())
+        if config.get("format") != FORMAT:
+            raise checks.reject("run", str(path), f"one with a {CONFIG} that this version writes")
+        return cls(Path(path), config)
+
+    @classmethod
+    def planned(
+        cls, directory: Path, verb: str, settings: Mapping[str, Any], images: ImageData
+    ) -> "Run":
+        """A new run in `directory`, of which nothing is there yet: see `begin`."""
+        config = {
+            "format": FORMAT,
+            "verb": verb,
+            "settings": dict(settings),
+            "classes": list(images.class_names),
+            "preprocessing": images.preprocessing.to_dict(),
+            "images": {
+                "train": images.train_size,
+                "validation": images.validation_size,
+                "skipped": len(images.skipped),
+            },
+            "versions": versions("keras", "tensorflow", "numpy"),
+        }
+        return cls(directory, config)
+
+    def begin(self) -> None:
+        """Make the folder, and write config.json."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write(CONFIG, json.dumps(dict(self.config), indent=1))
+
+    @property
+    def best(self) -> Path:
+        """The network of the epoch that was validated best."""
+        return self.path / "best.keras"
+
+    @property
+    def last(self) -> Path:
+        """The network of the last epoch that was finished, with the state of its optimizer."""
+        return self.path / "last.keras"
+
+    @property
+    def data(self) -> Path:
+        """The folder of images that it was trained on."""
+        return Path(self.config["settings"]["data"])
+
+    @property
+    def seed(self) -> int:
+        """The seed that split the images."""
+        return int(self.config["settings"]["seed"] or 0)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were asked for."""
+        return int(self.config["settings"]["epochs"])
+
+    def rows(self) -> list[Row]:
+        """The rows of metrics.csv; none before the end of the first epoch.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        path = self.path / "metrics.csv"
+        if not path.is_file():
+            return []
+        try:
+            with path.open(newline="") as file:
+                return [
+                    {name: float(value) for name, value in row.items()}
+                    for row in csv.DictReader(file)
+                ]
+        except (ValueError, TypeError, AttributeError):
+            raise checks.reject("run", str(self.path), "a run with a whole metrics.csv") from None
+
+    def best_row(self, rows: Sequence[Row] | None = None) -> Row | None:
+        """The row of the best epoch, by `monitor`; None before the first one."""
+        monitor = self.config["settings"]["monitor"]
+        sign = -1.0 if monitor == "val_accuracy" else 1.0
+        found = self.rows() if rows is None else rows
+        finite = [row for row in found if abs(row["val_loss"]) < float("inf")]
+        return min(finite, key=lambda row: sign * row[monitor], default=None)
+
+    def write_rows(self, rows: Sequence[Row]) -> None:
+        """Replace metrics.csv."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
+        self.write("metrics.csv", text.getvalue())
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Replace the file `name` in one step."""
+        data = content if isinstance(content, bytes) else content.encode()
+        replace_file(self.path / name, data)
+
+
+def is_run(path: Any) -> bool:
+    """Whether `path` is a folder that `train` or `finetune` has written."""
+    if not isinstance(path, (str, os.PathLike)):
+        return False
+    try:
+        config = json.loads((Path(path) / CONFIG).read_text())
+    except (OSError, ValueError):
+        return False
+    # Others call a file so, too.
+    return isinstance(config, dict) and config.get("verb") in VERBS
+
+
+def checked_new(directory: Any) -> Path:
+    """`directory`, if a run can be made there, before hours of work go into it.
+
+    Raises:
+        ValueError: If it cannot be written to, or holds a run already.
+    """
+    path = checks.folder_to_write("directory", directory)
+    if (path / CONFIG).exists():
+        accepted = f"a folder without a {CONFIG}: the run that it is of would be overwritten"
+        raise checks.reject("directory", str(path), accepted)
+    return path
+
+
+def checked_names(augment: Any) -> list[str]:
+    """The names of augmentations, which config.json can hold.
+
+    Raises:
+        ValueError: If one of them is no name.
+    """
+    names = [augment] if isinstance(augment, str) else list(augment)
+    if not all(isinstance(name, str) for name in names):
+        raise checks.reject("augment", augment, "names of augmentations, which can be written down")
+    return names
+
+
+def settings_of(recipe: Recipe, **others: Any) -> dict[str, Any]:
+    """The arguments of a training as JSON can hold them."""
+    return {**others, **asdict(recipe)}

@@ -1,0 +1,121 @@
+"""`evaluate`: figures that can be worked out by hand, on every kind of artifact."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_bottleneck as kb
+from keras_bottleneck.analysis import evaluate
+
+pytest.importorskip("tensorflow", reason="images are read with tf.data")
+
+# What colour the images of each class have, as 8 bits of red, green and blue.
+COLOURS = {
+    "blue": [(0, 0, 255)] * 4,
+    "green": [(0, 255, 0)] * 3 + [(255, 0, 0)],
+    "red": [(255, 0, 0)] * 5,
+}
+# The network answers green for green, and so on; the softmax of (4, 0, 0).
+SURE = float(np.exp(4) / (np.exp(4) + 2))
+UNSURE = (1 - SURE) / 2
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluation") / "colours"
+    for name, colours in COLOURS.items():
+        (folder / name).mkdir(parents=True)
+        for index, colour in enumerate(colours):
+            Image.new("RGB", (6, 6), colour).save(folder / name / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Answers by the mean of each channel."""
+    image = keras.Input((6, 6, 3))
+    head = keras.layers.Dense(3, activation="softmax", use_bias=False)
+    network = keras.Model(image, head(keras.layers.GlobalAveragePooling2D()(image)), name="colour")
+    # Red, green, blue to blue, green, red.
+    head.set_weights([4 * np.eye(3)[::-1]])
+    return network
+
+
+@pytest.fixture(scope="module")
+def file(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("evaluated") / "colour.keras"
+    return kb.export.save_model(model, path, ("blue", "green", "red"), kb.Preprocessing((6, 6)))
+
+
+def test_the_figures_are_those_worked_out_by_hand(file, folder):
+    report = evaluate(file, folder, subset="both")
+    assert report.images == 13
+    assert report.top1 == pytest.approx(12 / 13)
+    assert report.top5 is None
+    loss = -(12 * np.log(SURE) + np.log(UNSURE)) / 13
+    assert report.loss == pytest.approx(loss, rel=1e-5)
+    blue, green, red = report.classes
+    assert (green.label, green.images, green.recall, green.taken_for) == ("green", 4, 0.75, "red")
+    assert (red.recall, red.taken_for) == (1.0, None)
+    assert red.precision == pytest.approx(5 / 6)
+    assert (blue.precision, green.precision) == (1.0, 1.0)
+    printed = str(report)
+    assert "colour.keras on all of colours" in printed
+    assert printed.index("green") < printed.index("blue"), "the worst class comes first"
+
+
+def test_a_subset_is_that_of_the_training(file, folder):
+    images = kb.data.image_folder(folder, 6, seed=3)
+    assert evaluate(file, folder, seed=3).images == images.validation_size
+    assert evaluate(file, folder, seed=3, subset="train").images == images.train_size
+
+
+def test_every_runtime_gives_the_same_report(model, file, folder, tmp_path):
+    samples = np.zeros((1, 6, 6, 3), np.float32)
+    labels = ("blue", "green", "red")
+    made = kb.export_model(
+        model,
+        tmp_path,
+        ["tflite", "onnx", "saved_model"],
+        labels=labels,
+        preprocessing=kb.Preprocessing((6, 6)),
+        verify=samples,
+    )
+    expected = evaluate(file, folder, subset="both")
+    for artifact in made.artifacts:
+        report = evaluate(artifact.path, folder, subset="both")
+        assert report.classes == expected.classes
+        assert report.loss == pytest.approx(expected.loss, rel=1e-5)
+
+
+def test_folders_with_some_of_the_classes_are_matched_by_name(file, folder, tmp_path):
+    for name in ("red", "green"):
+        (tmp_path / name).mkdir()
+        for source in (folder / name).iterdir():
+            (tmp_path / name / source.name).write_bytes(source.read_bytes())
+    report = evaluate(file, tmp_path, subset="both")
+    assert [one.label for one in report.classes] == ["green", "red"]
+    assert report.top1 == pytest.approx(8 / 9)
+    (tmp_path / "pink").mkdir()
+    Image.new("RGB", (6, 6)).save(tmp_path / "pink" / "0.png")
+    with pytest.raises(ValueError, match="Received: pink"):
+        evaluate(file, tmp_path, subset="both")
+
+
+def test_top5_counts_where_there_are_more_classes(folder, tmp_path):
+    image = keras.Input((6, 6, 3))
+    head = keras.layers.Dense(7, activation="softmax")
+    network = keras.Model(image, head(keras.layers.GlobalAveragePooling2D()(image)))
+    # Whatever is seen, the ranking is 0, 1, 2, ...
+    head.set_weights([np.zeros((3, 7)), np.arange(7)[::-1]])
+    labels = ("a", "b", "red", "c", "d", "green", "blue")
+    path = kb.export.save_model(network, tmp_path / "seven.keras", labels, kb.Preprocessing((6, 6)))
+    report = evaluate(path, folder, subset="both")
+    assert (report.top1, report.top5) == (0.0, pytest.approx(5 / 13))
+
+
+def test_an_artifact_that_knows_no_preprocessing_is_refused(model, folder, tmp_path):
+    path = kb.export.save_model(model, tmp_path / "bare.keras")
+    with pytest.raises(ValueError, match="says how images become its input"):
+        evaluate(path, folder)

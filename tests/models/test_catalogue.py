@@ -1,0 +1,34 @@
+"""The networks by name: their figures are those of what is built."""
+
+import math
+
+import pytest
+
+import keras_bottleneck as kb
+from keras_bottleneck.models import NETWORKS, catalogue
+
+QUICK = ("ResNet18", "ResNet20", "MobileNetV2", "CSPDarknet")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_parameters_are_those_of_the_network(name):
+    row = NETWORKS[name]
+    side = row.image_size
+    model = row.build(input_shape=(side, side, 3))
+    sizes = [math.prod(one.shape) for one in model.trainable_variables]
+    assert sum(sizes) == row.parameters
+
+
+def test_every_builder_is_there_under_its_own_name():
+    assert set(NETWORKS) == {*kb.models.VARIANTS, "MobileNetV2", "CSPDarknet"}
+    for name, row in NETWORKS.items():
+        assert row.build is getattr(kb, name)
+        known = {one.name for one in kb.weights.CHECKPOINTS if one.model == name}
+        assert set(row.checkpoints) == known
+
+
+def test_the_table_has_a_row_for_each():
+    printed = str(catalogue())
+    for name, row in NETWORKS.items():
+        assert name in printed
+        assert f"{row.parameters:,}" in printed
