@@ -15,12 +15,14 @@ __all__ = ["Preprocessing", "__version__", "preprocessing", "runtime"]
 if importlib.util.find_spec("keras") is not None:
     from keras_bottleneck import (
         analysis,
+        benchmarking,
         data,
         export,
         graph,
         layers,
         models,
         quantization,
+        reporting,
         training,
         weights,
     )
@@ -91,6 +93,7 @@ if importlib.util.find_spec("keras") is not None:
         "WideResNet50_2",
         "analysis",
         "audit",
+        "benchmarking",
         "data",
         "embedding_model",
         "export",
@@ -104,6 +107,7 @@ if importlib.util.find_spec("keras") is not None:
         "models",
         "quantization",
         "quantize",
+        "reporting",
         "training",
         "weights",
     ]
