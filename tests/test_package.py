@@ -9,7 +9,16 @@ import pytest
 
 import keras_bottleneck as kb
 
-LAZY = ("tf2onnx", "onnx", "onnxruntime", "ai_edge_litert", "matplotlib", "sklearn", "typer")
+LAZY = (
+    "tf2onnx",
+    "onnx",
+    "onnxruntime",
+    "ai_edge_litert",
+    "matplotlib",
+    "sklearn",
+    "typer",
+    "jinja2",
+)
 
 
 def run(code, **environment):
@@ -61,6 +70,7 @@ def test_export_says_that_it_needs_the_tensorflow_backend(tmp_path):
 
 def test_every_public_name_exists():
     folders = (kb.layers, kb.models, kb.graph, kb.export, kb.runtime, kb.training, kb.data)
-    for module in (kb, *folders, kb.analysis):
+    later = (kb.analysis, kb.benchmarking, kb.reporting)
+    for module in (kb, *folders, *later):
         for name in module.__all__:
             assert getattr(module, name) is not None

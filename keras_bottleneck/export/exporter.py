@@ -36,6 +36,7 @@ from keras_bottleneck.export.verify import (
     compare,
     keras_outputs,
     noise,
+    shape_of_labels,
 )
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.preprocessing import Preprocessing
@@ -143,7 +144,7 @@ def export_model(
     )
     exported = inference_model(reference_model, shape)
     samples = collect(
-        verify, shape, count, preprocessing, _label_shape(exported, described.output_name)
+        verify, shape, count, preprocessing, shape_of_labels(exported, described.output_name)
     )
     ranges = _calibration(rows, calibration, shape)
 
@@ -196,11 +197,6 @@ def _checked_formats(formats: Any, quantized: bool) -> list[str]:
             ]
             raise checks.reject("formats", row, f"one of {', '.join(fitting)} for {kind}")
     return rows
-
-
-def _label_shape(exported: keras.Model, kind: str) -> tuple[int | None, ...]:
-    """The shape of an image's labels: (), or that of the mask where each pixel has a class."""
-    return () if kind == "features" else tuple(exported.outputs[0].shape[1:-1])
 
 
 def _calibration(rows: list[str], calibration: Any, shape: tuple[int | None, ...]) -> Array | None:

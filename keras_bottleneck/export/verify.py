@@ -1,7 +1,6 @@
 """Run an artifact in its own runtime and compare it with the Keras model, sample by sample."""
 
 import statistics
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from keras_bottleneck import runtime, samples
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime.batching import in_batches
 from keras_bottleneck.runtime.classes import class_probabilities
+from keras_bottleneck.runtime.timing import timed
 
 Array = np.ndarray[Any, Any]
 
 NOISE_SAMPLES = 16
-WARM_UP_RUNS = 3
 BATCH = 32
 
 
@@ -72,6 +71,11 @@ def collect(
         )
         return Samples(_made_up(input_shape[1:], preprocessing), None)
     return Samples(*samples.read("verify", verify, input_shape, limit, label_shape=label_shape))
+
+
+def shape_of_labels(model: keras.Model, output_name: str) -> tuple[int | None, ...]:
+    """The shape of an image's labels: (), or that of the mask where each pixel has a class."""
+    return () if output_name == "features" else tuple(model.outputs[0].shape[1:-1])
 
 
 def _made_up(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Array:
@@ -145,21 +149,8 @@ def compare(
     output_name: str,
     measure: Callable[[Array, Array, str], float] = difference,
 ) -> Comparison:
-    """Run the artifact at `path` on every sample, and `measure` it against `reference`.
-
-    Samples go in batches of the artifact's fixed size, one by one where it takes any.
-    """
-    predictor = runtime.load(path)
-    size = predictor.input_shape[0] or 1
-    batches = np.split(given.inputs, range(size, len(given.inputs), size))
-    for _ in range(WARM_UP_RUNS):
-        predictor.run(batches[0])
-    outputs, seconds = [], []
-    for batch in batches:
-        start = time.perf_counter()
-        outputs.append(predictor.run(batch))
-        seconds.append((time.perf_counter() - start) / size)
-    found = np.concatenate(outputs)
+    """Run the artifact at `path` on every sample, and `measure` it against `reference`."""
+    found, seconds = timed(runtime.load(path), given.inputs)
     return Comparison(
         error=measure(found, reference, output_name),
         agreement=accuracy(found, classes(reference, output_name), output_name),

@@ -1,0 +1,201 @@
+"""The cells of one model on one set of images: made, measured and judged, or kept from before."""
+
+import os
+import platform
+import shutil
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_bottleneck.benchmarking import processes
+from keras_bottleneck.benchmarking.inputs import Inputs
+from keras_bottleneck.benchmarking.judging import judged
+from keras_bottleneck.benchmarking.processes import JobError
+from keras_bottleneck.benchmarking.report import Cell
+from keras_bottleneck.benchmarking.rows import QUANTIZED_ROW, ROWS
+from keras_bottleneck.benchmarking.store import Store, digest, fingerprint
+from keras_bottleneck.benchmarking.subject import Subject
+from keras_bottleneck.export import manifest
+from keras_bottleneck.export.formats import Needs
+from keras_bottleneck.export.verify import Array, keras_outputs
+from keras_bottleneck.export.versions import versions
+from keras_bottleneck.quantization.observation import spread
+
+MAKING = "keras_bottleneck.benchmarking.making"
+MEASURING = "keras_bottleneck.runtime.measuring"
+# What decides the bytes of an artifact, beside the model.
+MAKERS = ("tensorflow", "keras", "tf2onnx", "onnx", "numpy")
+# Exported files are compared with Keras on a few images before they are measured on all.
+VERIFIED = 32
+
+
+def calibrated(row: str, quantized: bool) -> bool:
+    """Whether ranges are measured to make `row` of a model that is `quantized` already or not."""
+    return not quantized and ROWS[row].needs is not Needs.FLOAT
+
+
+def machine() -> str:
+    """What all of it runs on."""
+    return f"{platform.system()} on {platform.machine()}, {os.cpu_count()} CPUs"
+
+
+class Bench:
+    """The cells of one model on one set of images.
+
+    Args:
+        tested: The model.
+        found: The images.
+        store: Where results are kept.
+        scratch: Folder for what the processes read and write.
+        timeout: Seconds that a process may take.
+    """
+
+    def __init__(
+        self,
+        tested: Subject,
+        found: Inputs,
+        store: Store,
+        scratch: Path,
+        timeout: float,
+    ) -> None:
+        self.tested, self.found, self.store = tested, found, store
+        self.scratch, self.timeout = scratch, timeout
+        self.name = tested.file_name
+        self._made: dict[str, tuple[Path | None, str]] = {}
+
+    def cell(self, row: str, threads: int) -> Cell:
+        """Make the artifact of `row`, measure it, and judge what it computes."""
+        blank = Cell(row, ROWS[row].format, ROWS[row].precision, threads)
+        artifact, problem = self._artifact(row)
+        if artifact is None:
+            return replace(blank, status=problem)
+        try:
+            return replace(blank, **self._figures(row, artifact, threads))
+        except JobError as error:
+            return replace(blank, status=str(error))
+
+    def _artifact(self, row: str) -> tuple[Path | None, str]:
+        """The artifact of `row`, made once; or None and the sentence that says why not."""
+        if row not in self._made:
+            try:
+                self._made[row] = (self._kept_or_made(row), "")
+            except JobError as error:
+                self._made[row] = (None, str(error))
+        return self._made[row]
+
+    def _kept_or_made(self, row: str) -> Path:
+        key, slot = self._artifact_key(row), f"{self.name}/{row}/artifact.json"
+        folder = self.store.folder / self.name / row
+        found = self.store.find(slot, key)
+        if found is None or not ("problem" in found or (folder / found["file"]).exists()):
+            found = self._make(row, folder)
+            self.store.keep(slot, key, found)
+        if "problem" in found:
+            raise JobError(found["problem"])
+        return folder / found["file"]
+
+    def _make(self, row: str, folder: Path) -> dict[str, Any]:
+        source: Path | None = self.tested.path
+        measures = calibrated(row, self.tested.quantized)
+        if measures and ROWS[row].needs is Needs.QUANTIZED and row != QUANTIZED_ROW:
+            source, problem = self._artifact(QUANTIZED_ROW)
+            if source is None:
+                raise JobError(problem)
+        job = {
+            "row": row,
+            "name": self.name,
+            "source": str(source),
+            "modules": self.tested.modules,
+            "directory": str(folder),
+            "verify": str(self._verify),
+            "calibration": str(self._calibration) if measures else None,
+        }
+        try:
+            return processes.run(MAKING, job, self.scratch, self.timeout, self._log(folder))
+        finally:
+            # What a process that was killed leaves half written.
+            for left in folder.glob(".*"):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    def _figures(self, row: str, artifact: Path, threads: int) -> dict[str, Any]:
+        slot = f"{self.name}/{row}/threads-{threads}.json"
+        key = digest(
+            self._artifact_key(row),
+            self._data_key,
+            threads,
+            versions(*ROWS[row].packages),
+            machine(),
+            platform.node(),
+        )
+        found = self.store.find(slot, key)
+        if found is not None:
+            return found
+        outputs = self.scratch / "outputs.npy"
+        job = {
+            "artifact": str(artifact),
+            "threads": threads,
+            "inputs": str(self._inputs),
+            "outputs": str(outputs),
+        }
+        needs_keras = artifact.suffix == ".keras"
+        log = self._log(artifact.parent)
+        figures = processes.run(MEASURING, job, self.scratch, self.timeout, log, needs_keras)
+        if "problem" in figures:
+            raise JobError(figures["problem"])
+        figures["size"] = manifest.size_of(artifact)
+        name = self.tested.output_name
+        figures |= judged(np.load(outputs), self._reference, self.found.labels, name)
+        self.store.keep(slot, key, figures)
+        return figures
+
+    def _log(self, folder: Path) -> Path | None:
+        """Where to keep what a crashed process printed, if the folder outlives the benchmark."""
+        return None if folder.is_relative_to(self.scratch) else folder / "log.txt"
+
+    def _artifact_key(self, row: str) -> str:
+        ranges = self._calibration_key if calibrated(row, self.tested.quantized) else None
+        size = self.found.images.shape[1:]
+        return digest(row, self._model_key, ranges, size, versions(*MAKERS))
+
+    @cached_property
+    def _model_key(self) -> str:
+        return fingerprint(self.tested.model, self.tested.carried)
+
+    @cached_property
+    def _data_key(self) -> str:
+        labels = self.found.labels
+        return digest(self.found.images, *([] if labels is None else [labels]))
+
+    @cached_property
+    def _calibration_key(self) -> str:
+        return digest(self.found.calibration)
+
+    @cached_property
+    def _reference(self) -> Array:
+        return keras_outputs(self.tested.model, self.found.images)
+
+    @cached_property
+    def _inputs(self) -> Path:
+        return self._saved("inputs", self.found.images)
+
+    @cached_property
+    def _calibration(self) -> Path:
+        return self._saved("calibration", self.found.calibration)
+
+    def _saved(self, name: str, array: Any) -> Path:
+        path = self.scratch / f"{name}.npy"
+        np.save(path, array)
+        return path
+
+    @cached_property
+    def _verify(self) -> Path:
+        path = self.scratch / "verify.npz"
+        images, labels = self.found.images, self.found.labels
+        if labels is None:
+            np.savez(path, inputs=spread(images, VERIFIED))
+        else:
+            np.savez(path, inputs=spread(images, VERIFIED), labels=spread(labels, VERIFIED))
+        return path

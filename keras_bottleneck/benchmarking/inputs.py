@@ -1,0 +1,115 @@
+"""The images that a model is judged on, and those that int8 ranges are measured on."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_bottleneck import checks, samples
+from keras_bottleneck.benchmarking.subject import Subject
+from keras_bottleneck.data import ImageData, image_folder
+from keras_bottleneck.export.exporter import CALIBRATION_IMAGES
+from keras_bottleneck.export.verify import Array, shape_of_labels
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Model inputs.
+
+    Attributes:
+        images: (N, height, width, channels).
+        labels: Class indices, one for each image or pixel; None where they are not known.
+        calibration: As `images`; None where nothing is calibrated.
+        calibrated_on: What `calibration` is, in words; None where there is none.
+    """
+
+    images: Array
+    labels: Array | None
+    calibration: Array | None
+    calibrated_on: str | None
+
+
+def collect(
+    data: Any, calibration: Any, subject: Subject, limit: int, seed: int, calibrates: bool
+) -> Inputs:
+    """Read `data` as `benchmark` describes it.
+
+    Args:
+        data: Image folder, `ImageData`, dataset or arrays.
+        calibration: Dataset or arrays; None for the training part of `data`.
+        subject: The model that the images are for.
+        limit: The most images to judge on.
+        seed: Of the split of an image folder.
+        calibrates: Whether calibration images are needed.
+
+    Raises:
+        ValueError: If either is something else, or does not fit the model.
+    """
+    if isinstance(data, (str, Path)):
+        both = calibrates and calibration is None
+        data = _folder(data, subject, "both" if both else "validation", seed)
+    judged, training = data, None
+    if isinstance(data, ImageData):
+        if data.validation is None:
+            raise checks.reject("data", "ImageData without validation", "one with validation")
+        judged, training = _spread(data.validation, data.validation_size, limit), data.train
+    shape = _input_shape(subject)
+    places = shape_of_labels(subject.model, subject.output_name)
+    images, labels = samples.read("data", judged, shape, limit, label_shape=places)
+    _check_classes(labels, subject.classes)
+    if not calibrates:
+        return Inputs(images, labels, None, None)
+    given, words = _calibration(calibration, training, images)
+    ranges, _ = samples.read("calibration", given, shape, CALIBRATION_IMAGES, labelled=False)
+    return Inputs(images, labels, ranges, f"{len(ranges)} {words}")
+
+
+def _folder(path: str | Path, subject: Subject, subset: str, seed: int) -> ImageData:
+    preprocessing = subject.carried.preprocessing if subject.carried else None
+    if preprocessing is None:
+        accepted = "arrays or a dataset: the model does not say how images become its input"
+        raise checks.reject("data", str(path), accepted)
+    found = image_folder(path, preprocessing=preprocessing, subset=subset, seed=seed)
+    labels = subject.carried.labels if subject.carried else None
+    if labels is not None and found.class_names != labels:
+        accepted = f"a folder with the classes of the model, {', '.join(labels)}"
+        raise checks.reject("data", list(found.class_names), accepted)
+    return found
+
+
+def _check_classes(labels: Array | None, classes: int | None) -> None:
+    if labels is None or classes is None:
+        return
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(
+            f"`data` must have labels of the model's {classes} classes. Received: labels from "
+            f"{labels.min()} to {labels.max()}"
+        )
+
+
+def _calibration(given: Any, training: Any, judged: Array) -> tuple[Any, str]:
+    if given is not None:
+        return given, "images of `calibration`"
+    if training is not None:
+        return training, "training images"
+    return judged, "of the images that it is judged on"
+
+
+def _input_shape(subject: Subject) -> tuple[int | None, ...]:
+    """That of the model, with the size that its preprocessing makes."""
+    if subject.carried is None or subject.carried.preprocessing is None:
+        return tuple(subject.model.inputs[0].shape)
+    return None, *subject.carried.preprocessing.input_shape
+
+
+def _spread(batches: Iterable[Any], size: int, limit: int) -> Iterator[tuple[Array, Array]]:
+    """At most `limit` of the `size` samples, evenly spaced: neighbours are of one class."""
+    position = 0
+    for images, labels in batches:
+        places = np.arange(position, position + len(images))
+        chosen = (places + 1) * limit // size > places * limit // size
+        position += len(images)
+        if chosen.any():
+            yield np.asarray(images)[chosen], np.asarray(labels)[chosen]

@@ -1,0 +1,113 @@
+"""The rows of the table: three kinds of Keras model, and all that `export` writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck.export import FORMATS, export_model, save_model
+from keras_bottleneck.export.formats import Needs
+from keras_bottleneck.export.inference import float32_model
+from keras_bottleneck.graph import fold
+from keras_bottleneck.quantization import is_quantized, quantize
+from keras_bottleneck.runtime import Metadata
+
+Array = np.ndarray[Any, Any]
+
+# What needs a quantized model is made from this row's.
+QUANTIZED_ROW = "keras_int8"
+
+
+@dataclass(frozen=True)
+class Order:
+    """One artifact that is to be made.
+
+    Attributes:
+        row: Its row in `ROWS`.
+        name: Base of the file name.
+        model: What it is made from, float or from `quantize`.
+        carried: What the model's file says of it.
+        directory: Where it goes.
+        verify: Images, and labels or None, that exported files are compared with Keras on.
+        calibration: Images (N, height, width, channels) to measure ranges on, where the row needs
+            them.
+    """
+
+    row: str
+    name: str
+    model: keras.Model
+    carried: Metadata | None
+    directory: Path
+    verify: tuple[Array, Array | None]
+    calibration: Array | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: what its artifact is, from what and how it is made, and which packages run it."""
+
+    format: str
+    precision: str
+    needs: Needs
+    make: Callable[[Order], Path]
+    packages: tuple[str, ...]
+
+
+def _as_it_is(order: Order) -> Path:
+    return _saved(order, float32_model(order.model), f"{order.name}.keras")
+
+
+def _folded(order: Order) -> Path:
+    return _saved(order, fold(float32_model(order.model)), f"{order.name}_folded.keras")
+
+
+def _quantized(order: Order) -> Path:
+    float_model = not is_quantized(order.model)
+    model = quantize(order.model, order.calibration) if float_model else order.model
+    return _saved(order, float32_model(model), f"{order.name}_int8.keras")
+
+
+def _saved(order: Order, model: keras.Model, file_name: str) -> Path:
+    labels = order.carried.labels if order.carried else None
+    preprocessing = order.carried.preprocessing if order.carried else None
+    return save_model(model, order.directory / file_name, labels, preprocessing)
+
+
+def _exported(order: Order) -> Path:
+    report = export_model(
+        order.model,
+        order.directory,
+        [order.row],
+        name=order.name,
+        labels=order.carried.labels if order.carried else None,
+        preprocessing=order.carried.preprocessing if order.carried else None,
+        verify=order.verify,
+        image_size=order.verify[0].shape[1:3],
+        calibration=order.calibration,
+    )
+    return report[order.row].path
+
+
+KERAS = ("keras", "tensorflow")
+PACKAGES = {
+    "saved_model": ("tensorflow",),
+    "tflite": ("ai-edge-litert",),
+    "onnx": ("onnxruntime",),
+}
+
+
+def _exported_row(name: str) -> Row:
+    form = FORMATS[name]
+    kind = name.removesuffix(f"_{form.precision}")
+    return Row(kind, form.precision, form.needs, _exported, PACKAGES[kind])
+
+
+ROWS = {
+    "keras": Row("keras", "float32", Needs.FLOAT, _as_it_is, KERAS),
+    "keras_folded": Row("keras folded", "float32", Needs.FLOAT, _folded, KERAS),
+    QUANTIZED_ROW: Row("keras", "int8", Needs.QUANTIZED, _quantized, KERAS),
+    **{name: _exported_row(name) for name in FORMATS},
+}

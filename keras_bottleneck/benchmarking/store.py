@@ -1,0 +1,67 @@
+"""What a benchmark has found, kept under the hash of all that it depends on."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bottleneck.runtime import Metadata
+
+Array = np.ndarray[Any, Any]
+
+
+class Store:
+    """JSON files in one folder, one slot for each artifact and each measurement.
+
+    A slot holds what was found last, so that the folder does not grow with every training.
+
+    Args:
+        folder: Made where it does not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, slot: str, key: str) -> dict[str, Any] | None:
+        """What was kept in `slot` under this `key`; None where it was another, or nothing."""
+        try:
+            content = json.loads((self.folder / slot).read_text())
+            return dict(content["found"]) if content["key"] == key else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep(self, slot: str, key: str, found: dict[str, Any]) -> None:
+        """Put `found` into `slot`, in one step."""
+        path = self.folder / slot
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f".{path.name}.part")
+        scratch.write_text(json.dumps({"key": key, "found": found}, indent=1))
+        os.replace(scratch, path)
+
+
+def digest(*parts: Any) -> str:
+    """A hash of arrays and of what JSON can hold."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            found.update(f"{part.dtype} {part.shape}\0".encode())
+            found.update(np.ascontiguousarray(part).data)
+        else:
+            found.update(json.dumps(part, sort_keys=True, default=str).encode() + b"\0")
+    return found.hexdigest()
+
+
+def fingerprint(model: keras.Model, carried: Metadata | None) -> str:
+    """A hash of a model's structure and weights, labels and preprocessing.
+
+    Not of its file, in which the time of saving stands.
+    """
+    structure = json.loads(model.to_json())
+    structure.pop("compile_config", None)
+    labels = carried.labels if carried else None
+    preprocessing = carried.preprocessing.to_dict() if carried and carried.preprocessing else None
+    return digest(structure, labels, preprocessing, *model.get_weights())

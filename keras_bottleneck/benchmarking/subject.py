@@ -1,0 +1,99 @@
+"""The model under test, from whatever names it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_bottleneck import checks, keras_private
+from keras_bottleneck.export import load_model, save_model
+from keras_bottleneck.export.inference import float32_model, output_name
+from keras_bottleneck.quantization import is_quantized
+from keras_bottleneck.runtime import Metadata, metadata
+
+BEST = "best.keras"
+LONGEST_NAME = 100
+OURS = ("keras", "keras_bottleneck", "tensorflow")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, and the .keras file that other processes read it from.
+
+    Attributes:
+        model: In float32.
+        carried: Labels and preprocessing.
+        path: The file.
+        home: Folder that results go to by default; None where the model has no file of its own.
+    """
+
+    model: keras.Model
+    carried: Metadata | None
+    path: Path
+    home: Path | None
+
+    @property
+    def quantized(self) -> bool:
+        """Whether it comes from `quantize`."""
+        return is_quantized(self.model)
+
+    @property
+    def output_name(self) -> str:
+        """What its outputs are: "probabilities", "logits" or "features"."""
+        return output_name(self.model)
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes it tells apart; None of a model without classes."""
+        if self.output_name == "features":
+            return None
+        # One column is the probability or logit of the second of two classes.
+        return max(2, int(self.model.outputs[0].shape[-1]))
+
+    @property
+    def file_name(self) -> str:
+        """Its name, as far as file names can have it."""
+        return re.sub(r"[^\w.-]", "_", self.model.name)[:LONGEST_NAME]
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules that define its layers, as far as neither Keras nor this package does."""
+        found = {type(layer).__module__ for layer in keras_private.sublayers(self.model)}
+        return sorted(one for one in found if one.partition(".")[0] not in OURS)
+
+
+def opened(model: Any, scratch: Path) -> Subject:
+    """The subject that `model` names.
+
+    Args:
+        model: A Keras model, the path of a .keras file, or a run folder with best.keras.
+        scratch: Where a Keras model is saved.
+
+    Raises:
+        ValueError: If it is none of them, or its layers are defined where no other process can
+            import them.
+    """
+    accepted = f"a Keras model, a .keras file, or a run folder with {BEST}"
+    if isinstance(model, keras.Model):
+        path, home = save_model(model, scratch / "source.keras"), None
+        found, carried = model, metadata.read(path)
+    elif isinstance(model, (str, Path)):
+        path = Path(model) / BEST if Path(model).is_dir() else Path(model)
+        if path.suffix != ".keras" or not path.is_file():
+            raise checks.reject("model", str(model), accepted)
+        home = path.parent
+        try:
+            found, carried = load_model(path)
+        except ValueError as error:
+            raise checks.reject("model", str(model), f"{accepted} ({error})") from None
+    else:
+        raise checks.reject("model", model, accepted)
+    subject = Subject(float32_model(found), carried, path, home)
+    if "__main__" in subject.modules:
+        raise ValueError(
+            "`model` must be made of layers that another process can import from a module. "
+            f"Received: model={found.name!r} with layers defined in the running script"
+        )
+    return subject

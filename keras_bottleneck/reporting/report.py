@@ -1,0 +1,181 @@
+"""`write_report`: a run as one page that needs nothing but itself."""
+
+from pathlib import Path
+from typing import Any
+
+from keras_bottleneck import checks
+from keras_bottleneck.benchmarking import BenchmarkReport, inputs, subject, tables
+from keras_bottleneck.quantization import Sensitivity
+from keras_bottleneck.quantization import sensitivity as measure_sensitivity
+from keras_bottleneck.reporting import charts, run_folder
+from keras_bottleneck.reporting.evaluation import Evaluation, evaluated
+from keras_bottleneck.runtime.storage import replace_file
+from keras_bottleneck.version import __version__
+
+PAGE = "report.html"
+TEMPLATE = "page.html.jinja"
+# With more classes the matrix can no longer be read; the pairs beside it still can.
+MATRIX_CLASSES = 30
+PAIRS = 12
+WORST = 12
+
+
+def write_report(
+    run: str | Path,
+    path: str | Path | None = None,
+    *,
+    data: Any = None,
+    images: int = 1000,
+    sensitivity: bool = True,
+    seed: int = 0,
+) -> Path:
+    """Write what a run folder holds as one HTML page, with drawings and pictures inside it.
+
+    The page loads nothing and runs no scripts. It shows the training curves (metrics.csv), what
+    best.keras takes for what, the images that it gets most wrong, the layers that lose most in
+    int8, what `benchmark` found, and the files with their sha256; what is not there is left out.
+
+    Args:
+        run: The run folder.
+        path: Where the page goes; by default report.html in the run folder.
+        data: What best.keras is judged on, as for `benchmark`: an image folder, `ImageData`, or a
+            dataset or arrays with labels. Without it confusions, worst images and sensitivity are
+            left out.
+        images: How many images are used at the most.
+        sensitivity: Whether to quantize one layer after the other; it takes the most time.
+        seed: The one that the training split the image folder with.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ValueError: If `run` is no folder or holds damaged files, `data` does not fit the model, or
+            `path` cannot be written to.
+        ImportError: If jinja2 or matplotlib is not installed.
+
+    Example:
+        >>> write_report("run", data="flowers")  # doctest: +SKIP
+        PosixPath('run/report.html')
+    """
+    template = _template()
+    folder = _checked_run(run)
+    target = folder / PAGE if path is None else _checked_path(path)
+    limit = checks.integer("images", images)
+    checks.boolean("sensitivity", sensitivity)
+    seed = checks.integer("seed", seed, minimum=0)
+    columns = run_folder.metrics(folder)
+    report = run_folder.benchmark(folder)
+    content = {
+        "title": f"Run {folder.resolve().name}",
+        "version": __version__,
+        "settings": run_folder.settings(folder),
+        "curves": charts.curves(columns),
+        "files": run_folder.files(folder),
+        **_benchmark(report),
+    }
+    seen, noise = None, None
+    if data is not None:
+        seen, noise = _judged(folder, data, limit, sensitivity, seed)
+    content |= {**_evaluation(seen), **_sensitivity(noise)}
+    content["tiles"] = _tiles(columns, seen, report)
+    replace_file(target, template.render(content).encode())
+    return target
+
+
+def _template() -> Any:
+    try:
+        import jinja2
+        import matplotlib  # noqa: F401, asked for here: not to be missed after minutes of work
+    except ImportError as error:
+        raise ImportError(
+            f'`write_report` needs pip install "keras-bottleneck[report]" ({error}).'
+        ) from None
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template(TEMPLATE)
+
+
+def _checked_run(run: Any) -> Path:
+    if not isinstance(run, (str, Path)) or not Path(run).is_dir():
+        raise checks.reject("run", run if run is None else str(run), "an existing run folder")
+    return Path(run)
+
+
+def _checked_path(path: Any) -> Path:
+    accepted = "a file in an existing folder"
+    if not isinstance(path, (str, Path)) or Path(path).is_dir() or not Path(path).parent.is_dir():
+        raise checks.reject("path", str(path), accepted)
+    return Path(path)
+
+
+def _judged(
+    run: Path, data: Any, limit: int, sensitivity: bool, seed: int
+) -> tuple[Evaluation | None, Sensitivity | None]:
+    if not (run / subject.BEST).is_file():
+        raise checks.reject("data", data, f"None for a run folder without {subject.BEST}")
+    tested = subject.opened(run, run)
+    found = inputs.collect(data, None, tested, limit, seed, calibrates=False)
+    seen = evaluated(tested, found, WORST)
+    if not sensitivity or tested.quantized:
+        return seen, None
+    return seen, measure_sensitivity(tested.model, found.images, skip="unsupported")
+
+
+def _evaluation(seen: Evaluation | None) -> dict[str, Any]:
+    readable = seen is not None and len(seen.names) <= MATRIX_CLASSES
+    return {
+        "evaluation": seen,
+        "confusion": charts.confusion(seen) if seen and readable else None,
+        "confused": seen.confused(PAIRS) if seen else [],
+        "mistakes": [(charts.picture(one.pixels), one) for one in seen.mistakes] if seen else [],
+    }
+
+
+def _sensitivity(noise: Sensitivity | None) -> dict[str, Any]:
+    return {
+        "sensitivity": noise,
+        "sensitivity_chart": charts.sensitivity(noise) if noise else None,
+    }
+
+
+def _benchmark(report: BenchmarkReport | None) -> dict[str, Any]:
+    if report is None:
+        return {"benchmark": None}
+    columns = [(column, _kind(column)) for column in tables.COLUMNS]
+    return {
+        "benchmark": report,
+        "benchmark_chart": charts.benchmark(report),
+        "benchmark_headings": [(column.title, kind) for column, kind in columns],
+        "benchmark_rows": [
+            [(column.text(cell), kind) for column, kind in columns] for cell in report.cells
+        ],
+        "benchmark_notes": list(tables.notes(report)),
+    }
+
+
+def _kind(column: tables.Column) -> str:
+    return "number" if column.number else ""
+
+
+def _tiles(
+    columns: dict[str, list[float]], seen: Evaluation | None, report: BenchmarkReport | None
+) -> list[tuple[str, str]]:
+    """The few figures that people look for first."""
+    tiles = []
+    if seen is not None:
+        tiles.append(("top-1 accuracy", f"{seen.accuracy:.1%}"))
+    if columns:
+        tiles.append(("epochs", str(max(map(len, columns.values())))))
+    best = max(columns.get("val_accuracy", []), default=None)
+    if best is not None:
+        tiles.append(("best validation accuracy", f"{best:.1%}"))
+    ran = [cell for cell in report.cells if cell.ok and cell.p50_ms] if report else []
+    if ran:
+        fastest = min(ran, key=lambda cell: cell.p50_ms or 0)
+        tiles.append((f"fastest: {fastest.name}", f"{fastest.p50_ms:.3g} ms"))
+        tiles.append((f"size of {fastest.name}", f"{(fastest.size or 0) / 1e6:.3g} MB"))
+    return tiles

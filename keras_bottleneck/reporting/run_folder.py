@@ -1,0 +1,146 @@
+"""What a run folder holds beside its models: settings, metrics, exported files, a benchmark."""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_bottleneck import checks
+from keras_bottleneck.benchmarking import BenchmarkReport
+from keras_bottleneck.benchmarking.benchmark import FOLDER, RESULT
+from keras_bottleneck.export import manifest
+
+CONFIG, METRICS = "config.json", "metrics.csv"
+MODELS = ("best.keras", "last.keras")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file or SavedModel folder.
+
+    Attributes:
+        name: Its path inside the run folder.
+        size: In bytes.
+        sha256: Of what is there now.
+        error: Its largest difference from Keras when it was exported; None where nobody compared.
+        agreement: Part of the samples with the same class as Keras then.
+        changed: Whether it is another file than the one that was exported and compared.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    error: float | None = None
+    agreement: float | None = None
+    changed: bool = False
+
+
+def settings(run: Path) -> list[tuple[str, str]]:
+    """The entries of config.json, nested ones with dots in their names; none without the file.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    path = run / CONFIG
+    if not path.is_file():
+        return []
+    try:
+        content = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError, OSError):
+        raise _damaged(run, CONFIG) from None
+    return [(name, _text(value)) for name, value in _flat(content)]
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in content.items():
+        nested = isinstance(value, dict)
+        found += _flat(value, f"{prefix}{name}.") if nested else [(f"{prefix}{name}", value)]
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def metrics(run: Path) -> dict[str, list[float]]:
+    """The columns of metrics.csv, "epoch" left out; none without the file.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    path = run / METRICS
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        columns = {
+            name: [float(row[name]) if row[name] else float("nan") for row in rows]
+            for name in (rows[0] if rows else {})
+        }
+    except (ValueError, TypeError, KeyError, OSError):
+        raise _damaged(run, METRICS) from None
+    return {name: values for name, values in columns.items() if name != "epoch"}
+
+
+def benchmark(run: Path) -> BenchmarkReport | None:
+    """What `benchmark` has found of this run last; None where it did not run.
+
+    Raises:
+        ValueError: If its file is damaged.
+    """
+    path = run / FOLDER / RESULT
+    if not path.is_file():
+        return None
+    try:
+        return BenchmarkReport.from_json(path.read_text())
+    except (ValueError, OSError):
+        raise _damaged(run, f"{FOLDER}/{RESULT}") from None
+
+
+def files(run: Path) -> list[File]:
+    """The models, and all that the manifests in the folder and its sub-folders list.
+
+    Those that a benchmark made for itself are left out.
+
+    Raises:
+        ValueError: If a manifest is damaged.
+    """
+    found = [
+        File(name, manifest.size_of(run / name), manifest.sha256_of(run / name))
+        for name in MODELS
+        if (run / name).is_file()
+    ]
+    for path in sorted(run.rglob(manifest.MANIFEST)):
+        if path.relative_to(run).parts[0] != FOLDER:
+            found += _listed(run, path.parent)
+    return found
+
+
+def _listed(run: Path, folder: Path) -> list[File]:
+    entries = manifest.read(folder)
+    found = []
+    for name, entry in entries.items():
+        path = folder / name
+        if not path.exists():
+            continue
+        sha256 = manifest.sha256_of(path)
+        found.append(
+            File(
+                name=path.relative_to(run).as_posix(),
+                size=manifest.size_of(path),
+                sha256=sha256,
+                error=entry.get("max_error"),
+                agreement=entry.get("agreement"),
+                changed=sha256 != entry.get("sha256"),
+            )
+        )
+    return found
+
+
+def _damaged(run: Path, name: str) -> ValueError:
+    return checks.reject("run", str(run), f"a run folder with a whole {name}")

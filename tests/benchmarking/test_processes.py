@@ -1,0 +1,73 @@
+"""A job that crashes, is killed or hangs is one sentence."""
+
+import sys
+
+import pytest
+
+from keras_bottleneck.benchmarking import processes
+from keras_bottleneck.benchmarking.processes import JobError
+
+MAIN = """
+import json, os, signal, sys, time
+from pathlib import Path
+
+def main(job_path):
+    job = json.loads(Path(job_path).read_text())
+    {body}
+"""
+WRITES = "Path(job['result']).write_text(json.dumps({'twice': 2 * job['number']}))"
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """Runs a body in a new process."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+
+    def run(body, timeout=60.0):
+        name = f"job_{abs(hash(body))}"
+        (tmp_path / f"{name}.py").write_text(MAIN.format(body=body))
+        log = tmp_path / "slot" / "log.txt"
+        return processes.run(name, {"number": 21}, tmp_path, timeout, log, keras=False)
+
+    return run
+
+
+def test_a_job_gives_its_result_and_leaves_no_log(job, tmp_path):
+    assert job(WRITES) == {"twice": 42}
+    assert not (tmp_path / "slot").exists()
+
+
+def test_what_a_crash_printed_last_is_told(job, tmp_path):
+    with pytest.raises(JobError, match=r"exit code 1 \(ZeroDivisionError: .*\); what .*log.txt"):
+        job("1 / 0")
+    assert "Traceback" in (tmp_path / "slot" / "log.txt").read_text()
+
+
+def test_a_killed_process_is_told(job):
+    with pytest.raises(JobError, match="killed by SIGKILL, as happens where memory runs out"):
+        job("os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(JobError, match="killed by SIGABRT; what it printed is in"):
+        job("os.abort()")
+
+
+def test_a_process_that_ends_without_a_result_is_told(job):
+    with pytest.raises(JobError, match=r"exit code 0 \(it printed nothing\)"):
+        job("pass")
+
+
+def test_an_earlier_result_is_not_taken_for_a_later_one(job):
+    job(WRITES)
+    with pytest.raises(JobError):
+        job("pass")
+
+
+def test_a_hanging_process_is_ended(job):
+    with pytest.raises(JobError, match="longer than `timeout`, 0.5 seconds"):
+        job("time.sleep(60)", timeout=0.5)
+
+
+def test_without_keras_the_package_offers_its_runtime_alone(job):
+    imports = "import keras_bottleneck.runtime.measuring; "
+    found = "[name in sys.modules for name in ('keras_bottleneck.layers', 'tensorflow')]"
+    body = f"{imports}Path(job['result']).write_text(json.dumps({{'found': {found}}}))"
+    assert job(body) == {"found": [False, False]}
