@@ -1,18 +1,19 @@
 """Residual CNNs for Keras 3: train with `model.fit`, ship files that have been run and compared.
 
-Where keras is not installed (a device with numpy, pillow and a runtime), `runtime` and
-`preprocessing` work all the same.
+Where keras is not installed (a device with numpy, pillow and a runtime), or is broken, `runtime`,
+`preprocessing` and `doctor` work all the same.
 """
 
-import importlib.util
+from typing import TYPE_CHECKING
 
-from keras_bottleneck import preprocessing, runtime
+from keras_bottleneck import doctor, keras_here, preprocessing, runtime
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.version import __version__
 
-__all__ = ["Preprocessing", "__version__", "preprocessing", "runtime"]
+__all__ = ["Preprocessing", "__version__", "doctor", "preprocessing", "runtime"]
 
-if importlib.util.find_spec("keras") is not None:
+_without_keras = keras_here.failure()
+if _without_keras is None:
     from keras_bottleneck import (
         analysis,
         benchmarking,
@@ -113,3 +114,11 @@ if importlib.util.find_spec("keras") is not None:
         "training",
         "weights",
     ]
+
+if _without_keras is not None and not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Says why what needs Keras is not here."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise ImportError(f"keras_bottleneck.{name} is not there: {_without_keras}.")

@@ -24,7 +24,7 @@ def reject(name: str, value: object, accepted: str) -> ValueError:
     return ValueError(f"`{name}` must be {accepted}. Received: {name}={shown}")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of what another library says, to be quoted in one sentence of ours."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     first = lines[0].strip().rstrip(".")[:SHOWN]

@@ -3,6 +3,7 @@ the tests of `runtime` also run where it is not installed."""
 
 import ctypes
 import gc
+import re
 import sys
 
 import numpy as np
@@ -96,3 +97,42 @@ def dtype_policy():
     before = keras.config.dtype_policy()
     yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def flowers(tmp_path, monkeypatch):
+    """A working folder with `flowers/`: 3 classes of coloured noise that can be told apart."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for index, name in enumerate(("daisy", "rose", "tulip")):
+        folder = tmp_path / "flowers" / name
+        folder.mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 120, (40, 50, 3))
+            pixels[..., index] += 120
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def code_blocks():
+    """A function: the code blocks of a Markdown file in one language."""
+
+    def find(path, language):
+        return re.findall(rf"```{language}\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
+
+    return find
+
+
+@pytest.fixture
+def run_python_blocks(code_blocks):
+    """A function: runs the Python blocks of a Markdown file in order, as one program."""
+
+    def run(path):
+        namespace = {}
+        for block in code_blocks(path, "python"):
+            exec(compile(block, path.name, "exec"), namespace)
+
+    return run

@@ -4,9 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import keras_bottleneck as kb
 
@@ -19,30 +17,9 @@ INSTALLS = ('pip install ".[demo]" && keras-bottleneck demo', 'pip install ".[te
 QUICK = ("ResNet50", "ResNet32")
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
-
-
-@pytest.fixture
-def flowers(tmp_path, monkeypatch):
-    """A working folder with `flowers/`: 3 classes of coloured noise that can be told apart."""
-    rng = np.random.default_rng(0)
-    for index, name in enumerate(("daisy", "rose", "tulip")):
-        folder = tmp_path / "flowers" / name
-        folder.mkdir(parents=True)
-        for number in range(12):
-            pixels = rng.integers(0, 120, (40, 50, 3))
-            pixels[..., index] += 120
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.jpg")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @pytest.mark.slow
-def test_the_python_blocks_run_in_order(flowers, capsys):
-    namespace = {}
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), namespace)
+def test_the_python_blocks_run_in_order(flowers, run_python_blocks, capsys):
+    run_python_blocks(ROOT / "README.md")
     assert (flowers / "exported" / "manifest.json").is_file()
     printed = capsys.readouterr().out
     assert "resnet18.onnx" in printed
@@ -51,10 +28,12 @@ def test_the_python_blocks_run_in_order(flowers, capsys):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:quantize calibrates", "ignore:One step at its input")
-def test_the_shell_blocks_run_in_order(flowers):
+def test_the_shell_blocks_run_in_order(flowers, code_blocks):
     from keras_bottleneck.cli import main
 
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    lines = [
+        line for block in code_blocks(ROOT / "README.md", "bash") for line in block.splitlines()
+    ]
     commands = [line for line in lines if line not in INSTALLS]
     assert len(commands) == len(lines) - len(INSTALLS)
     for command in commands:

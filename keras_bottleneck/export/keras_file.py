@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import checks
+from keras_bottleneck import checks, failures
 from keras_bottleneck.export.inference import output_name
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.graph.rebuild import functional
@@ -117,5 +117,5 @@ def load_model(path: str | Path) -> tuple[keras.Model, Metadata | None]:
     try:
         return keras.models.load_model(path, compile=False), carried
     except Exception as error:  # zip, JSON, HDF5 and Keras raise their own here
-        reason = checks.first_line(error)
-        raise checks.reject("path", str(path), f"a whole .keras file ({reason})") from None
+        why = failures.reason(error)
+        raise checks.reject("path", str(path), f"a whole .keras file ({why})") from None

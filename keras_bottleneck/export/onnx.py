@@ -7,9 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import checks
 from keras_bottleneck.export import qdq
-from keras_bottleneck.export.errors import ExportError
+from keras_bottleneck.export.errors import translated
 from keras_bottleneck.export.inference import INPUT_NAME
 from keras_bottleneck.export.source import Source
 from keras_bottleneck.quantization.kernels import QuantizedKernel
@@ -37,15 +36,11 @@ def write_int8(source: Source, path: Path) -> None:
 
 
 def _converted(source: Source, finish: Callable[[Any], Any]) -> Any:
-    import onnx
+    with translated(f"ONNX conversion of {source.model.name!r}", source.layer_with):
+        import onnx
 
-    try:
         proto = finish(_proto(source))
         onnx.checker.check_model(proto)
-    except Exception as error:  # tf2onnx raises whatever its rewriters raise
-        raise ExportError(
-            f"ONNX conversion of {source.model.name!r} failed: {checks.first_line(error)}."
-        ) from None
     return proto
 
 

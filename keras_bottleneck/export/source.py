@@ -1,11 +1,14 @@
 """What every writer reads: the inference model and, made once, its SavedModel."""
 
+import re
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_bottleneck.export.errors import translated
 from keras_bottleneck.export.inference import INPUT_NAME
 from keras_bottleneck.runtime.saved_model import SIGNATURE
 
@@ -65,5 +68,17 @@ class Source:
         module.weights = [variable.value for variable in self.model.variables]
         module.serve = self.function
         path = self.scratch / "saved_model"
-        tf.saved_model.save(module, str(path), signatures={SIGNATURE: module.serve})
+        with translated(f"Tracing {self.model.name!r} as a SavedModel"):
+            tf.saved_model.save(module, str(path), signatures={SIGNATURE: module.serve})
         return path
+
+    def layer_with(self, kinds: Collection[str]) -> str | None:
+        """The first layer that traces to one of these kinds of TensorFlow operator."""
+        operations = self.function.get_concrete_function().graph.get_operations()
+        scopes = [operation.name.split("/") for operation in operations if operation.type in kinds]
+        for layer in self.model.operations:
+            # The second time that a layer is traced, its scope is called `name_1`.
+            own = re.compile(rf"{re.escape(layer.name)}(_\d+)?")
+            if any(own.fullmatch(part) for scope in scopes for part in scope[:-1]):
+                return str(layer.name)
+        return None

@@ -1,13 +1,11 @@
 """TFLite, with built-in operators only."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_bottleneck import checks
-from keras_bottleneck.export.errors import ExportError
+from keras_bottleneck.export.errors import ExportError, translated
 from keras_bottleneck.export.source import Source
 from keras_bottleneck.runtime.saved_model import SIGNATURE
 
@@ -83,33 +81,6 @@ def _converter(source: Source) -> Any:
 
 
 def _convert(converter: Any, source: Source, path: Path) -> None:
-    try:
+    with translated(f"TFLite conversion of {source.model.name!r}", source.layer_with):
         content = converter.convert()
-    except Exception as error:  # the converter raises its own ConverterError and bare Exceptions
-        raise ExportError(_sentence(source, error)) from None
     path.write_bytes(content)
-
-
-def _sentence(source: Source, error: Exception) -> str:
-    """The converter's dump as one sentence that names the layer, where it names an operator."""
-    kinds = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op", str(error))))
-    if not kinds:
-        return f"TFLite conversion of {source.model.name!r} failed: {checks.first_line(error)}."
-    layer = _layer_with(kinds, source)
-    where = f"layer {layer!r}" if layer else f"model {source.model.name!r}"
-    return (
-        f"TFLite has no built-in operator for {', '.join(kinds)}, which {where} needs; replace it "
-        "or export to another format."
-    )
-
-
-def _layer_with(kinds: list[str], source: Source) -> str | None:
-    """The first layer that traces to one of these kinds of TensorFlow operator."""
-    operations = source.function.get_concrete_function().graph.get_operations()
-    scopes = [operation.name.split("/") for operation in operations if operation.type in kinds]
-    for layer in source.model.operations:
-        # The second time that a layer is traced, its scope is called `name_1`.
-        own = re.compile(rf"{re.escape(layer.name)}(_\d+)?")
-        if any(own.fullmatch(part) for scope in scopes for part in scope[:-1]):
-            return str(layer.name)
-    return None

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import runtime, samples
+from keras_bottleneck.export.errors import translated
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime.batching import in_batches
 from keras_bottleneck.runtime.classes import class_probabilities
@@ -150,10 +151,26 @@ def compare(
     measure: Callable[[Array, Array, str], float] = difference,
 ) -> Comparison:
     """Run the artifact at `path` on every sample, and `measure` it against `reference`."""
-    found, seconds = timed(runtime.load(path), given.inputs)
+    with translated(f"Running {path.name}"):
+        found, seconds = timed(runtime.load(path), given.inputs)
     return Comparison(
         error=measure(found, reference, output_name),
         agreement=accuracy(found, classes(reference, output_name), output_name),
         accuracy=accuracy(found, given.labels, output_name),
         latency_ms=1e3 * statistics.median(seconds),
     )
+
+
+def _run(path: Path, inputs: Array) -> tuple[list[Array], list[float]]:
+    """What the artifact at `path` makes of each batch, and the seconds that a sample took."""
+    predictor = runtime.load(path)
+    size = predictor.input_shape[0] or 1
+    batches = np.split(inputs, range(size, len(inputs), size))
+    for _ in range(WARM_UP_RUNS):
+        predictor.run(batches[0])
+    outputs, seconds = [], []
+    for batch in batches:
+        start = time.perf_counter()
+        outputs.append(predictor.run(batch))
+        seconds.append((time.perf_counter() - start) / size)
+    return outputs, seconds

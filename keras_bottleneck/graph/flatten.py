@@ -13,9 +13,9 @@ from keras_bottleneck.layers import Block
 def flatten(model: keras.Model) -> keras.Model:
     """An independent copy of `model` in which blocks and nested models are inlined.
 
-    Blocks of this package (and your own subclasses of `layers.Block`), nested functional models
-    and `Sequential`s become the layers they are made of; other layers are copied as they are. A
-    layer that is called twice stays one layer called twice.
+    Blocks of this package (and your own subclasses of `layers.Block`), nested models,
+    functional or `Sequential`, become the layers they are made of; other layers are copied as they
+    are. A layer that is called twice stays one layer called twice.
 
     Args:
         model: A functional or built `Sequential` model; it stays untouched.

@@ -34,8 +34,9 @@ class ArcFace(keras.layers.Layer):
         margin: Added to the angle of the true class, in radians, from 0 to below pi / 2.
         scale: Factor of the cosines: the length of the embeddings, as it were.
 
-    Input: embeddings `(..., features)`, or `[embeddings, labels]` with integer labels `(...)`,
-        or `(..., 1)`, from 0 to `classes` - 1. Labels are looked at while training only.
+    Input: embeddings `(..., features)`, or `[embeddings, labels]` with integer labels `(...)`
+    or `(..., 1)`, from 0 to `classes` - 1. Labels are looked at while training only.
+
     Output shape: `(..., classes)`, logits.
 
     Raises:

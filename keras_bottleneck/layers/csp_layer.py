@@ -17,7 +17,7 @@ class CSPLayer(Block):
 
     Args:
         filters: Output channels.
-        blocks: How many `DarknetBottleneck`s there are.
+        blocks: How many layers `DarknetBottleneck` there are.
         expansion: Channels of each half, as a part of `filters`.
         groups: Groups of the 3x3 convolutions.
         shortcut: Of the bottlenecks: `"identity"` or `"none"`.

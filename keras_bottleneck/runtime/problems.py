@@ -5,13 +5,14 @@ from collections.abc import Sized
 from pathlib import Path
 from types import ModuleType
 
-from keras_bottleneck.checks import first_line, reject
+from keras_bottleneck.checks import reject
+from keras_bottleneck.failures import reason
 
 
 def unreadable(path: Path, kind: str, error: Exception | str) -> ValueError:
-    """The error for a file that its runtime refuses, with the first line of the runtime's own."""
-    reason = error if isinstance(error, str) else first_line(error)
-    return reject("path", str(path), f"a whole, readable {kind} ({reason})")
+    """The error for a file that its runtime refuses, with what the runtime's own means."""
+    why = error if isinstance(error, str) else reason(error)
+    return reject("path", str(path), f"a whole, readable {kind} ({why})")
 
 
 def need(module: str, package: str, kind: str) -> ModuleType:

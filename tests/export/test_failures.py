@@ -1,5 +1,6 @@
 """What cannot be exported right is not exported, and the directory stays as it was."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -140,22 +141,102 @@ class RegularizedBeta(layers.Layer):
         return tf.math.betainc(a, a, tf.sigmoid(x))
 
 
-def test_an_operator_that_tflite_lacks_is_named_with_its_layer(samples, tmp_path):
+@keras.saving.register_keras_serializable(package="tests")
+class Borrowing(layers.Layer):
+    """A layer with a variable that is not its own."""
+
+    def call(self, x):
+        return x * BORROWED[0]
+
+
+BORROWED = []
+
+
+@pytest.fixture
+def logs(tmp_path_factory, monkeypatch):
+    """The folder where log files go."""
+    folder = tmp_path_factory.mktemp("logs")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def around(layer):
     image = keras.Input((32, 32, 3))
-    x = layers.Conv2D(4, 3, name="first")(image)
-    x = layers.GlobalAveragePooling2D()(RegularizedBeta(name="beta")(x))
-    model = keras.Model(image, layers.Dense(5, "softmax")(x), name="exotic")
-    with pytest.raises(kb.export.ExportError) as caught:
-        kb.export_model(model, tmp_path / "files", ["tflite"], verify=samples)
-    message = str(caught.value)
-    assert "no built-in operator for Betainc, which layer 'beta' needs" in message
-    assert "\n" not in message
+    x = layers.GlobalAveragePooling2D()(layer(layers.Conv2D(4, 3, name="first")(image)))
+    return keras.Model(image, layers.Dense(5, "softmax")(x), name="exotic")
+
+
+@pytest.mark.parametrize(
+    ("format", "message", "original"),
+    [
+        (
+            "tflite",
+            "TFLite has no built-in operator for Betainc, which layer 'beta' needs",
+            "Could not translate MLIR to FlatBuffer",
+        ),
+        (
+            "onnx",
+            "ONNX has no operator for Betainc, which layer 'beta' needs",
+            "No Op registered for Betainc",
+        ),
+    ],
+)
+def test_an_operator_that_a_format_lacks_is_named_with_its_layer(
+    samples, tmp_path, logs, format, message, original
+):
+    with pytest.raises(kb.export.ExportError, match=message) as caught:
+        kb.export_model(
+            around(RegularizedBeta(name="beta")), tmp_path / "files", [format], verify=samples
+        )
+    said = str(caught.value)
+    assert "\n" not in said
+    assert len(said) < 600
+    assert "loc(" not in said and "%0" not in said
+    (log,) = logs.glob("keras_bottleneck_*.log")
+    assert said.endswith(f"The library's own words are in {log}.")
+    assert original in log.read_text()
+    assert "Traceback" in log.read_text()
+    assert re.search(r"https://github\.com/\S+/issues/\d+", said)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bare_operation_that_tflite_lacks_is_named(samples, tmp_path):
+def test_a_variable_of_nobody_is_explained(samples, tmp_path, logs):
+    import tensorflow as tf
+
+    BORROWED[:] = [tf.Variable(2.0)]
+    with pytest.raises(kb.export.ExportError, match="a variable that is not its own") as caught:
+        kb.export_model(around(Borrowing()), tmp_path / "files", ["saved_model"], verify=samples)
+    assert "Captured Tensor" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bare_operation_that_tflite_lacks_is_named(samples, tmp_path, logs):
     image = keras.Input((32, 32, 3))
     x = keras.ops.erfinv(keras.ops.tanh(layers.Conv2D(4, 3)(image)) * 0.5)
     model = keras.Model(image, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)))
     with pytest.raises(kb.export.ExportError, match="operator for Erfinv, which layer 'erfinv"):
         kb.export_model(model, tmp_path / "files", ["tflite"], verify=samples)
+
+
+def test_a_file_that_its_runtime_refuses_is_no_export(build, samples, tmp_path, monkeypatch, logs):
+    def write(source, path):
+        path.write_bytes(b"version https://git-lfs.github.com/spec/v1")
+
+    monkeypatch.setitem(formats.FORMATS, "cut", formats.Format("{name}.tflite", write, 1e-4))
+    monkeypatch.setattr("keras_bottleneck.export.exporter.metadata.write", lambda *_: None)
+    with pytest.raises(kb.export.ExportError, match="Running small.tflite failed.*Git LFS pointer"):
+        kb.export_model(build(), tmp_path / "files", ["cut"], verify=samples)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_keras_file_with_an_unknown_class_says_what_to_import(tmp_path):
+    class Unregistered(layers.Layer):
+        def call(self, x):
+            return x
+
+    around(Unregistered()).save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="does not know Unregistered; import the module") as caught:
+        kb.export.load_model(tmp_path / "model.keras")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="does not know Unregistered; import the module"):
+        kb.runtime.load(tmp_path / "model.keras")

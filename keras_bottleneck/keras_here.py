@@ -1,0 +1,21 @@
+"""Whether Keras can be imported, and why not.
+
+Keras is imported with its backend, so that a broken TensorFlow is a broken Keras. What works
+without it, the runtimes and `doctor`, must still be reached then.
+"""
+
+import importlib
+import importlib.util
+
+
+def failure() -> str | None:
+    """Why Keras cannot be imported; None if it can."""
+    if importlib.util.find_spec("keras") is None:
+        return "Keras is not installed: pip install keras"
+    try:
+        importlib.import_module("keras")
+    except Exception as error:  # Keras, its backend, NumPy and protobuf raise their own here
+        from keras_bottleneck.failures import reason
+
+        return f"Keras cannot be imported ({reason(error)}); `keras-bottleneck doctor` says more"
+    return None
