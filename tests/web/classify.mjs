@@ -1,7 +1,7 @@
 /**
  * Classifies photos on the built page in headless Chromium, as a person would.
  *
- *     node classify.mjs URL JOB.json
+ *     node classify.mjs URL JOB.json CHROMIUM
  *
  * JOB has `models` and `photos`, lists of paths. Prints JSON: `answers` (model, photo, facts,
  * problem, and classes with label, probability and text) and `complaints` of the browser.
@@ -14,11 +14,11 @@ import { basename } from 'node:path';
 const require = createRequire(new URL('../../examples/web/package.json', import.meta.url));
 const { chromium } = require('playwright-core');
 
-const [url, jobPath] = process.argv.slice(2);
+const [url, jobPath, chromiumPath] = process.argv.slice(2);
 const { models, photos } = JSON.parse(readFileSync(jobPath, 'utf8'));
 
 const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM,
+  executablePath: chromiumPath,
   // Containers have no user namespaces, and little shared memory.
   args: ['--no-sandbox', '--disable-dev-shm-usage'],
 });

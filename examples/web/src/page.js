@@ -75,11 +75,12 @@ function facts(name, file, { runtime, metadata, inputShape }) {
 function openPhoto(file) {
   endCamera();
   return enqueue(async () => {
-    showPhoto(file);
     photo = null;
+    showInStage('hint');
     const start = performance.now();
     const pixels = await decodeFile(file);
     photo = { pixels, decode: performance.now() - start };
+    showPhoto(file);
     showProblem('');
     await answer();
   });

@@ -60,6 +60,10 @@ export class Predictor {
       await predictor.close();
       throw new Error(`The model takes ${taken}, its preprocessing makes ${predictor.inputShape}.`);
     }
+    // The first run takes longer than all others.
+    const { inputShape } = predictor;
+    const nothing = new Float32Array(inputShape.reduce((product, side) => product * side));
+    await predictor.runtime.run(nothing, inputShape);
     return predictor;
   }
 

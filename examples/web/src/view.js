@@ -67,10 +67,10 @@ export function showPhoto(photo) {
   showInStage('preview');
 }
 
-/** @param {'preview' | 'video'} shown */
+/** @param {'hint' | 'preview' | 'video'} shown */
 export function showInStage(shown) {
   for (const id of ['hint', 'preview', 'video']) element(id).hidden = id !== shown;
-  element('stage').classList.add('filled');
+  element('stage').classList.toggle('filled', shown !== 'hint');
 }
 
 /** @param {boolean} running */
