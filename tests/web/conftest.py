@@ -1,5 +1,6 @@
 """The example for browsers: its modules in Node, its built page in headless Chromium."""
 
+import contextlib
 import functools
 import http.server
 import json
@@ -16,7 +17,7 @@ EXAMPLE = HERE.parents[1] / "examples" / "web"
 
 @pytest.fixture(scope="session")
 def node():
-    """A function: what a script of this folder prints as JSON, run by Node.js."""
+    """A function: what a script prints when Node.js runs it in this folder."""
     program = shutil.which("node")
     if program is None:
         pytest.skip("needs Node.js (`node`) on the PATH")
@@ -33,6 +34,12 @@ def node():
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def example():
+    """The folder of the example."""
+    return EXAMPLE
 
 
 @pytest.fixture(scope="session")
@@ -56,30 +63,44 @@ class Silent(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
-def page(node, packages, tmp_path_factory):
-    """The address of the built page, served without any header of isolation."""
-    folder = tmp_path_factory.mktemp("page")
-    node(EXAMPLE / "build.mjs", "--out", folder)
+@contextlib.contextmanager
+def served(folder):
+    """The address of a server of the files in `folder`, which sends no header of isolation."""
     handler = functools.partial(Silent, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="session")
+def page(node, packages, tmp_path_factory):
+    """A function: the address of the page, built with the models of the `exported` folder."""
+    with contextlib.ExitStack() as servers:
+
+        def build(*exported):
+            folder = tmp_path_factory.mktemp("page")
+            node(EXAMPLE / "build.mjs", "--out", folder, *exported)
+            return servers.enter_context(served(folder))
+
+        yield build
 
 
 @pytest.fixture(scope="session")
 def classify(node, chromium, page, tmp_path_factory):
     """A function: the page's answers to each of `photos` by each of `models`, all paths."""
+    address = page()
 
     def answers(models, photos):
         job = tmp_path_factory.mktemp("job") / "job.json"
         job.write_text(
             json.dumps({"models": list(map(str, models)), "photos": list(map(str, photos))})
         )
-        found = json.loads(node(HERE / "classify.mjs", page, job, chromium))
+        found = json.loads(node(HERE / "classify.mjs", address, job, chromium))
         assert found["complaints"] == []
         return found["answers"]
 

@@ -142,6 +142,19 @@ def test_what_cannot_be_opened_is_said_and_the_page_goes_on(classify, exported, 
     assert "could not be opened" in answers[0]["facts"]
 
 
+def test_camera_on_a_small_phone(node, page, chromium, exported):
+    """Chromium's camera for tests; the model is one of those that the page was built with."""
+    found = json.loads(node("camera.mjs", page(exported), chromium))
+    common = {"classes": SHOWN, "overflow": 0}
+    running = {"button": "Take photo", "video": True, "photo": False, **common}
+    taken = {"button": "Use camera", "video": False, "photo": True, **common}
+    assert found == {"running": running, "taken": taken}
+
+
+def test_types(node, packages, example):
+    node(example / "node_modules/typescript/bin/tsc", "--project", example)
+
+
 def test_mobilenet_v2_on_photographs(classify, tmp_path):
     source = published.folder() / "imagenet_val100"
     photos = sorted(source.glob("*.JPEG"))[:12]
