@@ -94,7 +94,10 @@ async function answer() {
 
 async function useCamera() {
   const video = /** @type {HTMLVideoElement} */ (element('video'));
-  const stop = await startCamera(video);
+  const button = /** @type {HTMLButtonElement} */ (element('camera'));
+  // While the browser asks for permission, a second press would open a second stream.
+  button.disabled = true;
+  const stop = await startCamera(video).finally(() => (button.disabled = false));
   stopCamera = stop;
   showInStage('video');
   showCamera(true);
