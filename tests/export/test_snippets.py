@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +93,35 @@ def test_writing_again_replaces(files):
     program.write_text("something else")
     assert write_snippets(files) == first
     assert "something else" not in program.read_text()
+
+
+@pytest.mark.slow
+def test_cpp_compiles_and_preprocesses_as_python(files, photos, tmp_path):
+    """Pip brings no headers of ONNX Runtime: with those of `echo`, the model returns its input."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("needs a C++ compiler (`g++`) on the PATH")
+    write_snippets(files)
+    source, program = files / "snippets" / "small_onnx.cpp", tmp_path / "classify"
+    headers = Path(__file__).parent / "echo"
+    warnings = ["-Wall", "-Wextra", "-Werror"]
+    subprocess.run(
+        [compiler, "-std=c++17", *warnings, source, "-I", headers, "-o", program], check=True
+    )
+    predictor = kb.runtime.load(files / "small.onnx")
+    for photo in photos:
+        with Image.open(photo) as image:
+            image.convert("RGB").save(tmp_path / "photo.ppm")
+        done = subprocess.run(
+            [program, files / "small.onnx", files / "snippets/small_labels.txt", "photo.ppm"],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+        )
+        found = [float(line.split("\t")[0]) for line in done.stdout.splitlines()]
+        expected = predictor.preprocessing(tmp_path / "photo.ppm").ravel()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow
