@@ -6,6 +6,7 @@ from keras_bottleneck.export.exporter import export_model
 from keras_bottleneck.export.formats import FLOAT_FORMATS, FORMATS
 from keras_bottleneck.export.keras_file import load_model, save_model
 from keras_bottleneck.export.report import Artifact, ExportReport
+from keras_bottleneck.export.snippets import write_snippets
 
 __all__ = [
     "FLOAT_FORMATS",
@@ -18,4 +19,5 @@ __all__ = [
     "export_model",
     "load_model",
     "save_model",
+    "write_snippets",
 ]

@@ -1,0 +1,122 @@
+"""What is filled into a program: the facts of an artifact as literals of its language."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_bottleneck.preprocessing import MODES, Preprocessing
+from keras_bottleneck.runtime import Predictor
+from keras_bottleneck.runtime.problems import need
+
+# Of red, green, blue, alpha and grey, by the model's channels.
+PLANES = {1: [4], 3: [0, 1, 2], 4: [0, 1, 2, 3]}
+
+
+def problem(predictor: Predictor) -> str | None:
+    """Why no program can be written for an artifact; None where one can."""
+    if predictor.preprocessing is None:
+        return "it carries no preprocessing"
+    if predictor.preprocessing.channels not in PLANES:
+        return f"it takes {predictor.preprocessing.channels} channels, not 1, 3 or 4"
+    if predictor.input_shape[0] not in (1, None):
+        return f"it takes batches of {predictor.input_shape[0]}"
+    if predictor.output_name == "features" or _outputs(predictor).ndim != 2:
+        return "it is no classifier of whole images"
+    return None
+
+
+def values_of(predictor: Predictor) -> dict[str, str]:
+    """The values of every template for the artifact that `predictor` has opened."""
+    preprocessing, metadata = predictor.preprocessing, predictor.metadata
+    assert preprocessing is not None and metadata is not None
+    labels = labels_of(predictor)
+    outputs = _outputs(predictor).shape[-1]
+    labels_file = f"{metadata.name}_labels"
+    return {
+        "file": predictor.path.name,
+        "stem": predictor.path.stem,
+        "labels": f"{labels_file}.txt",
+        "labels_stem": labels_file,
+        "labels_list": "\n".join(f"  {json.dumps(one, ensure_ascii=False)}," for one in labels),
+        "input_name": predictor.input_name,
+        "output_name": predictor.output_name,
+        "logits": _literal(predictor.output_name == "logits"),
+        "logits_python": str(predictor.output_name == "logits"),
+        **_preprocessing_values(preprocessing),
+        **_tensor_values(predictor.path, (1, *preprocessing.input_shape), (1, outputs)),
+    }
+
+
+def labels_of(predictor: Predictor) -> tuple[str, ...]:
+    """A name for each class: its index where the artifact has no labels."""
+    if predictor.labels is not None:
+        return predictor.labels
+    columns = _outputs(predictor).shape[-1]
+    return tuple(str(index) for index in range(max(columns, 2)))
+
+
+def tensor_type(path: Path) -> str:
+    """The type of the artifact's input and output: float32, int8 or uint8."""
+    return np.dtype(_details(path)[0]["dtype"]).name if path.suffix == ".tflite" else "float32"
+
+
+def _outputs(predictor: Predictor) -> np.ndarray:
+    shape = [1 if side is None else side for side in predictor.input_shape]
+    assert predictor.preprocessing is not None
+    shape[1:] = predictor.preprocessing.input_shape
+    return predictor.run(np.zeros(shape, np.float32))
+
+
+def _preprocessing_values(preprocessing: Preprocessing) -> dict[str, str]:
+    height, width = preprocessing.image_size
+    scale, mean, std, order = preprocessing.normalization
+    planes = PLANES[preprocessing.channels]
+    planes = planes[::-1] if order == "bgr" else planes
+    fraction = preprocessing.crop_fraction
+    keep_aspect = preprocessing.resize == "crop"
+    return {
+        "height": str(height),
+        "width": str(width),
+        "rows": str(round(height / fraction)),
+        "columns": str(round(width / fraction)),
+        "keep_aspect": _literal(keep_aspect),
+        "keep_aspect_python": str(keep_aspect),
+        "channels": str(preprocessing.channels),
+        "mode": MODES[preprocessing.channels],
+        "planes": _list(planes),
+        "planes_python": _list([0] if planes == [4] else planes),
+        "scale": repr(scale),
+        "mean": _list(mean),
+        "std": _list(std),
+    }
+
+
+def _tensor_values(path: Path, *shapes: tuple[int, ...]) -> dict[str, str]:
+    found = {}
+    details = _details(path) if path.suffix == ".tflite" else [{}, {}]
+    for side, shape, tensor in zip(("input", "output"), shapes, details, strict=True):
+        dtype = np.dtype(tensor.get("dtype", np.float32))
+        found[side] = f"{dtype.name} {shape}"
+        if dtype.kind in "iu":
+            scale, zero_point = tensor["quantization"]
+            found[side] += f", scale {float(scale)!r}, zero point {zero_point}"
+            found[f"{side}_scale"] = repr(float(scale))
+            found[f"{side}_zero_point"] = f"({zero_point})"
+    return found
+
+
+def _details(path: Path) -> list[dict[str, Any]]:
+    litert = need("ai_edge_litert.interpreter", "ai-edge-litert", "TFLite file")
+    interpreter = litert.Interpreter(str(path))
+    return [*interpreter.get_input_details(), *interpreter.get_output_details()]
+
+
+def _literal(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _list(values: Iterable[float]) -> str:
+    return ", ".join(map(repr, values))
