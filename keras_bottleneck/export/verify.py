@@ -159,18 +159,3 @@ def compare(
         accuracy=accuracy(found, given.labels, output_name),
         latency_ms=1e3 * statistics.median(seconds),
     )
-
-
-def _run(path: Path, inputs: Array) -> tuple[list[Array], list[float]]:
-    """What the artifact at `path` makes of each batch, and the seconds that a sample took."""
-    predictor = runtime.load(path)
-    size = predictor.input_shape[0] or 1
-    batches = np.split(inputs, range(size, len(inputs), size))
-    for _ in range(WARM_UP_RUNS):
-        predictor.run(batches[0])
-    outputs, seconds = [], []
-    for batch in batches:
-        start = time.perf_counter()
-        outputs.append(predictor.run(batch))
-        seconds.append((time.perf_counter() - start) / size)
-    return outputs, seconds
