@@ -24,6 +24,9 @@ VERBS = (
     "export",
     "audit",
     "predict",
+    "benchmark",
+    "report",
+    "doctor",
 )
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the job failed, or a file or network has the problems that it was "

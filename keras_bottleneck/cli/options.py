@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from keras_bottleneck import checks
+
 
 def models(incomplete: str) -> list[str]:
     """The names of networks that begin with `incomplete`."""
@@ -66,3 +68,15 @@ ImageSize = Annotated[int | None, typer.Option(help="Side in pixels, if the mode
 def listed(text: str | None) -> list[str] | None:
     """The names in `text`, which commas separate; None where it is not given."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def counts(name: str, text: str) -> list[int]:
+    """The numbers in `text`, which commas separate.
+
+    Raises:
+        ValueError: If there is anything else in it.
+    """
+    try:
+        return [int(one) for one in text.split(",")]
+    except ValueError:
+        raise checks.reject(name, text, "whole numbers, separated by commas") from None

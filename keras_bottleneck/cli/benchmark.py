@@ -1,0 +1,66 @@
+"""`benchmark`: every format of a network, run and compared."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_bottleneck import checks
+from keras_bottleneck.benchmarking import benchmark
+from keras_bottleneck.cli import options
+from keras_bottleneck.cli.inputs import source
+from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome, jsonable
+
+
+def run(
+    path: options.Trained,
+    data: options.RunData = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(help="Rows of the table; commas; by default all that can be made."),
+    ] = None,
+    threads: Annotated[str, typer.Option(help="Numbers of CPU threads; commas.")] = "1",
+    images: Annotated[int, typer.Option(help="The most images to judge on.")] = 256,
+    seed: options.Seed = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for files and figures; by default `benchmark`.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for each step of a cell.")] = 900.0,
+    min_top1: Annotated[
+        float | None, typer.Option(help="The least top-1 accuracy, from 0 to 1.")
+    ] = None,
+    max_latency_ratio: Annotated[
+        float | None, typer.Option(help="The most latency of a file, in that of the float TFLite.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw accuracy against latency there.")] = None,
+) -> Outcome:
+    """Compare size, accuracy, time and memory of every format; exit code 1 below a floor.
+
+    A second call redoes only what has changed.
+
+    Example: keras-bottleneck benchmark run --threads 1,4 --min-top1 0.9
+    """
+    given = source(path)
+    folder = given.data(data)
+    if folder is None:
+        raise checks.reject("data", None, "given where `path` is of no run")
+    report = benchmark(
+        given.path,
+        folder,
+        formats=options.listed(formats),
+        threads=options.counts("threads", threads),
+        images=images,
+        seed=given.seed(seed),
+        directory=out,
+        timeout=timeout,
+        min_top1=min_top1,
+        max_latency_ratio=max_latency_ratio,
+    )
+    if markdown is not None:
+        markdown.write_text(report.to_markdown())
+    if plot is not None:
+        report.plot(plot)
+    content = {**jsonable(report), "failures": report.failures}
+    after = ("report", path) if given.run else ()
+    return Outcome(report, content, after, FAILED if report.failed else DONE)

@@ -1,0 +1,20 @@
+"""`doctor`: what is installed, and whether it works together."""
+
+from typing import Annotated
+
+import typer
+
+from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome
+from keras_bottleneck.doctor import examine
+
+
+def run(
+    trials: Annotated[bool, typer.Option(help="Run a small model in each runtime too.")] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds for each of them.")] = 120.0,
+) -> Outcome:
+    """Say what is installed, what does not work together, and what to do; exit code 1 if anything.
+
+    Example: keras-bottleneck doctor
+    """
+    diagnosis = examine(trials, timeout)
+    return Outcome(diagnosis, diagnosis, (), FAILED if diagnosis.problems else DONE)
