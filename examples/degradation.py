@@ -6,7 +6,10 @@ file is there are not trained again. KERAS_BOTTLENECK_DATA may name a folder wit
 (x_train, y_train, x_test, y_test); otherwise Keras downloads CIFAR-10.
 
     python examples/degradation.py --output degradation
-    python examples/degradation.py --image-size 16 --epochs 15 --batch-size 64  # on a laptop
+
+On a laptop, with a quarter of the pixels and a tenth of the epochs:
+
+    python examples/degradation.py --image-size 16 --epochs 15 --batch-size 64 --learning-rate 0.05
 """
 
 import argparse

@@ -157,6 +157,7 @@ def transformers_mobilenet(**arguments):
 
 RESNETS = {
     "ResNet18": ((2, 2, 2, 2), "basic", kb.ResNet18, {}),
+    "ResNet34": ((3, 4, 6, 3), "basic", kb.ResNet34, {}),
     "ResNet50": ((3, 4, 6, 3), "bottleneck", kb.ResNet50, {"variant": "v1.5"}),
     "ResNet50 v1": ((3, 4, 6, 3), "bottleneck", kb.ResNet50, {"variant": "v1"}),
 }
