@@ -3,7 +3,7 @@
 The .keras file comes from `keras_bottleneck.export.save_model` (or `keras-bottleneck train`), so
 that it knows its labels and its preprocessing.
 
-    python examples/export_and_predict.py run/resnet18.keras photo.jpg --out exported --data flowers
+    python examples/export_and_predict.py run/best.keras photo.jpg --out exported --data flowers
 """
 
 import argparse

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from keras_bottleneck import checks
+from keras_bottleneck import checks, keras_here
 from keras_bottleneck.cli.outcome import FAILED, INTERRUPTED, WRONG_CALL, command, say
 
 PROGRAM = "keras-bottleneck"
@@ -63,9 +63,6 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: Those behind the name of the program; by default those of this process.
     """
-    from keras_bottleneck.export import ExportError
-    from keras_bottleneck.weights import DownloadError
-
     words = sys.argv[1:] if arguments is None else arguments
     with warnings.catch_warnings():
         warnings.showwarning = _warn
@@ -80,12 +77,18 @@ def main(arguments: list[str] | None = None) -> int:
         except UsageError as error:
             say("error", error.format_message(), "red")
             return WRONG_CALL
-        except (ExportError, DownloadError) as error:
-            say("error", str(error), "red")
-            return FAILED
-        except (ValueError, ImportError) as error:
+        except ImportError as error:
+            say("error", keras_here.failure() or str(error), "red")
+            return WRONG_CALL
+        except ValueError as error:
             say("error", _of_options(str(error)), "red")
             return WRONG_CALL
+        except RuntimeError as error:
+            # To name ExportError and DownloadError here would import Keras.
+            if not type(error).__module__.startswith("keras_bottleneck."):
+                raise
+            say("error", str(error), "red")
+            return FAILED
         except OSError as error:
             say("error", f"{error.strerror or error}: {error.filename or 'no file named'}", "red")
             return FAILED

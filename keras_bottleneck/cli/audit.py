@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome, jsonable
-from keras_bottleneck.export import audit
 
 
 def run(
@@ -16,6 +15,8 @@ def run(
 
     Example: keras-bottleneck audit run/exported/resnet18_int8.tflite
     """
+    from keras_bottleneck.export import audit
+
     report = audit(path)
     content = {**jsonable(report), "problems": report.problems}
     after = () if report.problems else ("predict", path, "IMAGE")

@@ -6,9 +6,7 @@ from typing import Annotated
 import typer
 
 from keras_bottleneck import checks
-from keras_bottleneck.benchmarking import benchmark
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.inputs import source
 from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome, jsonable
 
 
@@ -41,6 +39,9 @@ def run(
 
     Example: keras-bottleneck benchmark run --threads 1,4 --min-top1 0.9
     """
+    from keras_bottleneck.benchmarking import benchmark
+    from keras_bottleneck.cli.inputs import source
+
     given = source(path)
     folder = given.data(data)
     if folder is None:

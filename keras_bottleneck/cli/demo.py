@@ -1,17 +1,16 @@
 """`demo`: the main job on a small scale: train, export, run, compare."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import keras
 import typer
 
 from keras_bottleneck import checks
 from keras_bottleneck.cli.outcome import Outcome
-from keras_bottleneck.data import digits
-from keras_bottleneck.export import FLOAT_FORMATS, ExportReport, export_model, save_model
-from keras_bottleneck.models import ResNet
-from keras_bottleneck.training import Recipe
+
+if TYPE_CHECKING:
+    from keras_bottleneck.export import ExportReport
+    from keras_bottleneck.training import Recipe
 
 
 def run(
@@ -24,12 +23,20 @@ def run(
 
     Example: keras-bottleneck demo
     """
+    from keras_bottleneck.training import Recipe
+
     recipe = Recipe(epochs=epochs, learning_rate=2e-3)
     report = _trained_and_exported(checks.folder_to_write("out", out), recipe)
     return Outcome(report, report, ("audit", report["tflite"].path))
 
 
-def _trained_and_exported(directory: Path, recipe: Recipe) -> ExportReport:
+def _trained_and_exported(directory: Path, recipe: "Recipe") -> "ExportReport":
+    import keras
+
+    from keras_bottleneck.data import digits
+    from keras_bottleneck.export import FLOAT_FORMATS, export_model, save_model
+    from keras_bottleneck.models import ResNet
+
     keras.utils.set_random_seed(0)
     images = digits(image_size=32, batch_size=recipe.batch_size, augment=("crop",))
     model = ResNet(

@@ -1,5 +1,6 @@
 """`doctor`: what is installed, and whether it works together."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -17,4 +18,5 @@ def run(
     Example: keras-bottleneck doctor
     """
     diagnosis = examine(trials, timeout)
-    return Outcome(diagnosis, diagnosis, (), FAILED if diagnosis.problems else DONE)
+    content = json.loads(diagnosis.to_json())
+    return Outcome(diagnosis, content, (), FAILED if diagnosis.problems else DONE)

@@ -5,9 +5,7 @@ from typing import Annotated
 import typer
 
 from keras_bottleneck import checks
-from keras_bottleneck.analysis import evaluate
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.inputs import source
 from keras_bottleneck.cli.outcome import Outcome
 
 
@@ -25,6 +23,9 @@ def run(
 
     Example: keras-bottleneck evaluate run/exported/resnet18_int8.tflite --data flowers
     """
+    from keras_bottleneck.analysis import evaluate
+    from keras_bottleneck.cli.inputs import source
+
     given = source(path)
     folder = given.data(data)
     if folder is None:

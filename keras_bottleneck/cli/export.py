@@ -7,9 +7,7 @@ import typer
 
 from keras_bottleneck import checks
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.inputs import images_for, loaded, source
 from keras_bottleneck.cli.outcome import Outcome
-from keras_bottleneck.export import export_model
 
 
 def run(
@@ -38,6 +36,9 @@ def run(
 
     Example: keras-bottleneck export run --formats tflite,tflite_float16,onnx
     """
+    from keras_bottleneck.cli.inputs import images_for, loaded, source
+    from keras_bottleneck.export import export_model
+
     given = source(path)
     target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
     found = loaded(given.path)

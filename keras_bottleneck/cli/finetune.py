@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 
-from keras_bottleneck import runs
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.outcome import Outcome
 from keras_bottleneck.cli.train import finished
-from keras_bottleneck.training import FineTune
 
 
 def run(
@@ -60,6 +58,9 @@ def run(
 
     Example: keras-bottleneck finetune run --data birds --out birds_run
     """
+    from keras_bottleneck import runs
+    from keras_bottleneck.training import FineTune
+
     recipe = FineTune(
         epochs=epochs,
         batch_size=batch_size,

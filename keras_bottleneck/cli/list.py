@@ -1,7 +1,6 @@
 """`list`: which networks there are."""
 
 from keras_bottleneck.cli.outcome import Outcome
-from keras_bottleneck.models import catalogue
 
 
 def run() -> Outcome:
@@ -9,6 +8,8 @@ def run() -> Outcome:
 
     Example: keras-bottleneck list
     """
+    from keras_bottleneck.models import catalogue
+
     found = catalogue()
     networks = [
         {

@@ -4,13 +4,9 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
-from rich.table import Table
 
-from keras_bottleneck import runtime
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.inputs import source
 from keras_bottleneck.cli.outcome import Outcome
-from keras_bottleneck.runtime.predictor import Prediction
 
 
 def run(
@@ -23,6 +19,12 @@ def run(
 
     Example: keras-bottleneck predict run/exported/resnet18_int8.tflite photo.jpg --top 3
     """
+    from rich.table import Table
+
+    from keras_bottleneck import runtime
+    from keras_bottleneck.cli.inputs import source
+    from keras_bottleneck.runtime.predictor import Prediction
+
     predictor = runtime.load(source(path).path, threads)
     found = cast(list[Prediction], predictor(images, top=top))
     table = Table(title=f"{predictor.path.name}")

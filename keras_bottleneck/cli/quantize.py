@@ -7,10 +7,7 @@ import typer
 
 from keras_bottleneck import checks
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.inputs import images_for, loaded, source
 from keras_bottleneck.cli.outcome import Outcome
-from keras_bottleneck.export import export_model
-from keras_bottleneck.quantization import quantize
 
 
 def run(
@@ -47,6 +44,10 @@ def run(
 
     Example: keras-bottleneck quantize run --rounding adaptive
     """
+    from keras_bottleneck.cli.inputs import images_for, loaded, source
+    from keras_bottleneck.export import export_model
+    from keras_bottleneck.quantization import quantize
+
     given = source(path)
     folder = given.data(data)
     if folder is None:

@@ -6,9 +6,7 @@ from typing import Annotated
 import typer
 
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.inputs import source
 from keras_bottleneck.cli.outcome import Outcome
-from keras_bottleneck.reporting import write_report
 
 
 def run(
@@ -25,6 +23,9 @@ def run(
 
     Example: keras-bottleneck report run
     """
+    from keras_bottleneck.cli.inputs import source
+    from keras_bottleneck.reporting import write_report
+
     given = source(path)
     page = write_report(
         path,

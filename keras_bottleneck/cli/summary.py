@@ -1,17 +1,16 @@
 """`summary`: what a network costs, and where it will run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import keras
 import typer
 
-from keras_bottleneck import analysis, checks
+from keras_bottleneck import checks
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.inputs import loaded, source
 from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome
-from keras_bottleneck.models import NETWORKS
-from keras_bottleneck.runs import is_run
+
+if TYPE_CHECKING:
+    import keras
 
 
 def run(
@@ -41,6 +40,9 @@ def run(
 
     Example: keras-bottleneck summary MobileNetV2 --image-size 96 --target ethos-u
     """
+    from keras_bottleneck import analysis
+    from keras_bottleneck.runs import is_run
+
     if memory is not None and target is None:
         raise checks.reject("memory", memory, "left out without `target`")
     if target is not None:
@@ -59,7 +61,10 @@ def run(
     return Outcome([report, checked], content, after, FAILED if checked.problems else DONE)
 
 
-def _network(model: str, image_size: int | None, classes: int | None) -> keras.Model:
+def _network(model: str, image_size: int | None, classes: int | None) -> "keras.Model":
+    from keras_bottleneck.cli.inputs import loaded, source
+    from keras_bottleneck.models import NETWORKS
+
     if model in NETWORKS:
         row = NETWORKS[model]
         side = row.image_size if image_size is None else checks.integer("image_size", image_size)

@@ -1,15 +1,16 @@
 """`train`: from a folder of images to a trained network."""
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from keras_bottleneck import checks, runs
+from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.outcome import INTERRUPTED, Outcome
-from keras_bottleneck.runs import Run, is_run
-from keras_bottleneck.training import Recipe
+
+if TYPE_CHECKING:
+    from keras_bottleneck.runs import Run
 
 
 def run(
@@ -48,6 +49,9 @@ def run(
 
     Example: keras-bottleneck train --data flowers --model MobileNetV2 --image-size 96
     """
+    from keras_bottleneck import runs
+    from keras_bottleneck.training import Recipe
+
     if resume is None and data is None:
         raise checks.reject("data", None, "given, or `resume`")
     if resume is not None and (others := _given(ctx) - {"resume", "as_json"}):
@@ -91,7 +95,7 @@ def _given(ctx: typer.Context) -> set[str]:
     return {name for name, one in sources.items() if one is not None and one.name == "COMMANDLINE"}
 
 
-def finished(run: Run) -> Outcome:
+def finished(run: "Run") -> Outcome:
     """What a finished run says of itself."""
     rows = run.rows()
     best = run.best_row(rows)
@@ -108,6 +112,8 @@ def finished(run: Run) -> Outcome:
 
 
 def _interrupted(directory: Path) -> Outcome:
+    from keras_bottleneck.runs import Run, is_run
+
     rows = Run.open(directory).rows() if is_run(directory) else []
     content = {"run": directory, "interrupted": True, "epochs": rows}
     if not is_run(directory):

@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from keras_bottleneck import checks
-from keras_bottleneck.doctor import trials
 from keras_bottleneck.doctor.combinations import KNOWN_BAD
 from keras_bottleneck.doctor.environment import Environment
 from keras_bottleneck.doctor.requirements import unmet
-from keras_bottleneck.doctor.trials import Outcome
+from keras_bottleneck.doctor.trials import Outcome, run_all
 from keras_bottleneck.printing import Printable
 
 STYLES = {"runs": "green", "not installed": "dim"}
@@ -156,14 +155,14 @@ class Diagnosis(Printable):
         return table
 
 
-def examine(run: bool = True, timeout: float = 120.0) -> Diagnosis:
+def examine(trials: bool = True, timeout: float = 120.0) -> Diagnosis:
     """Look at what is installed, and try whether it runs.
 
     Nothing is imported into this process: each library runs a model of two operators, written
     into a temporary folder, in a process of its own.
 
     Args:
-        run: Whether to try; without, only versions and combinations are looked at.
+        trials: Whether to try; without, only versions and combinations are looked at.
         timeout: Seconds that one library may take.
 
     Returns:
@@ -173,13 +172,13 @@ def examine(run: bool = True, timeout: float = 120.0) -> Diagnosis:
         ValueError: For a wrong argument.
 
     Example:
-        >>> examine(run=False).environment.versions["keras-bottleneck"]
+        >>> examine(trials=False).environment.versions["keras-bottleneck"]
         '0.1.0'
     """
-    checks.boolean("run", run)
+    checks.boolean("trials", trials)
     limit = checks.number("timeout", timeout, above=True)
     here = Environment.here()
-    outcomes = trials.run(here, limit) if run else ()
+    outcomes = run_all(here, limit) if trials else ()
     known = [
         Complaint(row.sentence, row.fix, row.link, row.problem)
         for row in KNOWN_BAD

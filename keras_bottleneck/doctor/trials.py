@@ -69,7 +69,7 @@ class Outcome:
     onednn: bool | None = None
 
 
-def run(here: Environment, timeout: float) -> tuple[Outcome, ...]:
+def run_all(here: Environment, timeout: float) -> tuple[Outcome, ...]:
     """The outcome of every trial.
 
     Args:

@@ -264,6 +264,25 @@ def test_without_a_backend_the_package_says_why_its_models_are_missing(python_wi
     assert "No module named 'tensorflow'" in last
 
 
+def test_the_command_works_without_a_backend(python_without, tmp_path):
+    python = python_without("tensorflow", "jax", "torch", "functorch")
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "KERAS_HOME": str(tmp_path)}
+    environment.pop("KERAS_BACKEND", None)
+
+    def command(*words):
+        line = [str(python), "-m", "keras_bottleneck.cli", *words]
+        return subprocess.run(line, env=environment, capture_output=True, text=True)
+
+    assert "doctor" in command("--help").stdout
+    done = command("doctor", "--no-trials", "--json")
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["problems"]
+    done = command("list")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: Keras cannot be imported (No module named 'tensorflow'")
+    assert done.stderr.count("\n") == 1
+
+
 def diagnosis():
     here = replace(with_versions(tf2onnx="1.16.1"), cpu_flags=frozenset({"avx"}))
     row = found(here)[0]
@@ -300,7 +319,7 @@ def test_the_table_fits_the_terminal(width, capsys):
         assert part in text
 
 
-@pytest.mark.parametrize("arguments", [{"run": "yes"}, {"timeout": 0}, {"timeout": "long"}])
+@pytest.mark.parametrize("arguments", [{"trials": "yes"}, {"timeout": 0}, {"timeout": "long"}])
 def test_wrong_arguments(arguments):
     with pytest.raises(ValueError, match="Received"):
         doctor.examine(**arguments)
@@ -309,7 +328,7 @@ def test_wrong_arguments(arguments):
 def test_nothing_is_imported():
     code = (
         "import sys; sys.modules['keras'] = None\n"
-        "import keras_bottleneck.doctor as d; d.examine(run=False)\n"
+        "import keras_bottleneck.doctor as d; d.examine(trials=False)\n"
         "print([n for n in ('tensorflow', 'onnxruntime', 'ai_edge_litert') if n in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
