@@ -10,7 +10,7 @@ from keras_bottleneck.cli.outcome import Outcome
 
 
 def run(
-    path: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
     out: Annotated[
         Path | None, typer.Option(help="The page; by default report.html in the folder.")
     ] = None,
@@ -26,9 +26,9 @@ def run(
     from keras_bottleneck.cli.inputs import source
     from keras_bottleneck.reporting import write_report
 
-    given = source(path)
+    given = source(run)
     page = write_report(
-        path,
+        run,
         out,
         data=given.data(data),
         images=images,

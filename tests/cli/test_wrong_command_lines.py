@@ -105,6 +105,20 @@ CASES = [
     ("predict RUN TRASH/text.png", "readable image file"),
     ("predict RUN PHOTOS/one/00.png --top 0", "`top`"),
     ("predict nowhere PHOTOS/one/00.png", "`path`"),
+    # benchmark, report and doctor
+    ("benchmark RUN --formats tflight", "did you mean 'tflite'?"),
+    ("benchmark RUN --threads many", "whole numbers"),
+    ("benchmark RUN --threads 0", "`threads`"),
+    ("benchmark RUN --images 0", "`images`"),
+    ("benchmark RUN --min-top1 90", "`min_top1`"),
+    ("benchmark RUN --formats onnx --max-latency-ratio 2", "`max_latency_ratio`"),
+    ("benchmark RUN --data TRASH/other", "classes"),
+    ("benchmark FILES/small.tflite --data PHOTOS", ".keras file"),
+    ("benchmark TRASH/empty.keras --data PHOTOS", "whole .keras file"),
+    ("report nowhere", "`run`"),
+    ("report RUN --images 0", "`images`"),
+    ("report RUN --out TRASH/empty", "`path`"),
+    ("doctor --timeout 0", "`timeout`"),
 ]
 
 
