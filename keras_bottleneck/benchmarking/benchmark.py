@@ -47,8 +47,7 @@ def benchmark(
             `ImageData`; or a dataset of batches (images, labels) or images, or such arrays.
         formats: Rows of `benchmarking.ROWS`; by default all that can be made of the model.
         threads: Numbers of CPU threads to try.
-        images: How many images are used at the most: of a folder and of `ImageData` evenly spread
-            ones, of all else the first.
+        images: How many images are used at the most, the first; an image folder mixes its classes.
         calibration: Images that int8 and int16 ranges are measured on, as for `quantize`; by
             default the training part of a folder or `ImageData`, else the images of `data`.
         seed: The one that the training split the image folder with.

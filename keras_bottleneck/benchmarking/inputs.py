@@ -1,11 +1,8 @@
 """The images that a model is judged on, and those that int8 ranges are measured on."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from keras_bottleneck import checks, samples
 from keras_bottleneck.benchmarking.subject import Subject
@@ -54,7 +51,7 @@ def collect(
     if isinstance(data, ImageData):
         if data.validation is None:
             raise checks.reject("data", "ImageData without validation", "one with validation")
-        judged, training = _spread(data.validation, data.validation_size, limit), data.train
+        judged, training = data.validation, data.train
     shape = _input_shape(subject)
     places = shape_of_labels(subject.model, subject.output_name)
     images, labels = samples.read("data", judged, shape, limit, label_shape=places)
@@ -102,14 +99,3 @@ def _input_shape(subject: Subject) -> tuple[int | None, ...]:
     if subject.carried is None or subject.carried.preprocessing is None:
         return tuple(subject.model.inputs[0].shape)
     return None, *subject.carried.preprocessing.input_shape
-
-
-def _spread(batches: Iterable[Any], size: int, limit: int) -> Iterator[tuple[Array, Array]]:
-    """At most `limit` of the `size` samples, evenly spaced: neighbours are of one class."""
-    position = 0
-    for images, labels in batches:
-        places = np.arange(position, position + len(images))
-        chosen = (places + 1) * limit // size > places * limit // size
-        position += len(images)
-        if chosen.any():
-            yield np.asarray(images)[chosen], np.asarray(labels)[chosen]

@@ -19,7 +19,7 @@ class ImageData:
 
     Attributes:
         train: Shuffled in every epoch and augmented; None for `subset="validation"`.
-        validation: In a fixed order, never augmented; None where there is none.
+        validation: Never augmented, in a fixed order that mixes the classes; None if there is none.
         class_names: Name of every label, in label order.
         preprocessing: What was done to the pixels.
         skipped: Files that are no readable images and were left out.

@@ -9,12 +9,13 @@ from keras_bottleneck.checks import reject
 def stratified_split(
     names: Sequence[str], labels: Sequence[int], validation_split: float, seed: int
 ) -> tuple[list[int], list[int]]:
-    """Indices of the training and of the validation samples, each in ascending order.
+    """Indices of the training samples, ascending, and of the validation samples, classes mixed.
 
     Within a class, samples are ranked by a hash of seed and name, and the first
     `validation_split` of them validate. The split therefore depends neither on the order in which
     a file system lists its files nor on the other classes. Every class keeps a training sample,
-    and gets a validation sample where it has two or more.
+    and gets a validation sample where it has two or more. Those that validate come in the order of
+    their hashes, so that whoever takes the first few of them takes some of every class.
 
     Args:
         names: One per sample, unique.
@@ -27,7 +28,7 @@ def stratified_split(
 
     Example:
         >>> stratified_split(["a", "b", "c", "d"], [0, 0, 1, 1], 0.5, seed=0)
-        ([1, 2], [0, 3])
+        ([1, 2], [3, 0])
     """
     members: dict[int, list[int]] = {}
     for index, label in enumerate(labels):
@@ -39,7 +40,7 @@ def stratified_split(
     if validation_split > 0 and not validation:
         raise reject("validation_split", validation_split, "0 where every class has one image only")
     train = [index for index in range(len(names)) if index not in validation]
-    return train, sorted(validation)
+    return train, sorted(validation, key=lambda index: _rank(seed, names[index]))
 
 
 def _validation_count(size: int, validation_split: float) -> int:

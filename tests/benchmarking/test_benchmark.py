@@ -212,8 +212,8 @@ def test_images_are_taken_from_every_class(run, scans):
     from keras_bottleneck.benchmarking import inputs, subject
 
     tested = subject.opened(run, run)
-    found = inputs.collect(scans, None, tested, limit=30, seed=0, calibrates=False)
-    assert len(found.images) == 30 and set(found.labels) == set(range(10))
+    found = inputs.collect(scans, None, tested, limit=60, seed=0, calibrates=False)
+    assert len(found.images) == 60 and set(found.labels) == set(range(10))
     assert found.calibration is None
 
 

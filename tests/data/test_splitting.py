@@ -18,7 +18,7 @@ def test_every_class_is_split_alike(labels, share, seed):
         return
     train, validation = stratified_split(names, labels, share, seed)
     assert sorted(train + validation) == list(range(len(labels)))
-    assert train == sorted(train) and validation == sorted(validation)
+    assert train == sorted(train)
     trained = Counter(labels[index] for index in train)
     for label, size in sizes.items():
         assert trained[label] >= 1
@@ -38,6 +38,14 @@ def test_order_of_the_files_does_not_matter_but_the_seed_does():
     shuffled = random.Random(0).sample(names, len(names))
     assert chosen(names, 0) == chosen(shuffled, 0)
     assert chosen(names, 0) != chosen(names, 1)
+
+
+def test_the_first_to_validate_are_of_all_classes():
+    labels = [label for label in range(10) for _ in range(1000)]
+    names = [f"{label}/{index}" for index, label in enumerate(labels)]
+    _, validation = stratified_split(names, labels, 0.2, seed=0)
+    first = Counter(labels[index] for index in validation[:200])
+    assert min(first[label] for label in range(10)) >= 8
 
 
 def test_another_class_does_not_matter():

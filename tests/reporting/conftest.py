@@ -1,5 +1,6 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ CLASSES = ("<script>alert(1)</script>", "a & b", "$x^2$", 'a name as "long" as t
 
 @pytest.fixture(scope="session")
 def network():
+    keras.utils.set_random_seed(0)
     return kb.ResNet(
         "basic", (1,), filters=(8,), stem="cifar", input_shape=(8, 8, 3), classes=4, name="page"
     )
