@@ -98,6 +98,16 @@ CASES = {
     **FAMILIES,
 }
 every_case = pytest.mark.parametrize("build", CASES.values(), ids=CASES.keys())
+# Blocks of which tests/export/test_blocks.py and those of the formats write files in CI, and
+# networks whose parts are in another.
+EXPORTED_IN_CI = ("BlurPool", "PreactivationBottleneck", "Remat", "FPN", "ResUNet", "SEResNet50")
+every_export = pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(build, marks=() if name in EXPORTED_IN_CI else pytest.mark.full, id=name)
+        for name, build in CASES.items()
+    ],
+)
 
 
 def step(model, noise):
@@ -139,7 +149,7 @@ def test_a_file_flatten_and_fold_keep_what_it_computes(
     assert max_difference(fold(model)(x), model(x)) <= 1e-4
 
 
-@every_case
+@every_export
 def test_its_float_and_int8_files_are_run_and_compared(build, noise, trained, tmp_path):
     pytest.importorskip("tensorflow", reason="export needs TensorFlow")
     import keras_bottleneck as kb

@@ -15,6 +15,7 @@ TEXT = (ROOT / "README.md").read_text()
 # The two install commands are what .ci/run executes, read from the README itself.
 INSTALLS = ('pip install ".[demo]" && keras-bottleneck demo', 'pip install ".[test]" && pytest')
 QUICK = ("ResNet50", "ResNet32")
+LARGE = 30e6  # parameters
 
 
 @pytest.mark.slow
@@ -58,9 +59,14 @@ def test_all_models_are_in_the_table():
 
 
 def cases():
-    """The rows, the others than those of `QUICK` marked slow."""
-    marks = [[] if name in QUICK else [pytest.mark.slow] for name, _, _ in rows()]
-    return [pytest.param(*row, marks=mark) for row, mark in zip(rows(), marks, strict=True)]
+    """The rows, the others than those of `QUICK` marked slow, the largest networks `full` too."""
+    found = []
+    for name, parameters, multiplications in rows():
+        large = int(parameters.replace(",", "")) > LARGE
+        marks = [pytest.mark.slow, *([pytest.mark.full] if large else [])]
+        case = (name, parameters, multiplications)
+        found.append(pytest.param(*case, marks=[] if name in QUICK else marks))
+    return found
 
 
 @pytest.mark.parametrize(("name", "parameters", "multiplications"), cases())

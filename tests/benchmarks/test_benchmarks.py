@@ -60,10 +60,15 @@ RUNS = {
     "build.py": "--networks MobileNetV2 --rounds 1 --only import construct load",
     "input_pipeline.py": "--images 8 --size 32 --batch 4 --rounds 2 --network ResNet18",
 }
+# Networks in every format; one that is built, loaded and written in a process for each.
+LONG = ("inference.py", "build.py")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", RUNS)
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(one, marks=pytest.mark.full if one in LONG else ()) for one in RUNS],
+)
 def test_a_script_measures_and_writes(script, tmp_path):
     output = tmp_path / "figures.json"
     done = subprocess.run(

@@ -41,7 +41,11 @@ def pyramid(shape):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", [(SIDE, SIDE, 3), (None, None, 3)], ids=["known", "unknown"])
+@pytest.mark.parametrize(
+    "shape",
+    [pytest.param((SIDE, SIDE, 3), marks=pytest.mark.full), (None, None, 3)],
+    ids=["known", "unknown"],
+)
 def test_a_feature_pyramid(shape, images, tmp_path):
     model = settled(pyramid(shape), images)
     verify = images[100:]
@@ -84,7 +88,7 @@ def masks(images):
 @pytest.mark.parametrize(
     ("shape", "activation", "name"),
     [
-        ((SIDE, SIDE, 3), "softmax", "probabilities"),
+        pytest.param((SIDE, SIDE, 3), "softmax", "probabilities", marks=pytest.mark.full),
         ((None, None, 3), None, "logits"),
     ],
     ids=["known", "unknown"],

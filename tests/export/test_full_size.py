@@ -38,6 +38,7 @@ def check(report):
         assert artifact.comparison.error <= 1e-5, artifact
 
 
+@pytest.mark.full
 def test_resnet50_from_fit_to_files(photos, tmp_path):
     images = data.image_folder(photos, 224, batch_size=8, validation_split=0.4)
     keras.utils.set_random_seed(0)
@@ -81,7 +82,9 @@ def test_resnet50_from_fit_to_files(photos, tmp_path):
         assert probability == pytest.approx(expected.max(), abs=1e-5)
 
 
-@pytest.mark.parametrize("trained", [False, True], ids=["random", "imagenet"])
+@pytest.mark.parametrize(
+    "trained", [pytest.param(False, marks=pytest.mark.full), True], ids=["random", "imagenet"]
+)
 def test_keras_applications_mobilenet_v2(photos, trained, tmp_path):
     preprocessing = kb.Preprocessing(
         (224, 224), resize="crop", crop_fraction=224 / 256, scale=1 / 127.5, mean=(1.0,)
@@ -104,6 +107,7 @@ def test_keras_applications_mobilenet_v2(photos, trained, tmp_path):
     assert report.samples == 100
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("build", [kb.ResNet152, kb.MobileNetV2])
 def test_deep_networks_export(build, statistics, tmp_path):
     model = statistics(build(input_shape=(64, 64, 3), classes=10, classifier_activation=None))

@@ -155,6 +155,7 @@ def test_a_caller_goes_before_the_row():
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_the_deepest_network(noise, as_array):
     """1,202 layers: more than Keras's recursion takes without help."""
     from keras_bottleneck.graph import flatten

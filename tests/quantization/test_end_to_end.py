@@ -19,7 +19,7 @@ def run(function, images):
     return np.concatenate([np.array(function(image[None])) for image in images])
 
 
-@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["resnet20", pytest.param("mobilenet_v2", marks=pytest.mark.full)])
 def test_simulation_is_as_close_as_runtimes_are_to_each_other(name, tmp_path):
     case = networks.made(name, tmp_path)
     logits = {

@@ -65,11 +65,17 @@ NETWORKS = {
     "KerasHub": keras_hub_backbone,
 }
 RAW_PIXELS = ("MobileNetV3Small", "EfficientNetB0")
+# Of these the others have every operator, in fewer layers.
+DEEP = ("ResNet50", "EfficientNetB0", "DenseNet121")
+
+
+def cases():
+    return [pytest.param(one, marks=pytest.mark.full if one in DEEP else ()) for one in NETWORKS]
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:quantize calibrates on", "ignore:One step at its input")
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", cases())
 def test_a_network_becomes_int8_files_without_float_operators(name, tmp_path):
     images = waves(40)
     if name in RAW_PIXELS:

@@ -204,11 +204,15 @@ FULL = {
         MOBILENET,
     ),
 }
+DEEP = ("ResNet101", "ResNet152")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", SIZES)
-@pytest.mark.parametrize("name", FULL)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.full if name in DEEP else ()) for name in FULL],
+)
 def test_full_size(name, channels):
     their_maker, our_maker, common, arguments = FULL[name]
     common = {**common, "classifier_activation": None}

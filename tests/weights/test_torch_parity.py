@@ -110,7 +110,14 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+# Deeper, or with other numbers of channels, than networks above.
+LARGE = ("ResNet152", "wide ResNet50", "timm MobileNetV2 1.4, 1 channel")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.full if name in LARGE else ()) for name in NETWORKS],
+)
 def test_logits_and_the_way_back(name, tmp_path):
     """From a state dict, and by `save` into a new network of PyTorch's and of ours."""
     theirs, given, options, ours, arguments, said = NETWORKS[name]
@@ -163,7 +170,10 @@ RESNETS = {
 }
 
 
-@pytest.mark.parametrize("name", RESNETS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.full if name == "ResNet50" else ()) for name in RESNETS],
+)
 def test_resnets_of_transformers(name, tmp_path):
     depths, kind, ours, said = RESNETS[name]
     v1 = said.get("variant") == "v1"
@@ -248,7 +258,9 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.parametrize("ending", [".pth", ".th", ".pt"])
+@pytest.mark.parametrize(
+    "ending", [".pth", *(pytest.param(one, marks=pytest.mark.full) for one in (".th", ".pt"))]
+)
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_files_of_torch(module, tmp_path, wrapper, zipped, ending):
