@@ -27,13 +27,9 @@ def write_snippets(directory: str | Path) -> list[Path]:
     model's input, to the last of its steps, because the resizing of each platform is another one.
     Labels stand in a file beside the programs, which need neither TensorFlow nor this package.
 
-    | language | runs | with |
-    |---|---|---|
-    | Python | .tflite, .onnx | `ai-edge-litert`, `onnxruntime`; numpy, pillow |
-    | Kotlin | .tflite | LiteRT for Android |
-    | Swift | .tflite | TensorFlowLiteSwift |
-    | C++ | .onnx | ONNX Runtime |
-    | JavaScript | .onnx | onnxruntime-web, in the browser and in Node.js |
+    Python takes .tflite with `ai-edge-litert`, .onnx with `onnxruntime`, and numpy and pillow;
+    Kotlin takes .tflite with LiteRT for Android, Swift .tflite with TensorFlowLiteSwift, C++ .onnx
+    with ONNX Runtime, and JavaScript .onnx with onnxruntime-web, in the browser and in Node.js.
 
     Args:
         directory: A folder of `export_model`; the programs go into `snippets` inside it, in place
