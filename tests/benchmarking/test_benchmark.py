@@ -45,6 +45,7 @@ def changed(before, folder):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_every_format_of_a_trained_network(run, scans, tmp_path):
     report = benchmark(run, scans, images=120)
     assert [cell.name for cell in report.cells] == list(ROWS)

@@ -60,8 +60,8 @@ RUNS = {
     "build.py": "--networks MobileNetV2 --rounds 1 --only import construct load",
     "input_pipeline.py": "--images 8 --size 32 --batch 4 --rounds 2 --network ResNet18",
 }
-# Networks in every format; one that is built, loaded and written in a process for each.
-LONG = ("inference.py", "build.py")
+# Networks beside those of peers, compiled for each; in every format; in a process for each step.
+LONG = ("training.py", "inference.py", "build.py")
 
 
 @pytest.mark.slow

@@ -160,6 +160,7 @@ def completed(words):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_the_shell_completes_verbs_models_and_formats():
     assert completed(["qu"]) == ["quantize"]
     assert completed(["train", "--model", "Mobile"]) == ["MobileNetV2"]

@@ -34,6 +34,7 @@ def photos(tmp_path):
     return folder
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore:quantize calibrates on 12 images")
 def test_quantize_mobilenet(photos, tmp_path, capsys):
     weights = Path(DATA) / "mobilenet_v2_1.0_224_imagenet.weights.h5"
