@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome, jsonable
 
@@ -43,9 +42,7 @@ def run(
     from keras_bottleneck.cli.inputs import source
 
     given = source(path)
-    folder = given.data(data)
-    if folder is None:
-        raise checks.reject("data", None, "given where `path` is of no run")
+    folder = given.folder(data)
     report = benchmark(
         given.path,
         folder,

@@ -27,6 +27,17 @@ class Source(NamedTuple):
         """The folder of images that the user has given, else that of the run."""
         return self.run.data if given is None and self.run else given
 
+    def folder(self, given: Path | None) -> Path:
+        """The same, where there must be one.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        found = self.data(given)
+        if found is None:
+            raise checks.reject("data", None, "given where `path` is of no run")
+        return found
+
     def seed(self, given: int | None) -> int:
         """The seed that the user has given, else that of the run."""
         if given is None:

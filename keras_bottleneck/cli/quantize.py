@@ -49,9 +49,7 @@ def run(
     from keras_bottleneck.quantization import quantize
 
     given = source(path)
-    folder = given.data(data)
-    if folder is None:
-        raise checks.reject("data", None, "given where `path` is of no run")
+    folder = given.folder(data)
     target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
     found = loaded(given.path)
     photographs = images_for(given.path, found, folder, seed=given.seed(seed))

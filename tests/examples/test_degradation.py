@@ -1,12 +1,9 @@
-import importlib.util
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 DATA = os.environ.get("KERAS_BOTTLENECK_DATA")
-EXAMPLE = Path(__file__).parents[2] / "examples" / "degradation.py"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(DATA is None, reason="KERAS_BOTTLENECK_DATA is not set"),
@@ -14,12 +11,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def degradation():
+def degradation(script):
     pytest.importorskip("matplotlib", reason="the example draws")
-    spec = importlib.util.spec_from_file_location("degradation", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("degradation")
 
 
 def test_networks_that_were_trained_are_not_trained_again(degradation, tmp_path, capsys):

@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import re
 from pathlib import Path
@@ -9,19 +8,11 @@ import keras_bottleneck as kb
 
 pytest.importorskip("tensorflow", reason="the examples export")
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = os.environ.get("KERAS_BOTTLENECK_DATA")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(DATA is None, reason="KERAS_BOTTLENECK_DATA is not set"),
 ]
-
-
-def run(name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main([str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -36,7 +27,7 @@ def photos(tmp_path):
 
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore:quantize calibrates on 12 images")
-def test_quantize_mobilenet(photos, tmp_path, capsys):
+def test_quantize_mobilenet(run, photos, tmp_path, capsys):
     weights = Path(DATA) / "mobilenet_v2_1.0_224_imagenet.weights.h5"
     out = tmp_path / "out"
     run("quantize_mobilenet", photos, "--weights", weights, "--out", out)
@@ -47,7 +38,7 @@ def test_quantize_mobilenet(photos, tmp_path, capsys):
     assert {"mobilenet_v2_int8.tflite", "mobilenet_v2_int8.onnx", "manifest.json"} <= names
 
 
-def test_qat_cifar(tmp_path, capsys):
+def test_qat_cifar(run, tmp_path, capsys):
     run("qat_cifar", "--epochs", 2, "--images", 1500, "--output", tmp_path)
     printed = capsys.readouterr().out
     found = {
@@ -59,7 +50,7 @@ def test_qat_cifar(tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("ignore:quantize calibrates on 12 images")
-def test_torchvision_to_tflite(photos, tmp_path, capsys, trained):
+def test_torchvision_to_tflite(run, photos, tmp_path, capsys, trained):
     model = trained(kb.ResNet18(classes=10, classifier_activation="softmax"))
     weights = kb.weights.save(model, tmp_path / "resnet18.safetensors", "torchvision")
     arguments = ["--model", "ResNet18", "--weights", weights, "--classes", 10]

@@ -1,7 +1,5 @@
-import importlib.util
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,18 +9,9 @@ import keras_bottleneck as kb
 
 pytest.importorskip("tensorflow", reason="the examples use tf.data and export")
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def run(name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main([str(argument) for argument in arguments])
-
 
 @pytest.mark.slow
-def test_own_functional_model(capsys):
+def test_own_functional_model(run, capsys):
     run("own_functional_model", "--epochs", 1)
     printed = capsys.readouterr().out
     assert "val_accuracy" in printed
@@ -30,7 +19,7 @@ def test_own_functional_model(capsys):
     assert after < before
 
 
-def test_export_and_predict(tmp_path, capsys):
+def test_export_and_predict(run, tmp_path, capsys):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     model = kb.ResNet("basic", (1,), filters=(8,), stem="cifar", classes=2, name="pets")
@@ -54,7 +43,7 @@ def test_export_and_predict(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_residual_digits(tmp_path, capsys):
+def test_residual_digits(run, tmp_path, capsys):
     run("residual_digits", "--out", tmp_path)
     printed = capsys.readouterr().out
     (accuracy,) = re.findall(r"^([\d.]+)% of 359 digits right in float", printed, re.MULTILINE)

@@ -1,9 +1,7 @@
 """The examples of backbones for other tasks: a short run of each, and, marked `full`, the figures
 that examples/README.md states."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 
@@ -13,15 +11,7 @@ pytest.importorskip("tensorflow", reason="the examples export")
 pytest.importorskip("sklearn", reason="the examples read its scans of digits")
 pytest.importorskip("matplotlib", reason="an example draws")
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 pytestmark = pytest.mark.slow
-
-
-def run(name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main([str(argument) for argument in arguments])
 
 
 def figures(printed, pattern):
@@ -43,7 +33,7 @@ def check_files(folder, name):
     ],
     ids=["short", "as stated"],
 )
-def test_segmentation_shapes(arguments, least, tmp_path, capsys):
+def test_segmentation_shapes(run, arguments, least, tmp_path, capsys):
     picture = tmp_path / "shapes.png"
     run("segmentation_shapes", *arguments, "--output", tmp_path, "--picture", picture)
     printed = capsys.readouterr().out
@@ -56,7 +46,7 @@ def test_segmentation_shapes(arguments, least, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("seeds", [1, pytest.param(3, marks=pytest.mark.full)])
-def test_embeddings_arcface(seeds, tmp_path, capsys):
+def test_embeddings_arcface(run, seeds, tmp_path, capsys):
     run("embeddings_arcface", "--seeds", seeds, "--output", tmp_path)
     printed = capsys.readouterr().out
     softmax, arcface = figures(printed, rf"mean of {seeds}: softmax ([\d.]+)%, ArcFace ([\d.]+)%")
@@ -74,7 +64,7 @@ def test_embeddings_arcface(seeds, tmp_path, capsys):
     ],
     ids=["short", "as stated"],
 )
-def test_feature_pyramid(arguments, least, tmp_path, capsys):
+def test_feature_pyramid(run, arguments, least, tmp_path, capsys):
     run("feature_pyramid", *arguments, "--output", tmp_path)
     printed = capsys.readouterr().out
     exact, _ = figures(printed, r"float: ([\d.]+)% of the digits, ([\d.]+) false .*")
