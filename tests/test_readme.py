@@ -41,7 +41,7 @@ def test_the_shell_blocks_run_in_order(flowers, code_blocks):
         program, *arguments = shlex.split(command)
         assert program == "keras-bottleneck"
         assert main(arguments) == 0, command
-    for name in ("mobilenet_v2_int8.tflite", "mobilenet_v2.onnx"):
+    for name in ("resnet20_int8.tflite", "resnet20.onnx"):
         assert (flowers / "run" / "exported" / name).is_file()
 
 

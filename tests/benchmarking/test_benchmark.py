@@ -167,6 +167,7 @@ def test_what_takes_too_long_is_told_and_not_kept(small, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_quantized_model_has_its_own_rows(run, scans):
     model, _ = kb.export.load_model(run / "best.keras")
     quantized = kb.quantize(model, scans.train)

@@ -16,6 +16,7 @@ def degradation(script):
     return script("degradation")
 
 
+@pytest.mark.full
 def test_networks_that_were_trained_are_not_trained_again(degradation, tmp_path, capsys):
     short = ["--images", "256", "--image-size", "16", "--output", str(tmp_path)]
     short += ["--networks", "plain-20"]

@@ -13,7 +13,9 @@ SHORT = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SHORT)
+@pytest.mark.parametrize(
+    "name", [pytest.param("train_image_folder", marks=pytest.mark.full), "finetune_image_folder"]
+)
 def test_it_trains_and_exports(name, run, tmp_path):
     rng = np.random.default_rng(0)
     for label, level in (("dark", 40), ("light", 200)):

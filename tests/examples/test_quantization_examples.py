@@ -38,6 +38,7 @@ def test_quantize_mobilenet(run, photos, tmp_path, capsys):
     assert {"mobilenet_v2_int8.tflite", "mobilenet_v2_int8.onnx", "manifest.json"} <= names
 
 
+@pytest.mark.full
 def test_qat_cifar(run, tmp_path, capsys):
     run("qat_cifar", "--epochs", 2, "--images", 1500, "--output", tmp_path)
     printed = capsys.readouterr().out

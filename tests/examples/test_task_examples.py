@@ -45,7 +45,8 @@ def test_segmentation_shapes(run, arguments, least, tmp_path, capsys):
     check_files(tmp_path, "shapes")
 
 
-@pytest.mark.parametrize("seeds", [1, pytest.param(3, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("seeds", [1, 3])
 def test_embeddings_arcface(run, seeds, tmp_path, capsys):
     run("embeddings_arcface", "--seeds", seeds, "--output", tmp_path)
     printed = capsys.readouterr().out

@@ -204,14 +204,17 @@ FULL = {
         MOBILENET,
     ),
 }
-DEEP = ("ResNet101", "ResNet152")
+# Deeper or narrower than those above.
+OTHERS = ("ResNet101", "ResNet152", "MobileNetV2 0.35")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("channels", SIZES)
+@pytest.mark.parametrize(
+    "channels", [3, *(pytest.param(one, marks=pytest.mark.full) for one in SIZES if one != 3)]
+)
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.full if name in DEEP else ()) for name in FULL],
+    [pytest.param(name, marks=pytest.mark.full if name in OTHERS else ()) for name in FULL],
 )
 def test_full_size(name, channels):
     their_maker, our_maker, common, arguments = FULL[name]

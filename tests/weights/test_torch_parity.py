@@ -172,7 +172,10 @@ RESNETS = {
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.full if name == "ResNet50" else ()) for name in RESNETS],
+    [
+        pytest.param(name, marks=pytest.mark.full if name == "ResNet50 v1" else ())
+        for name in RESNETS
+    ],
 )
 def test_resnets_of_transformers(name, tmp_path):
     depths, kind, ours, said = RESNETS[name]
@@ -201,10 +204,11 @@ def test_resnets_of_transformers(name, tmp_path):
     ("options", "arguments", "said"),
     [
         ({}, {"epsilon": 1e-3}, {"padding": "same", "epsilon": 1e-3}),
-        (
+        pytest.param(
             {"tf_padding": False, "layer_norm_eps": 1e-5},
             {"padding": "symmetric"},
             {"padding": "symmetric", "epsilon": 1e-5},
+            marks=pytest.mark.full,
         ),
         (
             {"depth_multiplier": 0.35, "num_channels": 4},
