@@ -20,7 +20,13 @@ BLOCKS = {
 }
 
 
-@pytest.fixture(params=BLOCKS)
+# The others are made of the same convolutions.
+IN_CI = ("asymmetric", "repvgg", "separable", "csp")
+
+
+@pytest.fixture(
+    params=[pytest.param(one, marks=() if one in IN_CI else pytest.mark.full) for one in BLOCKS]
+)
 def case(request, noise):
     """A classifier around a block, with the statistics of images; convolutions in its files."""
     make, convolutions = BLOCKS[request.param]

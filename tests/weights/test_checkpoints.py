@@ -36,6 +36,8 @@ PARAMETERS = {
 }
 # The others are slow to build, and `tests/models` counts most of them.
 SMALL = ("resnet18", "mobilenet_v2")
+# Of these CI builds none.
+LARGE = ("101", "152", "wide")
 
 
 def label(row):
@@ -48,10 +50,13 @@ def network(row):
 
 
 def by_size(rows):
-    marks = [() if network(row) in SMALL else pytest.mark.slow for row in rows]
-    return [
-        pytest.param(row, marks=mark, id=label(row)) for row, mark in zip(rows, marks, strict=True)
-    ]
+    def marks(row):
+        if network(row) in SMALL:
+            return []
+        large = any(part in network(row) for part in LARGE)
+        return [pytest.mark.slow, *([pytest.mark.full] if large else [])]
+
+    return [pytest.param(row, marks=marks(row), id=label(row)) for row in rows]
 
 
 @cache
