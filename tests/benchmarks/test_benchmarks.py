@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ..marks import some_full
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 if not FOLDER.exists():
     pytest.skip("the benchmarks are only in a checkout", allow_module_level=True)
@@ -65,10 +67,7 @@ LONG = ("training.py", "inference.py", "build.py")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "script",
-    [pytest.param(one, marks=pytest.mark.full if one in LONG else ()) for one in RUNS],
-)
+@pytest.mark.parametrize("script", some_full(RUNS, LONG))
 def test_a_script_measures_and_writes(script, tmp_path):
     output = tmp_path / "figures.json"
     done = subprocess.run(

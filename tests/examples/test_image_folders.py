@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ..marks import some_full
+
 pytest.importorskip("tensorflow", reason="the examples export")
 
 SHORT = {
@@ -13,9 +15,7 @@ SHORT = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param("train_image_folder", marks=pytest.mark.full), "finetune_image_folder"]
-)
+@pytest.mark.parametrize("name", some_full(SHORT, ["train_image_folder"]))
 def test_it_trains_and_exports(name, run, tmp_path):
     rng = np.random.default_rng(0)
     for label, level in (("dark", 40), ("light", 200)):

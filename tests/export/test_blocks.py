@@ -6,6 +6,8 @@ import pytest
 import keras_bottleneck as kb
 from keras_bottleneck import layers
 
+from ..marks import some_full
+
 CLASSES = 5
 # How many convolutions are left of each when it is folded.
 BLOCKS = {
@@ -20,13 +22,11 @@ BLOCKS = {
 }
 
 
-# The others are made of the same convolutions.
-IN_CI = ("asymmetric", "repvgg", "separable", "csp")
+# Made of the same convolutions as the others.
+ALIKE = ("factorized", "basic_separable", "bottleneck_asymmetric", "darknet")
 
 
-@pytest.fixture(
-    params=[pytest.param(one, marks=() if one in IN_CI else pytest.mark.full) for one in BLOCKS]
-)
+@pytest.fixture(params=some_full(BLOCKS, ALIKE))
 def case(request, noise):
     """A classifier around a block, with the statistics of images; convolutions in its files."""
     make, convolutions = BLOCKS[request.param]

@@ -8,6 +8,7 @@ from keras import applications, layers
 
 import keras_bottleneck as kb
 
+from ..marks import some_full
 from . import runtimes
 
 pytest.importorskip("tensorflow", reason="export needs TensorFlow")
@@ -69,13 +70,9 @@ RAW_PIXELS = ("MobileNetV3Small", "EfficientNetB0")
 DEEP = ("ResNet50", "MobileNetV2", "EfficientNetB0", "DenseNet121")
 
 
-def cases():
-    return [pytest.param(one, marks=pytest.mark.full if one in DEEP else ()) for one in NETWORKS]
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:quantize calibrates on", "ignore:One step at its input")
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", some_full(NETWORKS, DEEP))
 def test_a_network_becomes_int8_files_without_float_operators(name, tmp_path):
     images = waves(40)
     if name in RAW_PIXELS:

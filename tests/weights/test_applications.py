@@ -7,6 +7,8 @@ import pytest
 import keras_bottleneck as kb
 from keras_bottleneck import weights
 
+from ..marks import some_full
+
 TOLERANCE = 1e-4
 RESNET = {"stride_on": "1x1", "epsilon": 1.001e-5}
 MOBILENET = {"padding": "same", "epsilon": 1e-3}
@@ -209,13 +211,8 @@ OTHERS = ("ResNet101", "ResNet152", "MobileNetV2 0.35")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "channels", [3, *(pytest.param(one, marks=pytest.mark.full) for one in SIZES if one != 3)]
-)
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.full if name in OTHERS else ()) for name in FULL],
-)
+@pytest.mark.parametrize("channels", some_full(SIZES, [1, 4]))
+@pytest.mark.parametrize("name", some_full(FULL, OTHERS))
 def test_full_size(name, channels):
     their_maker, our_maker, common, arguments = FULL[name]
     common = {**common, "classifier_activation": None}
@@ -234,9 +231,7 @@ def test_full_size(name, channels):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [".h5", ".weights.h5", ".keras"])
-@pytest.mark.parametrize(
-    "name", [pytest.param("ResNet50", marks=pytest.mark.full), "MobileNetV2 1.0"]
-)
+@pytest.mark.parametrize("name", some_full(["ResNet50", "MobileNetV2 1.0"], ["ResNet50"]))
 def test_files_of_full_size(name, ending, tmp_path):
     their_maker, our_maker, common, arguments = FULL[name]
     common = {**common, "input_shape": (97, 97, 3), "classifier_activation": None}

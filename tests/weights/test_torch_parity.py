@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from ..marks import some_full  # noqa: E402
 from . import torch_reference as reference  # noqa: E402
 from .networks import equal  # noqa: E402
 
@@ -114,10 +115,7 @@ NETWORKS = {
 LARGE = ("ResNet152", "wide ResNet50", "timm MobileNetV2 1.4, 1 channel")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.full if name in LARGE else ()) for name in NETWORKS],
-)
+@pytest.mark.parametrize("name", some_full(NETWORKS, LARGE))
 def test_logits_and_the_way_back(name, tmp_path):
     """From a state dict, and by `save` into a new network of PyTorch's and of ours."""
     theirs, given, options, ours, arguments, said = NETWORKS[name]
@@ -170,13 +168,7 @@ RESNETS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.full if name == "ResNet50 v1" else ())
-        for name in RESNETS
-    ],
-)
+@pytest.mark.parametrize("name", some_full(RESNETS, ["ResNet50 v1"]))
 def test_resnets_of_transformers(name, tmp_path):
     depths, kind, ours, said = RESNETS[name]
     v1 = said.get("variant") == "v1"
@@ -262,9 +254,7 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.parametrize(
-    "ending", [".pth", *(pytest.param(one, marks=pytest.mark.full) for one in (".th", ".pt"))]
-)
+@pytest.mark.parametrize("ending", some_full([".pth", ".th", ".pt"], [".th", ".pt"]))
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_files_of_torch(module, tmp_path, wrapper, zipped, ending):
