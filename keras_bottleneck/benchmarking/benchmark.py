@@ -15,6 +15,7 @@ from keras_bottleneck.benchmarking.rows import ROWS
 from keras_bottleneck.benchmarking.store import Store
 from keras_bottleneck.export.formats import Needs
 from keras_bottleneck.progress import track
+from keras_bottleneck.runtime.storage import replace_file
 
 FOLDER, RESULT = "benchmark", "benchmark.json"
 
@@ -103,7 +104,7 @@ def benchmark(
             min_top1=min_top1,
             max_latency_ratio=max_latency_ratio,
         )
-        (kept / RESULT).write_text(report.to_json())
+        replace_file(kept / RESULT, report.to_json().encode())
     return report
 
 

@@ -64,12 +64,12 @@ def collect(
 
 
 def _folder(path: str | Path, subject: Subject, subset: str, seed: int) -> ImageData:
-    preprocessing = subject.carried.preprocessing if subject.carried else None
+    preprocessing = subject.preprocessing
     if preprocessing is None:
         accepted = "arrays or a dataset: the model does not say how images become its input"
         raise checks.reject("data", str(path), accepted)
     found = image_folder(path, preprocessing=preprocessing, subset=subset, seed=seed)
-    labels = subject.carried.labels if subject.carried else None
+    labels = subject.labels
     if labels is not None and found.class_names != labels:
         accepted = f"a folder with the classes of the model, {', '.join(labels)}"
         raise checks.reject("data", list(found.class_names), accepted)
@@ -96,6 +96,6 @@ def _calibration(given: Any, training: Any, judged: Array) -> tuple[Any, str]:
 
 def _input_shape(subject: Subject) -> tuple[int | None, ...]:
     """That of the model, with the size that its preprocessing makes."""
-    if subject.carried is None or subject.carried.preprocessing is None:
+    if subject.preprocessing is None:
         return tuple(subject.model.inputs[0].shape)
-    return None, *subject.carried.preprocessing.input_shape
+    return None, *subject.preprocessing.input_shape

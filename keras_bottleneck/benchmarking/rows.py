@@ -12,6 +12,7 @@ from keras_bottleneck.export import FORMATS, export_model, save_model
 from keras_bottleneck.export.formats import Needs
 from keras_bottleneck.export.inference import float32_model
 from keras_bottleneck.graph import fold
+from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.quantization import is_quantized, quantize
 from keras_bottleneck.runtime import Metadata
 
@@ -44,6 +45,16 @@ class Order:
     verify: tuple[Array, Array | None]
     calibration: Array | None
 
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the model's classes, where its file has them."""
+        return self.carried.labels if self.carried else None
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How images become the model's input, where its file says so."""
+        return self.carried.preprocessing if self.carried else None
+
 
 @dataclass(frozen=True)
 class Row:
@@ -71,9 +82,7 @@ def _quantized(order: Order) -> Path:
 
 
 def _saved(order: Order, model: keras.Model, file_name: str) -> Path:
-    labels = order.carried.labels if order.carried else None
-    preprocessing = order.carried.preprocessing if order.carried else None
-    return save_model(model, order.directory / file_name, labels, preprocessing)
+    return save_model(model, order.directory / file_name, order.labels, order.preprocessing)
 
 
 def _exported(order: Order) -> Path:
@@ -82,8 +91,8 @@ def _exported(order: Order) -> Path:
         order.directory,
         [order.row],
         name=order.name,
-        labels=order.carried.labels if order.carried else None,
-        preprocessing=order.carried.preprocessing if order.carried else None,
+        labels=order.labels,
+        preprocessing=order.preprocessing,
         verify=order.verify,
         image_size=order.verify[0].shape[1:3],
         calibration=order.calibration,

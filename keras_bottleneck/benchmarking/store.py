@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck.runtime import Metadata
+from keras_bottleneck.runtime.storage import replace_file
 
 Array = np.ndarray[Any, Any]
 
@@ -38,9 +38,7 @@ class Store:
         """Put `found` into `slot`, in one step."""
         path = self.folder / slot
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.part")
-        scratch.write_text(json.dumps({"key": key, "found": found}, indent=1))
-        os.replace(scratch, path)
+        replace_file(path, json.dumps({"key": key, "found": found}, indent=1).encode())
 
 
 def digest(*parts: Any) -> str:

@@ -10,10 +10,11 @@ import keras
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.export import load_model, save_model
 from keras_bottleneck.export.inference import float32_model, output_name
+from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.quantization import is_quantized
+from keras_bottleneck.runs.folder import BEST
 from keras_bottleneck.runtime import Metadata, metadata
 
-BEST = "best.keras"
 LONGEST_NAME = 100
 OURS = ("keras", "keras_bottleneck", "tensorflow")
 
@@ -33,6 +34,16 @@ class Subject:
     carried: Metadata | None
     path: Path
     home: Path | None
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of its classes, where its file has them."""
+        return self.carried.labels if self.carried else None
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How images become its input, where its file says so."""
+        return self.carried.preprocessing if self.carried else None
 
     @property
     def quantized(self) -> bool:

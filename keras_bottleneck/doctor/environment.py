@@ -6,10 +6,9 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-from keras_bottleneck.version import __version__
+from keras_bottleneck.version import __version__, version_of
 
 # Under each name, the distributions that bring it, the usual one first.
 PACKAGES = {
@@ -112,14 +111,6 @@ class Environment:
         """Whether `package` is installed, and older than `version`."""
         found = self.versions.get(package)
         return found is not None and numbers(found) < numbers(version)
-
-
-def version_of(distribution: str) -> str | None:
-    """The version of an installed distribution; None if there is none."""
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from typing import NamedTuple
 
-from keras_bottleneck.doctor.environment import version_of
+from keras_bottleneck.version import version_of
 
 
 class Unmet(NamedTuple):

@@ -1,16 +1,11 @@
 """Which versions made an artifact."""
 
-from importlib import metadata
-
-from keras_bottleneck.version import __version__
+from keras_bottleneck.version import __version__, version_of
 
 
 def versions(*packages: str) -> dict[str, str]:
     """The versions of this package and of `packages`, as far as they are installed."""
-    found = {"keras-bottleneck": __version__}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    installed = {package: version_of(package) for package in packages}
+    return {"keras-bottleneck": __version__} | {
+        package: found for package, found in installed.items() if found is not None
+    }

@@ -85,13 +85,12 @@ def evaluated(subject: Subject, inputs: Inputs, worst: int) -> Evaluation | None
     own = probabilities[np.arange(len(labels)), labels]
     wrong = np.flatnonzero(predicted != labels)
     wrong = wrong[np.argsort(own[wrong], kind="stable")][:worst]
-    preprocessing = subject.carried.preprocessing if subject.carried else None
     return Evaluation(
         names=names,
         confusion=confusion,
         mistakes=tuple(
             Mistake(
-                pixels=_shown(inputs.images[index], preprocessing),
+                pixels=_shown(inputs.images[index], subject.preprocessing),
                 label=names[labels[index]],
                 predicted=names[predicted[index]],
                 probability=float(probabilities[index].max()),
@@ -103,8 +102,7 @@ def evaluated(subject: Subject, inputs: Inputs, worst: int) -> Evaluation | None
 
 
 def _names(subject: Subject, count: int) -> tuple[str, ...]:
-    labels = subject.carried.labels if subject.carried else None
-    return labels or tuple(str(index) for index in range(count))
+    return subject.labels or tuple(str(index) for index in range(count))
 
 
 def _shown(image: Array, preprocessing: Preprocessing | None) -> Array:

@@ -9,6 +9,7 @@ from keras_bottleneck.quantization import Sensitivity
 from keras_bottleneck.quantization import sensitivity as measure_sensitivity
 from keras_bottleneck.reporting import charts, run_folder
 from keras_bottleneck.reporting.evaluation import Evaluation, evaluated
+from keras_bottleneck.runs.folder import BEST
 from keras_bottleneck.runtime.storage import replace_file
 from keras_bottleneck.version import __version__
 
@@ -115,8 +116,8 @@ def _checked_path(path: Any) -> Path:
 def _judged(
     run: Path, data: Any, limit: int, sensitivity: bool, seed: int
 ) -> tuple[Evaluation | None, Sensitivity | None]:
-    if not (run / subject.BEST).is_file():
-        raise checks.reject("data", data, f"None for a run folder without {subject.BEST}")
+    if not (run / BEST).is_file():
+        raise checks.reject("data", data, f"None for a run folder without {BEST}")
     tested = subject.opened(run, run)
     found = inputs.collect(data, None, tested, limit, seed, calibrates=False)
     seen = evaluated(tested, found, WORST)

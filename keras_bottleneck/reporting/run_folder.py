@@ -10,9 +10,7 @@ from keras_bottleneck import checks
 from keras_bottleneck.benchmarking import BenchmarkReport
 from keras_bottleneck.benchmarking.benchmark import FOLDER, RESULT
 from keras_bottleneck.export import manifest
-
-CONFIG, METRICS = "config.json", "metrics.csv"
-MODELS = ("best.keras", "last.keras")
+from keras_bottleneck.runs.folder import BEST, CONFIG, LAST, METRICS
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def files(run: Path) -> list[File]:
     """
     found = [
         File(name, manifest.size_of(run / name), manifest.sha256_of(run / name))
-        for name in MODELS
+        for name in (BEST, LAST)
         if (run / name).is_file()
     ]
     for path in sorted(run.rglob(manifest.MANIFEST)):

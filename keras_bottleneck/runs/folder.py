@@ -15,7 +15,7 @@ from keras_bottleneck.export.versions import versions
 from keras_bottleneck.runtime.storage import replace_file
 from keras_bottleneck.training import Recipe
 
-CONFIG = "config.json"
+CONFIG, METRICS, BEST, LAST = "config.json", "metrics.csv", "best.keras", "last.keras"
 VERBS = ("train", "finetune")
 FORMAT = 1
 
@@ -88,12 +88,12 @@ class Run:
     @property
     def best(self) -> Path:
         """The network of the epoch that was validated best."""
-        return self.path / "best.keras"
+        return self.path / BEST
 
     @property
     def last(self) -> Path:
         """The network of the last epoch that was finished, with the state of its optimizer."""
-        return self.path / "last.keras"
+        return self.path / LAST
 
     @property
     def data(self) -> Path:
@@ -116,7 +116,7 @@ class Run:
         Raises:
             ValueError: If the file is damaged.
         """
-        path = self.path / "metrics.csv"
+        path = self.path / METRICS
         if not path.is_file():
             return []
         try:
@@ -126,7 +126,7 @@ class Run:
                     for row in csv.DictReader(file)
                 ]
         except (ValueError, TypeError, AttributeError):
-            raise checks.reject("run", str(self.path), "a run with a whole metrics.csv") from None
+            raise checks.reject("run", str(self.path), f"a run with a whole {METRICS}") from None
 
     def best_row(self, rows: Sequence[Row] | None = None) -> Row | None:
         """The row of the best epoch, by `monitor`; None before the first one."""
@@ -142,7 +142,7 @@ class Run:
         writer = csv.DictWriter(text, list(rows[0]))
         writer.writeheader()
         writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
-        self.write("metrics.csv", text.getvalue())
+        self.write(METRICS, text.getvalue())
 
     def write(self, name: str, content: str | bytes) -> None:
         """Replace the file `name` in one step."""
