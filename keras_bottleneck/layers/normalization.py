@@ -1,4 +1,4 @@
-"""Batch norm on TensorFlow's fused kernel."""
+"""Batch norm that reads the activations once: TensorFlow's fused kernel, one pass on jax."""
 
 from typing import Any
 
@@ -11,15 +11,16 @@ FUSED_MIN_EPSILON = 1e-5
 
 @keras.saving.register_keras_serializable(package="keras_bottleneck")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch norm on the fused kernel of the TensorFlow backend.
+    """Keras's batch norm with the statistics of a batch in one pass.
 
-    Same arguments, weights and numbers as `keras.layers.BatchNormalization`. The fused kernel
-    reads the activations once instead of several times, and TensorFlow merges that of inference
-    with the convolution before and the ReLU behind it; it serves channels-last images. Everything
-    else (other backends, ranks and axes, masks, renorm, synchronized statistics) is Keras's own
-    code.
+    Same arguments, weights and numbers as `keras.layers.BatchNormalization`. On the TensorFlow
+    backend it is the fused kernel, which TensorFlow merges at inference with the convolution
+    before and the ReLU behind it. On the jax backend mean and variance are two sums over the same
+    reading of the activations; Keras's variance waits for the mean. Both serve channels-last
+    images. Everything else (other backends, ranks and axes, masks, renorm, synchronized
+    statistics) is Keras's own code.
 
-    Input and output shape: any; `(batch, height, width, channels)` for the fused kernel.
+    Input and output shape: any; `(batch, height, width, channels)` for the fast paths.
 
     Source: Ioffe and Szegedy 2015.
 
@@ -31,19 +32,30 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalize `inputs` with batch statistics in training, else with the moving ones."""
-        if mask is not None or not self._can_fuse(inputs):
-            return super().call(inputs, training=training, mask=mask)
-        if training and self.trainable:
-            return self._fused_training_call(inputs)
-        return self._fused(inputs, self.moving_mean, self.moving_variance).y
+        learns = training and self.trainable
+        if mask is None and self._can_fuse(inputs):
+            if learns:
+                return self._fused_training_call(inputs)
+            return self._fused(inputs, self.moving_mean, self.moving_variance).y
+        if mask is None and learns and self._can_sum_once(inputs):
+            return self._one_pass_training_call(inputs)
+        return super().call(inputs, training=training, mask=mask)
 
     def _can_fuse(self, inputs: Any) -> bool:
         return (
             keras.config.backend() == "tensorflow"
-            and len(inputs.shape) == 4
+            and self._is_plain(inputs)
+            and self.epsilon >= FUSED_MIN_EPSILON
+        )
+
+    def _can_sum_once(self, inputs: Any) -> bool:
+        return keras.config.backend() == "jax" and self._is_plain(inputs)
+
+    def _is_plain(self, inputs: Any) -> bool:
+        return (
+            len(inputs.shape) == 4
             and self.axis in (-1, 3)
             and not (self.renorm or self.synchronized)
-            and self.epsilon >= FUSED_MIN_EPSILON
             and keras.backend.standardize_dtype(inputs.dtype) in FUSED_DTYPES
         )
 
@@ -77,6 +89,24 @@ class BatchNormalization(keras.layers.BatchNormalization):
         self._move(self.moving_mean, fused.batch_mean)
         self._move(self.moving_variance, variance)
         return fused.y
+
+    def _one_pass_training_call(self, inputs: Any) -> Any:
+        ops = keras.ops
+        # Sums of squares are exact enough where the values lie around zero.
+        center = ops.cast(ops.stop_gradient(self.moving_mean), "float32")
+        centered = ops.cast(inputs, "float32") - center
+        mean = ops.mean(centered, axis=(0, 1, 2))
+        variance = ops.mean(ops.square(centered), axis=(0, 1, 2)) - ops.square(mean)
+        variance = ops.maximum(variance, 0.0)
+        self._move(self.moving_mean, center + mean)
+        self._move(self.moving_variance, variance)
+        gamma, beta = (
+            None if one is None else ops.cast(one, "float32") for one in (self.gamma, self.beta)
+        )
+        normalized = ops.batch_normalization(
+            centered, mean, variance, axis=-1, offset=beta, scale=gamma, epsilon=self.epsilon
+        )
+        return ops.cast(normalized, self.compute_dtype)
 
     def _move(self, moving: Any, batch: Any) -> None:
         value = keras.ops.cast(moving, "float32")

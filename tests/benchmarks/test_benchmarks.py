@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -58,21 +59,26 @@ def test_a_process_that_fails_says_why():
 
 RUNS = {
     "training.py": "--networks ResNet18 --sizes 32 --batch 2 --rounds 2",
+    "accelerator.py": "--network ResNet18 --batch 1 --steps 1 --rounds 2"
+    " --contenders keras_bottleneck",
     "inference.py": "--networks ResNet18 --size 32 --rounds 2 --threads 1",
     "build.py": "--networks MobileNetV2 --rounds 1 --only import construct load",
     "input_pipeline.py": "--images 8 --size 32 --batch 4 --rounds 2 --network ResNet18",
 }
 # Networks beside those of peers, compiled for each; in every format; in a process for each step.
-LONG = ("training.py", "inference.py", "build.py")
+LONG = ("training.py", "accelerator.py", "inference.py", "build.py")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", some_full(RUNS, LONG))
 def test_a_script_measures_and_writes(script, tmp_path):
     output = tmp_path / "figures.json"
+    backend = keras.config.backend()
+    if script == "accelerator.py":
+        backend = pytest.importorskip("jax", reason="it measures the jax backend").__name__
     done = subprocess.run(
         [sys.executable, FOLDER / script, *RUNS[script].split(), "--output", output],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
         check=False,
