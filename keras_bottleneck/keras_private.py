@@ -33,6 +33,23 @@ def set_generator(layer: keras.layers.Layer, generator: keras.random.SeedGenerat
     layer._backend_generators = {"tensorflow": generator}
 
 
+def global_seed(make: bool = False) -> Any:
+    """The variable that random functions without a seed of their own draw from and count in.
+
+    Reads "global_seed_generator" of Keras's global state (Keras 3.0 to 3.15).
+
+    Args:
+        make: Whether there has to be one; else it is None where nothing has been drawn yet.
+    """
+    from keras.src.backend.common import global_state
+    from keras.src.random import seed_generator
+
+    name = seed_generator.GLOBAL_SEED_GENERATOR
+    if not make and global_state.get_global_attribute(name) is None:
+        return None
+    return seed_generator.global_seed_generator().state
+
+
 class Call(NamedTuple):
     """One call in a functional model: of a layer, a nested model or a bare `keras.ops` function."""
 

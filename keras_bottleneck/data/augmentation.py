@@ -68,23 +68,30 @@ class Augmenter:
         self._in_parallel = all(isinstance(item, str) for item in items)
         self.needs_one_hot = "mixup" in items or any(isinstance(i, LABEL_MIXERS) for i in items)
 
-    def apply(self, batches: "tf.data.Dataset", seed: int) -> "tf.data.Dataset":
-        """(images 0..255, labels) batches, augmented otherwise in every epoch."""
+    def apply(self, batches: "tf.data.Dataset", seed: Any, first: Any) -> "tf.data.Dataset":
+        """(images 0..255, labels) batches, augmented.
+
+        Args:
+            batches: Of one pass over the images.
+            seed: Of the pass, a scalar int64 tensor.
+            first: How many of its batches come before these.
+        """
         if not self._steps:
             return batches
         tf = load_tensorflow()
         shape = batches.element_spec[0].shape
 
-        def augment(batch: tuple, batch_seed: Any) -> tuple:
+        def augment(number: Any, batch: tuple) -> tuple:
             images, labels = batch
-            self._seeds.start(batch_seed)
+            self._seeds.start(
+                tf.random.stateless_uniform((), (seed, number), maxval=tf.int64.max, dtype=tf.int64)
+            )
             for step in self._steps:
                 images, labels = step(images, labels)
             return tf.ensure_shape(tf.cast(images, tf.float32), shape), labels
 
-        seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
         parallel = tf.data.AUTOTUNE if self._in_parallel else None
-        return tf.data.Dataset.zip((batches, seeds)).map(augment, num_parallel_calls=parallel)
+        return batches.enumerate(first).map(augment, num_parallel_calls=parallel)
 
     def _step(self, item: Any) -> Callable[..., tuple]:
         if isinstance(item, str) or not callable(item):

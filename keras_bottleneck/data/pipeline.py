@@ -1,5 +1,6 @@
 """From samples to batches: load, cache, shuffle, batch, augment, normalize, prefetch."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,14 +37,41 @@ class Batcher:
     cache: bool = False
 
     def train(self, samples: "tf.data.Dataset", load: Callable) -> "tf.data.Dataset":
-        """Shuffled, augmented batches; `load` turns a sample into (0..255 pixels, label)."""
+        """Shuffled, augmented batches; `load` turns a sample into (0..255 pixels, label).
+
+        Each pass over them has an order of its own. `from_batch` gives the same passes from any
+        batch on, and the order of each is then a function of the seed and its number alone.
+        """
         tf = load_tensorflow()
-        if self.cache:
-            pixels = samples.map(load, tf.data.AUTOTUNE).cache()
-            pixels = pixels.shuffle(len(samples), seed=self.seed)
-        else:
-            pixels = samples.shuffle(len(samples), seed=self.seed).map(load, tf.data.AUTOTUNE)
-        return self._finish(self.augmenter.apply(self._batch(pixels), self.seed))
+        pixels = samples.map(load, tf.data.AUTOTUNE).cache() if self.cache else None
+        length = math.ceil(len(samples) / self.batch_size)
+
+        def one_pass(pass_seed: Any, skipped: Any) -> "tf.data.Dataset":
+            tf.random.set_seed(1)  # of the graph of this function: that of the program is left out
+            read = (samples if pixels is None else pixels).shuffle(
+                len(samples), seed=pass_seed, reshuffle_each_iteration=False
+            )
+            read = read.skip(skipped * self.batch_size)
+            loaded = read.map(load, tf.data.AUTOTUNE) if pixels is None else read
+            return self._finish(self.augmenter.apply(self._batch(loaded), pass_seed, skipped))
+
+        def from_batch(first: int) -> "tf.data.Dataset":
+            begun, skipped = divmod(first, length)
+
+            def numbered(number: Any) -> "tf.data.Dataset":
+                pass_seed = tf.random.stateless_uniform(
+                    (), (self.seed, number), maxval=tf.int64.max, dtype=tf.int64
+                )
+                return one_pass(pass_seed, tf.where(number == begun, tf.cast(skipped, tf.int64), 0))
+
+            return tf.data.Dataset.counter(begun).flat_map(numbered)
+
+        # Of one seed, which is another in every pass.
+        seeds = tf.data.Dataset.random(seed=self.seed, rerandomize_each_iteration=True).take(1)
+        whole = seeds.flat_map(lambda pass_seed: one_pass(pass_seed, tf.constant(0, tf.int64)))
+        whole = whole.apply(tf.data.experimental.assert_cardinality(length))
+        whole.from_batch = from_batch
+        return whole
 
     def validation(self, samples: "tf.data.Dataset", load: Callable) -> "tf.data.Dataset":
         """Batches in the order of `samples`."""

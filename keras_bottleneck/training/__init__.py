@@ -1,6 +1,7 @@
 """Recipes: how a classifier is trained and fine-tuned, for every Keras backend."""
 
 from keras_bottleneck.training.batch_norm import recalibrate_batch_norm
+from keras_bottleneck.training.checkpoints import Checkpoints
 from keras_bottleneck.training.finetuning import FineTune, finetune
 from keras_bottleneck.training.freezing import freeze
 from keras_bottleneck.training.heads import with_new_head
@@ -13,6 +14,7 @@ from keras_bottleneck.training.stages import parts
 
 __all__ = [
     "Accuracy",
+    "Checkpoints",
     "FineTune",
     "Recipe",
     "SmoothedCrossentropy",

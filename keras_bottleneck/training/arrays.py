@@ -11,10 +11,11 @@ from keras_bottleneck import checks
 
 
 class ArrayBatches(keras.utils.PyDataset):
-    """Batches of (images, labels) from two arrays, in another order in every epoch.
+    """Batches of (images, labels) from two arrays, in a seeded order.
 
-    `model.fit(x, y)` shuffles with the global random state; this class carries its own, so that
-    a run can be repeated without touching the rest of the program.
+    `model.fit(x, y)` shuffles with the global random state, and knows no way back to its order.
+    Here, that of each pass over the arrays is a function of the seed and the number of the pass;
+    the batches of this dataset are those of pass 0.
 
     Args:
         arrays: Images of shape (samples, ...) and labels of shape (samples, ...).
@@ -35,18 +36,42 @@ class ArrayBatches(keras.utils.PyDataset):
             )
         self.images, self.labels = (np.asarray(array) for array in arrays)
         self.batch_size = checks.integer("batch_size", batch_size)
-        self._rng = np.random.default_rng(seed)
-        self._order = self._rng.permutation(len(self.labels))
+        self.seed = drawn_seed() if seed is None else seed
+        self._pass, self._order = -1, np.array([], int)
 
     def __len__(self) -> int:
         return math.ceil(len(self.labels) / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """The batch `index`; those from `len(self)` on are of later passes."""
+        number, index = divmod(index, len(self))
+        if number != self._pass:
+            order = np.random.default_rng([self.seed, number]).permutation(len(self.labels))
+            self._pass, self._order = number, order
         chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         return self.images[chosen], self.labels[chosen]
 
-    def on_epoch_end(self) -> None:
-        self._order = self._rng.permutation(len(self.labels))
+    def from_batch(self, first: int) -> keras.utils.PyDataset:
+        """All passes, one after the other and without end, from the batch `first` on."""
+        return _Onwards(self, first)
+
+
+class _Onwards(keras.utils.PyDataset):
+    """The batches of another dataset from one on."""
+
+    num_batches = None
+
+    def __init__(self, batches: ArrayBatches, first: int) -> None:
+        super().__init__()
+        self.batches, self.first = batches, first
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.batches[self.first + index]
+
+
+def drawn_seed() -> int:
+    """A seed that nobody has asked for."""
+    return int(np.random.SeedSequence().generate_state(1)[0])
 
 
 def as_batches(train: Any, validation: Any, batch_size: int, seed: int | None) -> tuple[Any, Any]:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +11,21 @@ import keras
 import numpy as np
 
 from keras_bottleneck.checks import integer, number, one_of, reject
-from keras_bottleneck.progress import verbosity
 from keras_bottleneck.training.arrays import as_batches
 from keras_bottleneck.training.batch_norm import (
     batch_norms,
     recalibrate_batch_norm,
     warn_of_momentum,
 )
+from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
 from keras_bottleneck.training.freezing import thaw
 from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.rates import StagedAdam, StagedSGD
 from keras_bottleneck.training.recipe import Recipe
+from keras_bottleneck.training.resuming import Progress, fit
 from keras_bottleneck.training.stages import Parts, parts
-from keras_bottleneck.training.steps import check_validation, endless, steps_in
+from keras_bottleneck.training.steps import check_validation, steps_in
+from keras_bottleneck.training.streams import beginning
 
 BATCH_NORM = ("frozen", "trained", "recalibrated")
 MONITORS = ("val_loss", "val_accuracy")
@@ -130,6 +133,7 @@ def finetune(
     recipe: Recipe | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     steps_per_epoch: int | None = None,
+    checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
 ) -> keras.callbacks.History:
     """Trains the head of `model`, then its stages from the top, in place; the best weights remain.
 
@@ -146,6 +150,7 @@ def finetune(
             `FineTune()`.
         callbacks: Run in each phase, after those of this function.
         steps_per_epoch: Needed where `train` does not know its length.
+        checkpoints: A folder to go on from after the process was killed, as for `Recipe.fit`.
 
     Returns:
         Keras's history of all phases in one.
@@ -160,50 +165,44 @@ def finetune(
         >>> history = finetune(model, (images, labels), validation, recipe)  # doctest: +SKIP
     """
     recipe = _fine_tune(recipe)
-    train, validation = as_batches(train, validation, recipe.batch_size, recipe.seed)
+    progress = Progress(as_checkpoints(checkpoints))
+    seed = progress.seed(recipe.seed)
+    train, validation = as_batches(train, validation, recipe.batch_size, seed)
     check_validation(validation)
     steps = steps_in(train, steps_per_epoch)
     check_data(model, train, validation)
+    progress.plan(recipe, model, train, steps, seed)
     found = parts(model)
     phases = recipe.phases(len(found.stages))
     best = None if validation is None else _BestWeights(model, recipe.monitor, recipe.patience)
     estimate = _Recalibration(train, steps) if recipe.batch_norm == "recalibrated" else None
-    if estimate:
-        # The first phase trains the head on features as they will be validated.
-        recalibrate_batch_norm(model, train, steps=steps)
-    else:
+    if not estimate:
         _warn_of_momentum(recipe, found, phases, steps)
-    history = keras.callbacks.History()
+    elif not progress.found:
+        # The first phase trains the head on features as they will be validated.
+        estimate.estimate(model)
 
-    done = 0
-    for stages, epochs in phases:
+    for phase, (stages, epochs) in enumerate(phases):
+        if phase < progress.phase:
+            continue
         train_top(model, found, stages, recipe.batch_norm)
         compiled = dataclasses.replace(recipe, epochs=epochs).compile(model, steps)
         # The average of the weights is in the model between the first two.
         inner = [one for one in (best, *compiled, estimate) if one is not None]
-        model.fit(
-            endless(train, steps_per_epoch),
-            initial_epoch=done,
-            epochs=done + epochs,
-            steps_per_epoch=steps_per_epoch,
-            validation_data=validation,
-            shuffle=False,  # Keras would draw from the global random state
-            verbose=verbosity(),
-            callbacks=[*inner, *callbacks, history],
-        )
+        if progress.enter(phase) and best:
+            best.waited = 0
+        fit(model, train, validation, epochs, [*inner, *callbacks], progress)
         if estimate and validation is None:
-            estimate.on_test_begin()
+            estimate.estimate(model)
         if best:
             best.restore()
-        done = len(history.history["loss"])
     if best and not best.found:
         raise ValueError(
             "`recipe` must have a lower learning rate, because the loss was finite in no "
             "validation; the model has the weights that it came with. Received: learning_rate="
             f"{recipe.learning_rate:g}"
         )
-    history.epoch = list(range(done))
-    return history
+    return progress
 
 
 def _warn_of_momentum(
@@ -259,7 +258,11 @@ class _Recalibration(keras.callbacks.Callback):
         self.train, self.steps = train, steps
 
     def on_test_begin(self, logs: Any = None) -> None:
-        recalibrate_batch_norm(self.model, self.train, steps=self.steps)
+        self.estimate(self.model)
+
+    def estimate(self, model: keras.Model) -> None:
+        """Estimate those of a model from one pass over the data."""
+        recalibrate_batch_norm(model, beginning(self.train), steps=self.steps)
 
 
 class _BestWeights(keras.callbacks.Callback):
@@ -280,9 +283,6 @@ class _BestWeights(keras.callbacks.Callback):
         self.weights = _copied_weights(model)
         self.waited = 0
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        self.waited = 0
-
     def on_test_end(self, logs: Any = None) -> None:
         value = self.sign * float(logs[self.metric])
         # A network that answers NaN still has an accuracy.
@@ -293,6 +293,16 @@ class _BestWeights(keras.callbacks.Callback):
         self.waited += 1
         if self.waited == self.patience:
             self.model.stop_training = True
+
+    def get_state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        arrays = {str(index): value for index, (_, value) in enumerate(self.weights)}
+        return {**arrays, "best": self.best, "waited": self.waited}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        self.best, self.waited = state["best"], state["waited"]
+        self.weights = [(one, state[str(index)]) for index, (one, _) in enumerate(self.weights)]
 
     @property
     def found(self) -> bool:

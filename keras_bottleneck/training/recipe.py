@@ -1,5 +1,6 @@
 """A training recipe: the choices that turn a model and data into a trained model."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,15 +8,16 @@ from typing import Any
 import keras
 
 from keras_bottleneck.checks import integer, number, one_of
-from keras_bottleneck.progress import verbosity
 from keras_bottleneck.training.arrays import as_batches
+from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
 from keras_bottleneck.training.freezing import hold_preprocessing
 from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.losses import SmoothedCrossentropy
 from keras_bottleneck.training.metrics import Accuracy
 from keras_bottleneck.training.outputs import class_count, returns_logits
 from keras_bottleneck.training.precision import set_mixed_precision
-from keras_bottleneck.training.steps import check_validation, endless, steps_in
+from keras_bottleneck.training.resuming import Progress, fit
+from keras_bottleneck.training.steps import check_validation, steps_in
 
 OPTIMIZERS = {
     "adamw": keras.optimizers.AdamW,
@@ -138,11 +140,24 @@ class Recipe:
         validation: Any = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         steps_per_epoch: int | None = None,
+        checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
     ) -> keras.callbacks.History:
         """Compiles and trains `model`, in place, with Keras's progress bar.
 
         Labels are integers (batch,) or rows (batch, classes) that sum to one. They are checked
         against the model: arrays in full, datasets by their first batch.
+
+        With `checkpoints`, a process that is killed at any moment loses nothing: the same call in
+        a new one goes on where the last checkpoint was written, and ends with the very weights
+        that an uninterrupted training on this machine ends with. That holds for arrays and for
+        the datasets of `keras_bottleneck.data` with augmentations that have names. Other
+        datasets are read again up to the batch in question, and have to give the same batches
+        in every process. Of `callbacks`, those with a `get_state()`, which returns a dict of
+        arrays and of what JSON can hold, and a `set_state(dict)` are taken up, too; others begin
+        anew. TensorFlow is made to compute deterministically, for the rest of the process (on a
+        GPU this can cost speed; XLA of the JAX backend then needs `--xla_gpu_deterministic_ops`).
+        A finished training keeps its last checkpoint, from which the same call returns at once:
+        save the model, then call `Checkpoints.clear`.
 
         Args:
             model: As for `compile`.
@@ -151,28 +166,27 @@ class Recipe:
             validation: The same, but for a generator; None for no validation.
             callbacks: Run after the recipe's own.
             steps_per_epoch: Needed where `train` does not know its length.
+            checkpoints: A folder, or `Checkpoints` in one, to go on from; None for none.
 
         Returns:
             Keras's history of "loss", "accuracy", "val_loss" and "val_accuracy".
 
         Raises:
             ValueError: As `compile`; the length of `train` is unknown; `validation` cannot be read
-                again after every epoch; batches hold no labels; or these, or the range of the
-                images, do not fit the model.
+                again after every epoch; batches hold no labels; these, or the range of the
+                images, do not fit the model; or `checkpoints` are those of another training.
         """
-        train, validation = as_batches(train, validation, self.batch_size, self.seed)
+        progress = Progress(as_checkpoints(checkpoints))
+        seed = progress.seed(self.seed)
+        train, validation = as_batches(train, validation, self.batch_size, seed)
         check_validation(validation)
         steps = steps_in(train, steps_per_epoch)
         check_data(model, train, validation)
-        return model.fit(
-            endless(train, steps_per_epoch),
-            epochs=self.epochs,
-            steps_per_epoch=steps_per_epoch,
-            validation_data=validation,
-            shuffle=False,  # Keras would draw from the global random state
-            verbose=verbosity(),
-            callbacks=[*self.compile(model, steps), *callbacks],
-        )
+        progress.plan(self, model, train, steps, seed)
+        progress.enter(0)
+        compiled = self.compile(model, steps)
+        fit(model, train, validation, self.epochs, [*compiled, *callbacks], progress)
+        return progress
 
     def _optimizer(self, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
         settings: dict[str, Any] = {

@@ -78,13 +78,6 @@ def check_validation(dataset: Any) -> None:
         )
 
 
-def endless(dataset: Any, steps_per_epoch: int | None) -> Any:
-    """`dataset` for a `fit` with that number of steps: tf.data repeats, anything else stays."""
-    if steps_per_epoch is not None and hasattr(dataset, "repeat"):
-        return dataset.repeat()  # else Keras stops for good where tf.data's iterator ends
-    return dataset
-
-
 def known_length(dataset: Any) -> int | None:
     """Number of batches, where a dataset tells; None where it is unknown or infinite."""
     if hasattr(dataset, "cardinality"):
