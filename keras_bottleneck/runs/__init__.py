@@ -2,6 +2,7 @@
 
 from keras_bottleneck.runs.finetuning import finetune
 from keras_bottleneck.runs.folder import Run, is_run
-from keras_bottleneck.runs.training import resume, train
+from keras_bottleneck.runs.resuming import resume
+from keras_bottleneck.runs.training import train
 
 __all__ = ["Run", "finetune", "is_run", "resume", "train"]

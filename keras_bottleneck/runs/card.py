@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runs.curves import curves
-from keras_bottleneck.runs.folder import Row, Run
+from keras_bottleneck.runs.folder import CARD, Row, Run
 
 SHOWN_CLASSES = 50
 # Arguments of the verbs that are given without their name.
@@ -28,7 +28,7 @@ def write_card(run: Run) -> None:
             f"curves.png is left out, it needs `matplotlib`: pip install matplotlib ({error}).",
             stacklevel=2,
         )
-    run.write("README.md", _card(run, rows, best, picture))
+    run.write(CARD, _card(run, rows, best, picture))
 
 
 def command(run: Run) -> str:

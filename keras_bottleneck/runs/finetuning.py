@@ -1,7 +1,7 @@
 """`finetune`: a trained network for the classes of another folder of images."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,15 +9,22 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_bottleneck import checks, training
-from keras_bottleneck.data import image_folder
+from keras_bottleneck.data import ImageData, image_folder
 from keras_bottleneck.export import load_model
 from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.models import NETWORKS
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.quantization import is_quantized
-from keras_bottleneck.runs.card import write_card
-from keras_bottleneck.runs.folder import Run, checked_names, checked_new, is_run, settings_of
+from keras_bottleneck.runs.folder import (
+    Run,
+    checked_names,
+    checked_new,
+    is_run,
+    recipe_of,
+    settings_of,
+)
 from keras_bottleneck.runs.keeping import Keeper
+from keras_bottleneck.runs.training import finish
 from keras_bottleneck.training import FineTune
 from keras_bottleneck.weights import find, load
 from keras_bottleneck.weights.reading import READERS
@@ -51,7 +58,7 @@ def finetune(
         recipe: How to train; by default `FineTune()`.
 
     Returns:
-        The finished `Run`; it cannot be resumed.
+        The finished `Run`. A training that is interrupted can be taken up: see `resume`.
 
     Raises:
         ValueError: If an argument is wrong, as `training.finetune`, or `source` does not say how
@@ -67,37 +74,55 @@ def finetune(
     if recipe is not None and not isinstance(recipe, FineTune):
         raise checks.reject("recipe", recipe, "a FineTune or None")
     recipe = recipe or FineTune()
-    if str(source) in NETWORKS and not is_run(source):
-        start = _named(str(source), weights, image_size)
-    else:
-        start = _saved(source, weights, image_size)
-    seed = recipe.seed or 0
-    images = image_folder(
-        data,
-        batch_size=recipe.batch_size,
-        seed=seed,
-        augment=augment,
-        preprocessing=start.preprocessing,
-    )
-    keras.utils.set_random_seed(seed)
-    model = start.build(images.class_names)
+    start = start_of(source, weights, image_size)
     settings = settings_of(
         recipe,
         source=start.source,
         data=str(Path(data).absolute()),
-        weights=None if weights is None else str(weights),
+        weights=_noted(weights),
         image_size=image_size,
         augment=checked_names(augment),
     )
-    run = Run.planned(path, "finetune", settings, images)
+    images = images_of(settings, start)
+    return tuned(Run.planned(path, "finetune", settings, images), images, start)
+
+
+def images_of(settings: Mapping[str, Any], start: "Start") -> ImageData:
+    """The images of a run of `finetune`."""
+    return image_folder(
+        settings["data"],
+        batch_size=settings["batch_size"],
+        seed=settings["seed"] or 0,
+        augment=settings["augment"],
+        preprocessing=start.preprocessing,
+    )
+
+
+def tuned(run: Run, images: ImageData, start: "Start") -> Run:
+    """Fine-tune until all phases are done, from the last checkpoint where there is one."""
+    keras.utils.set_random_seed(run.seed)
+    model = start.build(images.class_names)
     keeper = Keeper(run, images.preprocessing)
-    training.finetune(model, images.train, images.validation, recipe, callbacks=[keeper])
+    training.finetune(
+        model,
+        images.train,
+        images.validation,
+        recipe_of(run, FineTune),
+        callbacks=[keeper],
+        checkpoints=run.checkpoints,
+    )
     keeper.keep_best(model)
-    write_card(run)
-    return run
+    return finish(run)
 
 
-class _Start(NamedTuple):
+def _noted(weights: str | os.PathLike[str] | None) -> str | None:
+    """What a run has to know of its weights: the name of a checkpoint, or where a file is."""
+    if weights is None or not Path(weights).is_file():
+        return None if weights is None else str(weights)
+    return str(Path(weights).absolute())
+
+
+class Start(NamedTuple):
     """What fine-tuning begins with.
 
     Attributes:
@@ -111,7 +136,18 @@ class _Start(NamedTuple):
     build: Callable[[Sequence[str]], keras.Model]
 
 
-def _named(name: str, weights: Any, image_size: Any) -> _Start:
+def start_of(source: Any, weights: Any, image_size: Any) -> Start:
+    """What `finetune` begins with, from its arguments.
+
+    Raises:
+        ValueError: If one of them is wrong.
+    """
+    if str(source) in NETWORKS and not is_run(source):
+        return _named(str(source), weights, image_size)
+    return _saved(source, weights, image_size)
+
+
+def _named(name: str, weights: Any, image_size: Any) -> Start:
     """A network of `NETWORKS` with the weights of a checkpoint or file."""
     network = NETWORKS[name]
     side = network.image_size if image_size is None else checks.integer("image_size", image_size)
@@ -139,10 +175,10 @@ def _named(name: str, weights: Any, image_size: Any) -> _Start:
         load(model, trained, skip_head=True)
         return model
 
-    return _Start(name, preprocessing, build)
+    return Start(name, preprocessing, build)
 
 
-def _saved(source: Any, weights: Any, image_size: Any) -> _Start:
+def _saved(source: Any, weights: Any, image_size: Any) -> Start:
     """The network of a file or run, with its own head where the classes are the same."""
     path = Run.open(source).best if is_run(source) else source
     if not str(path).endswith(".keras"):
@@ -164,4 +200,4 @@ def _saved(source: Any, weights: Any, image_size: Any) -> _Start:
     def build(labels: Sequence[str]) -> keras.Model:
         return model if labels == known else training.with_new_head(model, len(labels))
 
-    return _Start(str(Path(source).absolute()), preprocessing, build)
+    return Start(str(Path(source).absolute()), preprocessing, build)

@@ -5,21 +5,23 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from keras_bottleneck import checks
 from keras_bottleneck.data import ImageData
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.runtime.storage import replace_file
-from keras_bottleneck.training import Recipe
+from keras_bottleneck.training import Checkpoints, Recipe
 
 CONFIG, METRICS, BEST, LAST = "config.json", "metrics.csv", "best.keras", "last.keras"
+CARD, CHECKPOINTS = "README.md", "checkpoints"
 VERBS = ("train", "finetune")
 FORMAT = 1
 
 Row = dict[str, float]
+Kind = TypeVar("Kind", bound=Recipe)
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Run:
     Its files are written beside and renamed, so that each is whole at any time: `config.json` (all
     that is needed to repeat the training), `metrics.csv` (a row for each epoch), `best.keras` and
     `last.keras` (with their labels and preprocessing), and, when the training is done,
-    `curves.png` and `README.md`.
+    `curves.png` and `README.md`. Until then, `checkpoints` holds what `resume` goes on from.
 
     Attributes:
         path: The folder.
@@ -94,6 +96,16 @@ class Run:
     def last(self) -> Path:
         """The network of the last epoch that was finished, with the state of its optimizer."""
         return self.path / LAST
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What a training that was interrupted goes on from; empty when it is done."""
+        return Checkpoints(self.path / CHECKPOINTS)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training has come to its end."""
+        return (self.path / CARD).is_file() and not (self.path / CHECKPOINTS).exists()
 
     @property
     def data(self) -> Path:
@@ -190,3 +202,9 @@ def checked_names(augment: Any) -> list[str]:
 def settings_of(recipe: Recipe, **others: Any) -> dict[str, Any]:
     """The arguments of a training as JSON can hold them."""
     return {**others, **asdict(recipe)}
+
+
+def recipe_of(run: Run, kind: type[Kind]) -> Kind:
+    """The recipe among the settings of a run."""
+    settings = run.config["settings"]
+    return kind(**{one.name: settings[one.name] for one in fields(kind)})

@@ -1,21 +1,21 @@
-"""What a training leaves behind while it runs, and how it goes on from there."""
+"""What a training leaves behind while it runs."""
 
 import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import keras
-import numpy as np
 
+from keras_bottleneck import checks
 from keras_bottleneck.export import save_model
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runs.folder import Row, Run
-from keras_bottleneck.training import Recipe
 
 
 class Keeper(keras.callbacks.Callback):
@@ -24,21 +24,32 @@ class Keeper(keras.callbacks.Callback):
     It looks for the best at the end of the validation, not of the epoch: with a running average
     of the weights, those that were validated are in the model only until then. (Keras's
     `ModelCheckpoint` and `CSVLogger` write in place: what is interrupted would be left in pieces.)
+    A file that cannot be written ends the training, which can be taken up when there is space:
+    otherwise the best network might be lost.
 
     Args:
         run: Where to.
         preprocessing: That of the images.
-        rows: Those of the epochs before.
     """
 
-    def __init__(self, run: Run, preprocessing: Preprocessing, rows: Sequence[Row] = ()) -> None:
+    def __init__(self, run: Run, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.run, self.preprocessing, self.rows = run, preprocessing, list(rows)
+        self.run, self.preprocessing = run, preprocessing
+        self.rows: list[Row] = []
         self.metric = str(run.config["settings"]["monitor"]).removeprefix("val_")
         self.sign = 1.0 if self.metric == "loss" else -1.0
-        best = run.best_row(self.rows)
-        self.best = math.inf if best is None else self.sign * best[f"val_{self.metric}"]
+        self.best = math.inf
         self.began = 0.0
+
+    def get_state(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the rows of metrics.csv."""
+        return {"rows": self.rows}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on after those rows."""
+        self.rows = list(state["rows"])
+        best = self.run.best_row(self.rows)
+        self.best = math.inf if best is None else self.sign * best[f"val_{self.metric}"]
 
     def on_train_begin(self, logs: Any = None) -> None:
         # Not before: what is refused until then leaves no run.
@@ -59,16 +70,32 @@ class Keeper(keras.callbacks.Callback):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         seconds = round(time.monotonic() - self.began, 3)
         self.rows.append({"epoch": epoch + 1, **figures, "learning_rate": rate, "seconds": seconds})
-        # Rows that last.keras knows nothing of are dropped by `taken_up`; the other way round, one
-        # would be missing.
-        with uninterrupted():
+        with _written(self.run.path):
             self.run.write_rows(self.rows)
             save_model(self.model, self.run.last, self.run.config["classes"], self.preprocessing)
 
     def keep_best(self, model: keras.Model) -> None:
         """Make `model` the best network of the run."""
-        with uninterrupted():
+        with _written(self.run.path):
             save_model(model, self.run.best, self.run.config["classes"], self.preprocessing)
+
+
+@contextmanager
+def _written(directory: Path) -> Iterator[None]:
+    """Files are written inside, Ctrl-C or not; where that fails, one sentence says so.
+
+    Raises:
+        OSError: If it fails, such as on a full disk.
+    """
+    try:
+        with uninterrupted():
+            yield
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"a file of {str(directory)!r} could not be written ({checks.first_line(error)}): make "
+            "room, then go on with `resume`",
+        ) from None
 
 
 @contextmanager
@@ -87,22 +114,3 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
     if pressed:
         handler(signal.SIGINT, pressed[0])
-
-
-def taken_up(run: Run, recipe: Recipe, steps: int) -> tuple[keras.Model, list[Row], list[Any]]:
-    """The last network of a run, compiled as it was, the rows of its epochs, and the callbacks.
-
-    Args:
-        run: One with a last.keras.
-        recipe: That of the run.
-        steps: In an epoch.
-    """
-    model = keras.models.load_model(run.last)
-    state = [np.array(keras.ops.convert_to_numpy(one)) for one in model.optimizer.variables]
-    # What does not decay is not in the file: the optimizer is made anew, and given its state.
-    callbacks = recipe.compile(model, steps)
-    model.optimizer.build(model.trainable_variables)
-    for variable, value in zip(model.optimizer.variables, state, strict=True):
-        variable.assign(value)
-    done = round(int(keras.ops.convert_to_numpy(model.optimizer.iterations)) / steps)
-    return model, run.rows()[:done], callbacks
