@@ -45,6 +45,16 @@ def test_set_generator_is_used_inside_tf_data():
     assert layer._get_seed_generator("tensorflow") is generator
 
 
+def test_global_seed_is_what_random_functions_count_in(max_difference):
+    seed = keras_private.global_seed(make=True)
+    assert keras_private.global_seed() is seed
+    before = keras.ops.convert_to_numpy(seed).copy()
+    first = keras.random.normal((3,))
+    assert (keras.ops.convert_to_numpy(seed) != before).any()
+    seed.assign(before)
+    assert max_difference(keras.random.normal((3,)), first) == 0.0
+
+
 def test_calls_come_in_an_order_in_which_they_can_be_computed(model):
     known = {id(tensor) for tensor in model.inputs}
     names = []

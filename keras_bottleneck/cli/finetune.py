@@ -5,22 +5,28 @@ from typing import Annotated
 
 import typer
 
+from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.outcome import Outcome
-from keras_bottleneck.cli.train import finished
+from keras_bottleneck.cli.train import finished, interrupted, resumed
 
 
 def run(
+    ctx: typer.Context,
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(
             autocompletion=options.models,
             help="Folder of a run, a .keras file, or the name of a network.",
             show_default=False,
         ),
-    ],
-    data: options.Data,
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with one sub-folder of images per class.", show_default=False),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the run, a new one.")] = Path("finetuned"),
+    resume: options.Resume = None,
     weights: Annotated[
         str | None,
         typer.Option(help="Of a network with a name: checkpoint or file; by default imagenet."),
@@ -56,11 +62,18 @@ def run(
 ) -> Outcome:
     """Fine-tune a trained network on other images: first a new head, then stage after stage.
 
+    Ctrl-C stops it so that --resume goes on.
+
     Example: keras-bottleneck finetune run --data birds --out birds_run
     """
     from keras_bottleneck import runs
     from keras_bottleneck.training import FineTune
 
+    if resume is not None:
+        return resumed(ctx, resume)
+    if source is None or data is None:
+        missing = "source" if source is None else "data"
+        raise checks.reject(missing, None, "given, or `resume`")
     recipe = FineTune(
         epochs=epochs,
         batch_size=batch_size,
@@ -82,8 +95,17 @@ def run(
         monitor=monitor,
     )
     names = options.listed(augment) or []
-    return finished(
-        runs.finetune(
-            source, data, out, weights=weights, image_size=image_size, augment=names, recipe=recipe
+    try:
+        return finished(
+            runs.finetune(
+                source,
+                data,
+                out,
+                weights=weights,
+                image_size=image_size,
+                augment=names,
+                recipe=recipe,
+            )
         )
-    )
+    except KeyboardInterrupt:
+        return interrupted(out)

@@ -51,6 +51,9 @@ Seed = Annotated[
     int | None, typer.Option(help="That of the training, for the same split; of a run: its own.")
 ]
 TrainingSeed = Annotated[int, typer.Option(help="Of split, order, augmentation and weights.")]
+Resume = Annotated[
+    Path | None, typer.Option(help="Folder of a run that was stopped, to go on with.")
+]
 Epochs = Annotated[int, typer.Option(help="Passes over the training images.")]
 BatchSize = Annotated[int, typer.Option(help="Images in a batch.")]
 LearningRate = Annotated[float, typer.Option(help="Peak learning rate.")]

@@ -1,7 +1,7 @@
 """`train`: from a folder of images to a trained network."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,9 +20,7 @@ def run(
         typer.Option(help="Folder with one sub-folder of images per class.", show_default=False),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the run, a new one.")] = Path("run"),
-    resume: Annotated[
-        Path | None, typer.Option(help="Folder of a run that was stopped, to go on with.")
-    ] = None,
+    resume: options.Resume = None,
     model: Annotated[
         str, typer.Option(autocompletion=options.models, help="Name out of the `list`.")
     ] = "ResNet18",
@@ -52,14 +50,11 @@ def run(
     from keras_bottleneck import runs
     from keras_bottleneck.training import Recipe
 
-    if resume is None and data is None:
+    if resume is not None:
+        return resumed(ctx, resume)
+    if data is None:
         raise checks.reject("data", None, "given, or `resume`")
-    if resume is not None and (others := _given(ctx) - {"resume", "as_json"}):
-        accepted = f"given alone, not with `{min(others)}`: a run keeps to its settings"
-        raise checks.reject("resume", str(resume), accepted)
     try:
-        if resume is not None:
-            return finished(runs.resume(resume))
         recipe = Recipe(
             epochs=epochs,
             batch_size=batch_size,
@@ -76,7 +71,7 @@ def run(
         names = options.listed(augment) or []
         return finished(
             runs.train(
-                cast(Path, data),
+                data,
                 out,
                 model,
                 image_size=image_size,
@@ -86,7 +81,24 @@ def run(
             )
         )
     except KeyboardInterrupt:
-        return _interrupted(out if resume is None else resume)
+        return interrupted(out)
+
+
+def resumed(ctx: typer.Context, directory: Path) -> Outcome:
+    """Go on with the run in a folder.
+
+    Raises:
+        ValueError: If there is none, or other options stand on the command line.
+    """
+    from keras_bottleneck import runs
+
+    if others := _given(ctx) - {"resume", "as_json"}:
+        accepted = f"given alone, not with `{min(others)}`: a run keeps to its settings"
+        raise checks.reject("resume", str(directory), accepted)
+    try:
+        return finished(runs.resume(directory))
+    except KeyboardInterrupt:
+        return interrupted(directory)
 
 
 def _given(ctx: typer.Context) -> set[str]:
@@ -111,12 +123,14 @@ def finished(run: "Run") -> Outcome:
     return Outcome(text, content, ("quantize", run.path))
 
 
-def _interrupted(directory: Path) -> Outcome:
+def interrupted(directory: Path) -> Outcome:
+    """What there is of a run that Ctrl-C has stopped."""
     from keras_bottleneck.runs import Run, is_run
 
-    rows = Run.open(directory).rows() if is_run(directory) else []
-    content = {"run": directory, "interrupted": True, "epochs": rows}
     if not is_run(directory):
+        content: dict[str, Any] = {"run": directory, "interrupted": True, "epochs": []}
         return Outcome("\nStopped before the training began.", content, (), INTERRUPTED)
-    text = f"\n{directory}: {len(rows)} epochs are done and kept."
-    return Outcome(text, content, ("train", "--resume", directory), INTERRUPTED)
+    run = Run.open(directory)
+    content = {"run": directory, "interrupted": True, "epochs": run.rows()}
+    text = f"\n{directory}: {len(content['epochs'])} epochs are done and kept."
+    return Outcome(text, content, (run.config["verb"], "--resume", directory), INTERRUPTED)

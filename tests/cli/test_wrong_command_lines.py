@@ -53,7 +53,10 @@ CASES = [
     ("train --resume RUN --epochs 9", "given alone, not with `epochs`"),
     ("train --resume RUN --data PHOTOS", "given alone, not with `data`"),
     # finetune
-    ("finetune RUN --out NEW", "'--data'"),
+    ("finetune", "`source` must be given, or `resume`"),
+    ("finetune RUN --out NEW", "`data` must be given, or `resume`"),
+    ("finetune RUN --resume RUN", "given alone, not with `source`"),
+    ("finetune --resume nowhere", "config.json"),
     ("finetune resnet50 --data PHOTOS --out NEW", "did you mean 'ResNet50'?"),
     ("finetune ResNet20 --data PHOTOS --out NEW", "ResNet20 has no checkpoint"),
     (

@@ -95,6 +95,25 @@ def test_training_order_changes_by_epoch_and_repeats_by_seed(folder, cache):
     np.testing.assert_array_equal(*[np.sort(epoch, axis=0) for epoch in runs[0]])
 
 
+@pytest.mark.parametrize("cache", [False, True])
+def test_batches_from_anywhere_are_those_of_the_seed_alone(folder, cache):
+    """Of 24 images: 5 batches in a pass, the last one smaller; augmentation and labels included."""
+
+    def read(first, count):
+        options = {"augment": ("crop", "mixup"), "cache": cache, "seed": 3}
+        train = image_folder(folder, 8, batch_size=5, **options).train
+        batches = train.from_batch(first).take(count)
+        return [np.concatenate([i.numpy().ravel(), rows.numpy().ravel()]) for i, rows in batches]
+
+    whole = read(0, 12)
+    assert [len(batch) // (8 * 8 * 3) for batch in whole[3:6]] == [5, 4, 5]
+    assert not np.array_equal(whole[0], whole[5])
+    for first in (1, 4, 5, 7):
+        tf.random.set_seed(first)  # that of the program has no say
+        for one, other in zip(read(first, 12 - first), whole[first:], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("part", ["train", "validation"])
 def test_subset_is_that_part_of_both(folder, part):
     both, one = image_folder(folder, 8), image_folder(folder, 8, subset=part)

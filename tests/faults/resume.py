@@ -135,9 +135,7 @@ def train_phases(folder, inputs):
     recipe = training.FineTune(
         epochs=3, head_epochs=3, stages=1, batch_size=4, patience=1, batch_norm="recalibrated"
     )
-    history = training.finetune(
-        model, arrays(), arrays(7), recipe, checkpoints=every_step(folder)
-    )
+    history = training.finetune(model, arrays(), arrays(7), recipe, checkpoints=every_step(folder))
     keep(folder, model, history)
 
 

@@ -13,9 +13,11 @@ from PIL import Image
 import keras_bottleneck as kb
 from keras_bottleneck import runs
 from keras_bottleneck.cli.finetune import run as finetune_verb
+from keras_bottleneck.image_model import carrying
+from keras_bottleneck.models import NETWORKS, Network
 from keras_bottleneck.runs.card import command, write_card
 from keras_bottleneck.runs.folder import Run, settings_of
-from keras_bottleneck.runs.keeping import Keeper, taken_up, uninterrupted
+from keras_bottleneck.runs.keeping import Keeper, uninterrupted
 
 pytest.importorskip("tensorflow", reason="runs read images with tf.data")
 
@@ -46,23 +48,29 @@ def small(images):
     )
 
 
+def tiny(input_shape, classes, preprocessing):
+    """A builder as `NETWORKS` has them."""
+    model = kb.ResNet(
+        "basic", (1,), filters=(4,), stem="cifar", input_shape=input_shape, classes=classes
+    )
+    return carrying(model, preprocessing)
+
+
 def planned(path, images, recipe, **others):
     settings = {"data": "photos", "model": "ResNet20", "image_size": 8, "augment": ["flip"]}
     settings |= {"monitor": "val_loss", **others}
     return Run.planned(path, "train", settings_of(recipe, **settings), images)
 
 
-def fitted(run, images, recipe, model, rows=(), callbacks=None):
-    """Train as `runs.train` does, from the first row that is missing."""
-    if callbacks is None:
-        callbacks = recipe.compile(model, len(images.train))
+def fitted(run, images, recipe, model):
+    """Train as `runs.train` does, but for checkpoints."""
+    callbacks = recipe.compile(model, len(images.train))
     model.fit(
         images.train,
-        initial_epoch=len(rows),
         epochs=recipe.epochs,
         validation_data=images.validation,
         verbose=0,
-        callbacks=[Keeper(run, images.preprocessing, rows), *callbacks],
+        callbacks=[Keeper(run, images.preprocessing), *callbacks],
     )
 
 
@@ -98,34 +106,47 @@ def test_the_best_network_is_the_one_that_was_validated(run, images):
     assert seen["loss"] == pytest.approx(run.best_row()["val_loss"], rel=1e-5)
 
 
-def test_a_run_that_was_stopped_has_the_state_of_its_last_epoch(run, images, tmp_path):
-    """Optimizer, averages, step and learning rate are those of an uninterrupted training."""
-    recipe = kb.training.Recipe(epochs=3, ema=0.5, learning_rate=1e-2)
-    stopped = planned(tmp_path / "run", images, recipe)
+def test_a_run_that_was_stopped_goes_on_to_the_same_files(photos, tmp_path, monkeypatch):
+    """Stopped after metrics.csv was written, and before the checkpoint of that epoch."""
+    monkeypatch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, (), tiny))
+    settings = {"recipe": kb.training.Recipe(epochs=2, ema=0.5, batch_size=8, learning_rate=1e-2)}
+    whole = runs.train(photos, tmp_path / "whole", "tiny", **settings)
 
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            self.kept = [np.array(one) for one in self.model.optimizer.variables]
-            raise KeyboardInterrupt
+    def stop(keeper, epoch, logs=None):
+        kept(keeper, epoch, logs)
+        raise KeyboardInterrupt
 
-    stop, model = Stop(), small(images)
-    callbacks = [*recipe.compile(model, 4), stop]
-    with pytest.raises(KeyboardInterrupt):
-        fitted(stopped, images, recipe, model, callbacks=callbacks)
-    assert not (stopped.path / "README.md").exists()
+    kept = Keeper.on_epoch_end
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "on_epoch_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            runs.train(photos, tmp_path / "part", "tiny", **settings)
+    stopped = Run.open(tmp_path / "part")
+    assert len(stopped.rows()) == 1
+    assert not stopped.finished
+    resumed = runs.resume(stopped.path)
+    assert resumed.finished
+    assert not (stopped.path / "checkpoints").exists()
+    for one, other in zip(resumed.rows(), whole.rows(), strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    for name in ("best", "last"):
+        one, other = (keras.models.load_model(getattr(run, name)) for run in (resumed, whole))
+        for kept_value, value in zip(
+            [*one.weights, *one.optimizer.variables],
+            [*other.weights, *other.optimizer.variables],
+            strict=True,
+        ):
+            np.testing.assert_array_equal(np.array(kept_value), np.array(value))
 
-    resumed, rows, callbacks = taken_up(stopped, recipe, 4)
-    assert len(rows) == 1
-    for one, kept in zip(resumed.optimizer.variables, stop.kept, strict=True):
-        np.testing.assert_array_equal(np.array(one), kept)
-    for one, kept in zip(resumed.weights, model.weights, strict=True):
-        np.testing.assert_array_equal(np.array(one), np.array(kept))
-    decaying = [one.name for one in resumed.trainable_variables if len(one.shape) > 1]
-    uses = resumed.optimizer._use_weight_decay
-    assert [one.name for one in resumed.trainable_variables if uses(one)] == decaying
-    fitted(stopped, images, recipe, resumed, rows, callbacks)
-    rates = [row["learning_rate"] for row in stopped.rows()]
-    assert rates == [row["learning_rate"] for row in run.rows()]
+
+def test_a_file_that_cannot_be_written_is_said_in_one_sentence(run, tmp_path, images):
+    elsewhere = planned(tmp_path / "gone" / "run", images, kb.training.Recipe())
+    keeper = Keeper(elsewhere, images.preprocessing)
+    model, _ = kb.export.load_model(run.best)
+    (tmp_path / "gone").write_text("a file where the folder was")
+    with pytest.raises(OSError, match="could not be written .*go on with `resume`") as error:
+        keeper.keep_best(model)
+    assert "\n" not in str(error.value)
 
 
 def test_ctrl_c_waits_for_the_file_that_is_being_written():
@@ -135,15 +156,6 @@ def test_ctrl_c_waits_for_the_file_that_is_being_written():
         done.append("written")
     assert done == ["written"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_rows_that_the_last_network_knows_nothing_of_are_dropped(run, images, tmp_path):
-    recipe = kb.training.Recipe(epochs=3, ema=0.5, learning_rate=1e-2)
-    copy = planned(tmp_path / "run", images, recipe)
-    copy.begin()
-    copy.write("last.keras", run.last.read_bytes())
-    copy.write_rows([*run.rows(), {**run.rows()[-1], "epoch": 4.0}])
-    assert len(taken_up(copy, recipe, 4)[1]) == 3
 
 
 def test_finetune_keeps_a_run_for_other_classes(run, photos, tmp_path):
@@ -163,8 +175,9 @@ def test_finetune_keeps_a_run_for_other_classes(run, photos, tmp_path):
     known = {f"--{name.replace('_', '-')}" for name in inspect.signature(finetune_verb).parameters}
     assert set(options[::2]) <= known
     assert "Fine-tuned on 24 images" in (tuned.path / "README.md").read_text()
-    with pytest.raises(ValueError, match="fine-tuning begins anew"):
-        runs.resume(tuned.path)
+    written = tuned.last.stat().st_mtime_ns
+    assert runs.resume(tuned.path).rows() == tuned.rows()
+    assert tuned.last.stat().st_mtime_ns == written, "a finished run is trained again"
 
 
 @pytest.mark.slow

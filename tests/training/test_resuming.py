@@ -1,0 +1,245 @@
+"""Trainings that end before their time, and go on from a checkpoint in the same process."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_bottleneck.training import Checkpoints, FineTune, Recipe, finetune
+
+RNG = np.random.default_rng(0)
+DATA = RNG.random((21, 6, 6, 1), "float32"), np.arange(21) % 3
+VALIDATION = RNG.random((7, 6, 6, 1), "float32"), np.arange(7) % 3
+# 6 batches, of which the last is smaller.
+RECIPE = Recipe(epochs=2, batch_size=4, optimizer="sgd", learning_rate=0.1, ema=0.8)
+
+
+class Stopped(Exception):
+    """Stands for whatever ends a process."""
+
+
+class StopAt(keras.callbacks.Callback):
+    """Ends the training after a step, counted from the beginning of this call of `fit`."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.left = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if not self.left:
+            raise Stopped
+
+
+class Counted(keras.callbacks.Callback):
+    """Counts what it is told, and has a state."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps, self.sums, self.begun, self.ended = 0, np.zeros(2), 0, 0
+
+    def on_train_begin(self, logs=None):
+        self.begun += 1
+
+    def on_train_end(self, logs=None):
+        self.ended += 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        self.sums = self.sums + [logs["loss"], 1]
+
+    def get_state(self):
+        return {"steps": self.steps, "sums": self.sums}
+
+    def set_state(self, state):
+        self.steps, self.sums = state["steps"], state["sums"]
+
+
+def network(classes=3):
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            layers.Conv2D(4, 3, use_bias=False, name="stage1_conv"),
+            layers.BatchNormalization(name="stage1_bn"),
+            layers.Dropout(0.3),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(classes, activation="softmax"),
+        ]
+    )
+
+
+def every_step(folder):
+    return Checkpoints(folder, every_s=0)
+
+
+def state(model):
+    variables = [*model.variables, *model.optimizer.variables]
+    return [np.array(keras.ops.convert_to_numpy(one)) for one in variables]
+
+
+def assert_same(one, other):
+    for left, right in zip(state(one), state(other), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def stopped(folder, step, recipe=RECIPE, data=DATA, **others):
+    with pytest.raises(Stopped):
+        recipe.fit(
+            network(),
+            data,
+            VALIDATION,
+            callbacks=[Counted(), StopAt(step)],
+            checkpoints=every_step(folder),
+            **others,
+        )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An undisturbed training: its model, history and callback."""
+    model, counted = network(), Counted()
+    folder = tmp_path_factory.mktemp("whole")
+    history = RECIPE.fit(model, DATA, VALIDATION, [counted], checkpoints=every_step(folder))
+    return model, history, counted
+
+
+# In the first epoch, after its last step, and in the second one.
+@pytest.mark.parametrize("step", [3, 6, 8])
+def test_training_goes_on_to_the_same_bits(whole, tmp_path, step):
+    model, history, counted = whole
+    stopped(tmp_path, step)
+    resumed, again = network(), Counted()
+    told = RECIPE.fit(resumed, DATA, VALIDATION, [again], checkpoints=every_step(tmp_path))
+    assert_same(resumed, model)
+    assert told.history == history.history
+    assert told.epoch == [0, 1]
+    assert again.steps == counted.steps == 12
+    np.testing.assert_array_equal(again.sums, counted.sums)
+    assert (again.begun, again.ended) == (1, 1)
+
+
+def test_finished_training_is_given_back_at_once(whole, tmp_path):
+    model, history, _ = whole
+    RECIPE.fit(network(), DATA, VALIDATION, checkpoints=tmp_path)
+    again, counted = network(), Counted()
+    told = RECIPE.fit(again, DATA, VALIDATION, checkpoints=tmp_path, callbacks=[counted])
+    assert_same(again, model)
+    assert told.history == history.history
+    assert counted.steps == 0
+
+
+def test_seed_that_nobody_asked_for_is_kept(tmp_path):
+    recipe = Recipe(epochs=1, batch_size=4, seed=None)
+    stopped(tmp_path, 4, recipe)
+    order = every_step(tmp_path).newest().facts["training"]["order"]
+    recipe.fit(network(), DATA, VALIDATION, callbacks=[Counted()], checkpoints=tmp_path)
+    assert every_step(tmp_path).newest().facts["training"]["order"] == order
+
+
+def test_checkpoints_of_another_training_are_refused(tmp_path):
+    stopped(tmp_path, 2)
+    fewer = tuple(one[:20] for one in DATA)
+    shorter = tuple(one[:9] for one in DATA)
+    for given, wrong in (
+        ((Recipe(epochs=9), network(), DATA), "epochs=2 instead of 9"),
+        ((RECIPE, network(4), DATA), "a model with other variables"),
+        ((RECIPE, network(), shorter), "steps=6 instead of 3"),
+        ((RECIPE, network(), (*fewer,)), "steps=6 instead of 5"),
+        ((FineTune(**vars(RECIPE)), network(), DATA), "recipe='Recipe' instead of 'FineTune'"),
+    ):
+        recipe, model, data = given
+        with pytest.raises(ValueError, match="^`checkpoints` must be .* of the same") as error:
+            recipe.fit(model, data, checkpoints=tmp_path)
+        assert wrong in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+class Spoilt(keras.callbacks.Callback):
+    """Makes the weights NaN after a step."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 2:
+            kernel = self.model.layers[0].kernel
+            kernel.assign(kernel * float("nan"))
+
+
+def test_network_that_has_become_nan_is_not_kept(tmp_path):
+    RECIPE.fit(network(), DATA, callbacks=[Spoilt()], checkpoints=every_step(tmp_path))
+    found = every_step(tmp_path).newest()
+    assert found.facts["step"] <= 3
+    finite = [np.isfinite(one).all() for name, one in found.arrays.items() if "model" in name]
+    assert finite
+
+
+def test_full_disk_does_not_stop_the_training(whole, tmp_path, monkeypatch):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    model = network()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.warns(UserWarning, match="was not written"):
+            RECIPE.fit(model, DATA, VALIDATION, [Counted()], checkpoints=every_step(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert_same(model, whole[0])
+    assert not list(tmp_path.iterdir())
+
+
+class Batches(keras.utils.PyDataset):
+    """Another order in each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.epoch = 0
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        chosen = np.random.default_rng([self.epoch, index]).integers(0, 21, 4)
+        return DATA[0][chosen], DATA[1][chosen]
+
+    def on_epoch_end(self):
+        self.epoch += 1
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_datasets_of_others_are_read_again_up_to_the_batch(tmp_path, step):
+    undisturbed = network()
+    RECIPE.fit(undisturbed, Batches(), VALIDATION, checkpoints=tmp_path / "whole")
+    with pytest.raises(Stopped):
+        RECIPE.fit(
+            network(),
+            Batches(),
+            VALIDATION,
+            [StopAt(step)],
+            checkpoints=every_step(tmp_path / "part"),
+        )
+    resumed = network()
+    RECIPE.fit(resumed, Batches(), VALIDATION, checkpoints=tmp_path / "part")
+    assert_same(resumed, undisturbed)
+
+
+@pytest.mark.filterwarnings("ignore:Batch norm")
+@pytest.mark.parametrize("step", [4, 9, 16])
+def test_phases_of_finetune_go_on(tmp_path, step):
+    recipe = FineTune(
+        epochs=2, head_epochs=1, batch_size=4, patience=1, batch_norm="recalibrated", ema=0.5
+    )
+    undisturbed = network()
+    history = finetune(undisturbed, DATA, VALIDATION, recipe, checkpoints=tmp_path / "whole")
+    with pytest.raises(Stopped):
+        finetune(
+            network(),
+            DATA,
+            VALIDATION,
+            recipe,
+            [StopAt(step)],
+            checkpoints=every_step(tmp_path / "part"),
+        )
+    resumed = network()
+    told = finetune(resumed, DATA, VALIDATION, recipe, checkpoints=tmp_path / "part")
+    assert_same(resumed, undisturbed)
+    assert told.history == history.history
