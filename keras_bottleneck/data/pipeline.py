@@ -43,17 +43,19 @@ class Batcher:
         batch on, and the order of each is then a function of the seed and its number alone.
         """
         tf = load_tensorflow()
-        pixels = samples.map(load, tf.data.AUTOTUNE).cache() if self.cache else None
-        length = math.ceil(len(samples) / self.batch_size)
+        count, parallel = len(samples), tf.data.AUTOTUNE
+        length = math.ceil(count / self.batch_size)
+        kept = samples.map(load, parallel).cache() if self.cache else samples
+
+        def shuffled(pass_seed: Any) -> "tf.data.Dataset":
+            tf.random.set_seed(1)  # of this function alone: the program's has no say in the order
+            return kept.shuffle(count, seed=pass_seed, reshuffle_each_iteration=False)
 
         def one_pass(pass_seed: Any, skipped: Any) -> "tf.data.Dataset":
-            tf.random.set_seed(1)  # of the graph of this function: that of the program is left out
-            read = (samples if pixels is None else pixels).shuffle(
-                len(samples), seed=pass_seed, reshuffle_each_iteration=False
-            )
-            read = read.skip(skipped * self.batch_size)
-            loaded = read.map(load, tf.data.AUTOTUNE) if pixels is None else read
-            return self._finish(self.augmenter.apply(self._batch(loaded), pass_seed, skipped))
+            order = tf.data.Dataset.from_tensors(pass_seed).flat_map(shuffled)
+            order = order.skip(skipped * self.batch_size)
+            batches = self._batch(order if self.cache else order.map(load, parallel))
+            return self._finish(self.augmenter.apply(batches, pass_seed, skipped))
 
         def from_batch(first: int) -> "tf.data.Dataset":
             begun, skipped = divmod(first, length)
@@ -66,12 +68,12 @@ class Batcher:
 
             return tf.data.Dataset.counter(begun).flat_map(numbered)
 
-        # Of one seed, which is another in every pass.
+        # A single seed, which is another one whenever it is read.
         seeds = tf.data.Dataset.random(seed=self.seed, rerandomize_each_iteration=True).take(1)
-        whole = seeds.flat_map(lambda pass_seed: one_pass(pass_seed, tf.constant(0, tf.int64)))
-        whole = whole.apply(tf.data.experimental.assert_cardinality(length))
-        whole.from_batch = from_batch
-        return whole
+        passes = seeds.flat_map(lambda pass_seed: one_pass(pass_seed, tf.constant(0, tf.int64)))
+        train = passes.apply(tf.data.experimental.assert_cardinality(length))
+        train.from_batch = from_batch
+        return train
 
     def validation(self, samples: "tf.data.Dataset", load: Callable) -> "tf.data.Dataset":
         """Batches in the order of `samples`."""

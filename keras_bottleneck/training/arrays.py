@@ -37,7 +37,8 @@ class ArrayBatches(keras.utils.PyDataset):
         self.images, self.labels = (np.asarray(array) for array in arrays)
         self.batch_size = checks.integer("batch_size", batch_size)
         self.seed = drawn_seed() if seed is None else seed
-        self._pass, self._order = -1, np.array([], int)
+        # One attribute, because threads of several readers come here.
+        self._last: tuple[int, np.ndarray] = (-1, np.array([], int))
 
     def __len__(self) -> int:
         return math.ceil(len(self.labels) / self.batch_size)
@@ -45,10 +46,11 @@ class ArrayBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """The batch `index`; those from `len(self)` on are of later passes."""
         number, index = divmod(index, len(self))
-        if number != self._pass:
+        known, order = self._last
+        if number != known:
             order = np.random.default_rng([self.seed, number]).permutation(len(self.labels))
-            self._pass, self._order = number, order
-        chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+            self._last = number, order
+        chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
         return self.images[chosen], self.labels[chosen]
 
     def from_batch(self, first: int) -> keras.utils.PyDataset:

@@ -107,7 +107,14 @@ class Progress(keras.callbacks.History):
         if self.found is None:
             return
         set_state(model, self.found.arrays)
-        for index, state in self.found.facts["callbacks"].items():
+        states = self.found.facts["callbacks"]
+        if sorted(states) != sorted(str(i) for i, one in enumerate(self.kept) if one is not None):
+            raise ValueError(
+                "`callbacks` must be those that the training was begun with, in the same order: "
+                "some with a state are missing or new. Received: "
+                f"{[type(one).__name__ for one in callbacks]}"
+            )
+        for index, state in states.items():
             start = f"callback{index}."
             arrays = {
                 name.removeprefix(start): value

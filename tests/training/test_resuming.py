@@ -14,7 +14,7 @@ VALIDATION = RNG.random((7, 6, 6, 1), "float32"), np.arange(7) % 3
 RECIPE = Recipe(epochs=2, batch_size=4, optimizer="sgd", learning_rate=0.1, ema=0.8)
 
 
-class Stopped(Exception):
+class KilledError(Exception):
     """Stands for whatever ends a process."""
 
 
@@ -28,7 +28,7 @@ class StopAt(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.left -= 1
         if not self.left:
-            raise Stopped
+            raise KilledError
 
 
 class Counted(keras.callbacks.Callback):
@@ -84,7 +84,7 @@ def assert_same(one, other):
 
 
 def stopped(folder, step, recipe=RECIPE, data=DATA, **others):
-    with pytest.raises(Stopped):
+    with pytest.raises(KilledError):
         recipe.fit(
             network(),
             data,
@@ -155,6 +155,12 @@ def test_checkpoints_of_another_training_are_refused(tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_callbacks_with_a_state_have_to_be_the_same(tmp_path):
+    stopped(tmp_path, 2)
+    with pytest.raises(ValueError, match="^`callbacks` must be those that the training was begun"):
+        RECIPE.fit(network(), DATA, VALIDATION, checkpoints=tmp_path)
+
+
 class Spoilt(keras.callbacks.Callback):
     """Makes the weights NaN after a step."""
 
@@ -209,7 +215,7 @@ class Batches(keras.utils.PyDataset):
 def test_datasets_of_others_are_read_again_up_to_the_batch(tmp_path, step):
     undisturbed = network()
     RECIPE.fit(undisturbed, Batches(), VALIDATION, checkpoints=tmp_path / "whole")
-    with pytest.raises(Stopped):
+    with pytest.raises(KilledError):
         RECIPE.fit(
             network(),
             Batches(),
@@ -230,7 +236,7 @@ def test_phases_of_finetune_go_on(tmp_path, step):
     )
     undisturbed = network()
     history = finetune(undisturbed, DATA, VALIDATION, recipe, checkpoints=tmp_path / "whole")
-    with pytest.raises(Stopped):
+    with pytest.raises(KilledError):
         finetune(
             network(),
             DATA,
