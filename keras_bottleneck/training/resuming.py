@@ -106,7 +106,6 @@ class Progress(keras.callbacks.History):
         self.kept = [one if hasattr(one, "get_state") else None for one in callbacks]
         if self.found is None:
             return
-        set_state(model, self.found.arrays)
         states = self.found.facts["callbacks"]
         if sorted(states) != sorted(str(i) for i, one in enumerate(self.kept) if one is not None):
             raise ValueError(
@@ -114,6 +113,7 @@ class Progress(keras.callbacks.History):
                 "some with a state are missing or new. Received: "
                 f"{[type(one).__name__ for one in callbacks]}"
             )
+        set_state(model, self.found.arrays)
         for index, state in states.items():
             start = f"callback{index}."
             arrays = {

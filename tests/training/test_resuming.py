@@ -95,6 +95,19 @@ def stopped(folder, step, recipe=RECIPE, data=DATA, **others):
         )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_tracing():
+    """Tracing takes most of the time of trainings that are so short; killed ones are traced."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """An undisturbed training: its model, history and callback."""
@@ -178,7 +191,7 @@ def test_network_that_has_become_nan_is_not_kept(tmp_path):
     assert finite
 
 
-def test_full_disk_does_not_stop_the_training(whole, tmp_path, monkeypatch):
+def test_full_disk_does_not_stop_the_training(whole, tmp_path):
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
