@@ -34,6 +34,7 @@ def train(
 
     The files of the run are described at `Run`. A training that is interrupted at any moment
     (Ctrl-C, a killed process, a power cut) loses no more than its last five minutes: see `resume`.
+    TensorFlow is made to compute deterministically for that, as by `Recipe.fit` with checkpoints.
 
     Args:
         data: Folder with one sub-folder of images for each class.

@@ -96,7 +96,9 @@ class Checkpoints:
         target = self.folder / f"step_{step:010d}{SUFFIX}"
         scratch = self.folder / f".{target.name}.part"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self.folder.is_dir():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                _flush_folder(self.folder.parent)
             try:
                 _write_through(scratch, _packed(arrays, facts))
                 os.replace(scratch, target)

@@ -30,7 +30,8 @@ def set_state(model: keras.Model, arrays: Mapping[str, np.ndarray], *kinds: str)
         arrays: By name; others are passed over.
         *kinds: "model", "optimizer", "metrics" or "seed".
     """
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # that which scales losses would make its variables once more
+        model.optimizer.build(model.trainable_variables)
     keras_private.global_seed(make="seed.00000" in arrays)
     held = _variables(model)
     for kind in kinds or ("model", "optimizer", "seed"):
