@@ -74,7 +74,7 @@ def finetune(
     if recipe is not None and not isinstance(recipe, FineTune):
         raise checks.reject("recipe", recipe, "a FineTune or None")
     recipe = recipe or FineTune()
-    start = start_of(source, weights, image_size)
+    start = start_of(source, weights, image_size, recipe.seed)
     settings = settings_of(
         recipe,
         source=start.source,
@@ -136,12 +136,15 @@ class Start(NamedTuple):
     build: Callable[[Sequence[str]], keras.Model]
 
 
-def start_of(source: Any, weights: Any, image_size: Any) -> Start:
+def start_of(source: Any, weights: Any, image_size: Any, seed: int | None) -> Start:
     """What `finetune` begins with, from its arguments.
+
+    The seed is also that of the dropout in a file, which does not hold its own.
 
     Raises:
         ValueError: If one of them is wrong.
     """
+    keras.utils.set_random_seed(seed or 0)
     if str(source) in NETWORKS and not is_run(source):
         return _named(str(source), weights, image_size)
     return _saved(source, weights, image_size)

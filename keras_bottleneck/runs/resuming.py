@@ -35,7 +35,8 @@ def resume(directory: str | os.PathLike[str]) -> Run:
         return run
     settings = run.config["settings"]
     if run.config["verb"] == "finetune":
-        start = finetuning.start_of(settings["source"], settings["weights"], settings["image_size"])
+        asked = [settings[one] for one in ("source", "weights", "image_size", "seed")]
+        start = finetuning.start_of(*asked)
         images = finetuning.images_of(settings, start)
         _check_same(run, images)
         return finetuning.tuned(run, images, start)
