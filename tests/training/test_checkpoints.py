@@ -1,6 +1,5 @@
 """Checkpoints as files: whole or not there, the last two, damaged ones left out."""
 
-import resource
 import warnings
 
 import numpy as np
@@ -87,6 +86,7 @@ def test_what_a_killed_process_leaves_is_removed(checkpoints):
 @pytest.fixture
 def full_disk():
     """No file of more than a few bytes can be written."""
+    resource = pytest.importorskip("resource", reason="Windows has no limit on files")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     yield
