@@ -47,20 +47,20 @@ class Batcher:
         length = math.ceil(count / self.batch_size)
         kept = samples.map(load, parallel).cache() if self.cache else samples
 
-        def shuffled(pass_seed: Any) -> "tf.data.Dataset":
+        def shuffled(pass_seed: Any) -> Any:
             tf.random.set_seed(1)  # of this function alone: the program's has no say in the order
             return kept.shuffle(count, seed=pass_seed, reshuffle_each_iteration=False)
 
-        def one_pass(pass_seed: Any, skipped: Any) -> "tf.data.Dataset":
+        def one_pass(pass_seed: Any, skipped: Any) -> Any:
             order = tf.data.Dataset.from_tensors(pass_seed).flat_map(shuffled)
             order = order.skip(skipped * self.batch_size)
             batches = self._batch(order if self.cache else order.map(load, parallel))
             return self._finish(self.augmenter.apply(batches, pass_seed, skipped))
 
-        def from_batch(first: int) -> "tf.data.Dataset":
+        def from_batch(first: int) -> Any:
             begun, skipped = divmod(first, length)
 
-            def numbered(number: Any) -> "tf.data.Dataset":
+            def numbered(number: Any) -> Any:
                 pass_seed = tf.random.stateless_uniform(
                     (), (self.seed, number), maxval=tf.int64.max, dtype=tf.int64
                 )
