@@ -23,7 +23,7 @@ class Progress(keras.callbacks.History):
 
     A checkpoint holds `state_of` the model, how far the training is, its history, and the state of
     those callbacks that have a `get_state()`, which returns a dict of arrays and of what JSON can
-    hold, and a `set_state(dict)`. A network whose loss is no longer finite is not written.
+    hold, and a `set_state(dict)`. A state with NaN, or with a loss that is not finite, is not written.
 
     Args:
         checkpoints: Where to; None writes nothing, and begins anew.
@@ -155,6 +155,8 @@ class Progress(keras.callbacks.History):
         if not self.checkpoints or not all(math.isfinite(value) for value in (logs or {}).values()):
             return
         arrays, states = state_of(self.model), {}
+        if any(np.isnan(value).any() for value in arrays.values()):
+            return  # a loss is that of the weights before the step
         for index, callback in enumerate(self.kept):
             if callback is not None:
                 state = callback.get_state()

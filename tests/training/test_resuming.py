@@ -10,8 +10,8 @@ from keras_bottleneck.training import Checkpoints, FineTune, Recipe, finetune
 RNG = np.random.default_rng(0)
 DATA = RNG.random((21, 6, 6, 1), "float32"), np.arange(21) % 3
 VALIDATION = RNG.random((7, 6, 6, 1), "float32"), np.arange(7) % 3
-# 6 batches, of which the last is smaller.
-RECIPE = Recipe(epochs=2, batch_size=4, optimizer="sgd", learning_rate=0.1, ema=0.8)
+# 3 batches, of which the last is smaller.
+RECIPE = Recipe(epochs=2, batch_size=8, optimizer="sgd", learning_rate=0.1, ema=0.8)
 
 
 class KilledError(Exception):
@@ -118,7 +118,9 @@ def whole(tmp_path_factory):
 
 
 # In the first epoch, after its last step, and in the second one.
-@pytest.mark.parametrize("step", [3, 6, 8])
+@pytest.mark.parametrize(
+    "step", [pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow), 4]
+)
 def test_training_goes_on_to_the_same_bits(whole, tmp_path, step):
     model, history, counted = whole
     stopped(tmp_path, step)
@@ -127,7 +129,7 @@ def test_training_goes_on_to_the_same_bits(whole, tmp_path, step):
     assert_same(resumed, model)
     assert told.history == history.history
     assert told.epoch == [0, 1]
-    assert again.steps == counted.steps == 12
+    assert again.steps == counted.steps == 6
     np.testing.assert_array_equal(again.sums, counted.sums)
     assert (again.begun, again.ended) == (1, 1)
 
@@ -142,6 +144,7 @@ def test_finished_training_is_given_back_at_once(whole, tmp_path):
     assert told.history == history.history
 
 
+@pytest.mark.slow
 def test_seed_that_nobody_asked_for_is_kept(tmp_path):
     recipe = Recipe(epochs=1, batch_size=4, seed=None)
     stopped(tmp_path, 4, recipe)
@@ -157,8 +160,8 @@ def test_checkpoints_of_another_training_are_refused(tmp_path):
     for given, wrong in (
         ((Recipe(epochs=9), network(), DATA), "epochs=2 instead of 9"),
         ((RECIPE, network(4), DATA), "a model with other variables"),
-        ((RECIPE, network(), shorter), "steps=6 instead of 3"),
-        ((RECIPE, network(), (*fewer,)), "steps=6 instead of 5"),
+        ((RECIPE, network(), shorter), "steps=3 instead of 2"),
+        ((RECIPE, network(), fewer), "samples=21 instead of 20"),
         ((FineTune(**vars(RECIPE)), network(), DATA), "recipe='Recipe' instead of 'FineTune'"),
     ):
         recipe, model, data = given
@@ -178,7 +181,7 @@ class Spoilt(keras.callbacks.Callback):
     """Makes the weights NaN after a step."""
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch == 2:
+        if batch == 1:
             kernel = self.model.layers[0].kernel
             kernel.assign(kernel * float("nan"))
 
@@ -186,9 +189,7 @@ class Spoilt(keras.callbacks.Callback):
 def test_network_that_has_become_nan_is_not_kept(tmp_path):
     RECIPE.fit(network(), DATA, callbacks=[Spoilt()], checkpoints=every_step(tmp_path))
     found = every_step(tmp_path).newest()
-    assert found.facts["step"] <= 3
-    finite = [np.isfinite(one).all() for name, one in found.arrays.items() if "model" in name]
-    assert finite
+    assert (found.facts["done"], found.facts["step"]) == (0, 1)
 
 
 def test_full_disk_does_not_stop_the_training(whole, tmp_path):
@@ -224,6 +225,7 @@ class Batches(keras.utils.PyDataset):
         self.epoch += 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [2, 4])
 def test_datasets_of_others_are_read_again_up_to_the_batch(tmp_path, step):
     undisturbed = network()
@@ -241,6 +243,7 @@ def test_datasets_of_others_are_read_again_up_to_the_batch(tmp_path, step):
     assert_same(resumed, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Batch norm")
 @pytest.mark.parametrize("step", [4, 9, 16])
 def test_phases_of_finetune_go_on(tmp_path, step):
