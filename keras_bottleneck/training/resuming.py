@@ -23,7 +23,7 @@ class Progress(keras.callbacks.History):
 
     A checkpoint holds `state_of` the model, how far the training is, its history, and the state of
     those callbacks that have a `get_state()`, which returns a dict of arrays and of what JSON can
-    hold, and a `set_state(dict)`. A state with NaN, or with a loss that is not finite, is not written.
+    hold, and a `set_state(dict)`. A state with NaN, or a loss that is not finite, is not written.
 
     Args:
         checkpoints: Where to; None writes nothing, and begins anew.
