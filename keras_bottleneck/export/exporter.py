@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks
-from keras_bottleneck.export import manifest
+from keras_bottleneck.export import placing
 from keras_bottleneck.export.audit import audit
 from keras_bottleneck.export.divergence import first_divergent_layer
 from keras_bottleneck.export.errors import ExportError
@@ -43,7 +43,7 @@ from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.progress import track
 from keras_bottleneck.quantization.fake_quant import step_of
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
-from keras_bottleneck.runtime import Metadata, metadata
+from keras_bottleneck.runtime import Metadata, manifest, metadata
 from keras_bottleneck.samples import read
 
 # What makes int8 runtimes differ beyond their tolerance.
@@ -155,13 +155,13 @@ def export_model(
             "weights, or the samples drive it to infinity."
         )
     trembling = _trembling(reference_model, samples, reference, described) if quantized else 0.0
-    with manifest.scratch_folder(target) as scratch:
+    with placing.scratch_folder(target) as scratch:
         source = Source(exported, described.output_name, scratch, io_type, ranges)
         made = [
             _made(row, source, described, samples, reference, trembling, allow_float)
             for row in track(rows, len(rows), f"export {described.name}")
         ]
-        manifest.commit(scratch, target, {one.path.name: _entry(one, described) for one in made})
+        placing.commit(scratch, target, {one.path.name: _entry(one, described) for one in made})
     return ExportReport(
         name=described.name,
         artifacts=tuple(replace(one, path=target / one.path.name) for one in made),

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from keras_bottleneck.benchmarking import processes
-from keras_bottleneck.benchmarking.processes import JobError
+from keras_bottleneck.runtime import processes
+from keras_bottleneck.runtime.processes import JobError
 
 MAIN = """
 import json, os, signal, sys, time
