@@ -10,19 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from keras_bottleneck.runtime import processes
 from keras_bottleneck.benchmarking.inputs import Inputs
 from keras_bottleneck.benchmarking.judging import judged
-from keras_bottleneck.runtime.processes import JobError
 from keras_bottleneck.benchmarking.report import Cell
 from keras_bottleneck.benchmarking.rows import QUANTIZED_ROW, ROWS
 from keras_bottleneck.benchmarking.store import Store, digest, fingerprint
 from keras_bottleneck.benchmarking.subject import Subject
-from keras_bottleneck.runtime import manifest
 from keras_bottleneck.export.formats import Needs
 from keras_bottleneck.export.verify import Array, keras_outputs
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.quantization.observation import spread
+from keras_bottleneck.runtime import manifest, processes
+from keras_bottleneck.runtime.processes import JobError
 
 MAKING = "keras_bottleneck.benchmarking.making"
 MEASURING = "keras_bottleneck.runtime.measuring"

@@ -1,4 +1,4 @@
-"""What vouches for artifacts: manifest.json beside them, with the sha256 that each had when verified.
+"""What vouches for artifacts: manifest.json beside them, with their sha256 when they were verified.
 
 `export_model` replaces it last. Between the moving of files and that, or after an export that was
 killed there, it lists hashes that some files no longer have: those are refused until the next

@@ -1,4 +1,4 @@
-"""A job in a process of its own, whose crash is a sentence. It ends with the one that started it."""
+"""A job in a process of its own, which ends with the one that started it; a crash is a sentence."""
 
 import json
 import os

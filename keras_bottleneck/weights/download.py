@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from keras_bottleneck import checks
+from keras_bottleneck.locking import alone
 from keras_bottleneck.progress import track_bytes
 from keras_bottleneck.version import __version__
-from keras_bottleneck.locking import alone
 
 CHUNK = 1 << 18
 
