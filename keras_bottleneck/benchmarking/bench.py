@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +38,12 @@ def calibrated(row: str, quantized: bool) -> bool:
 def machine() -> str:
     """What all of it runs on."""
     return f"{platform.system()} on {platform.machine()}, {os.cpu_count()} CPUs"
+
+
+def _is_there(folder: Path, found: dict[str, Any]) -> bool:
+    """Whether the artifact that was kept is the one that was made."""
+    path = folder / str(found.get("file"))
+    return path.exists() and manifest.sha256_of(path) == found.get("sha256")
 
 
 class Bench:
@@ -89,8 +94,10 @@ class Bench:
         key, slot = self._artifact_key(row), f"{self.name}/{row}/artifact.json"
         folder = self.store.folder / self.name / row
         found = self.store.find(slot, key)
-        if found is None or not ("problem" in found or (folder / found["file"]).exists()):
+        if found is None or not ("problem" in found or _is_there(folder, found)):
             found = self._make(row, folder)
+            if "problem" not in found:
+                found["sha256"] = manifest.sha256_of(folder / found["file"])
             self.store.keep(slot, key, found)
         if "problem" in found:
             raise JobError(found["problem"])
@@ -112,12 +119,7 @@ class Bench:
             "verify": str(self._verify),
             "calibration": str(self._calibration) if measures else None,
         }
-        try:
-            return processes.run(MAKING, job, self.scratch, self.timeout, self._log(folder))
-        finally:
-            # What a process that was killed leaves half written.
-            for left in folder.glob(".*"):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        return processes.run(MAKING, job, self.scratch, self.timeout, self._log(folder))
 
     def _figures(self, row: str, artifact: Path, threads: int) -> dict[str, Any]:
         slot = f"{self.name}/{row}/threads-{threads}.json"

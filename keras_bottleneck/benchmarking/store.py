@@ -31,7 +31,7 @@ class Store:
         try:
             content = json.loads((self.folder / slot).read_text())
             return dict(content["found"]) if content["key"] == key else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def keep(self, slot: str, key: str, found: dict[str, Any]) -> None:

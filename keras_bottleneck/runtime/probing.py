@@ -50,6 +50,9 @@ def _probe(path: Path, kind: Kind) -> None:
         try:
             job = {"path": str(path)}
             done = processes.run(PROBING, job, Path(scratch), DEADLINE_S, keras=False)
+        except processes.JobTimeoutError:
+            why = "opened on trial, it did not come to an end"
+            raise unreadable(path, kind.name, why) from None
         except processes.JobError as error:
             why = f"opened on trial: {str(error).rstrip('.')}"
             raise unreadable(path, kind.name, why) from None
@@ -102,7 +105,7 @@ def _limit(more_bytes: int) -> None:
         return
     import resource
 
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + more_bytes

@@ -17,9 +17,16 @@ UNTIL_PARENT_ENDS = (
     "threading.Thread(target=end, daemon=True).start(); "
 )
 
+# What a process lacked that the system killed so.
+SHORT = {"SIGKILL": "memory", "SIGXCPU": "time"}
+
 
 class JobError(RuntimeError):
     """A job that did not end well; the message is one sentence."""
+
+
+class JobTimeoutError(JobError):
+    """A job that took too long."""
 
 
 def run(
@@ -41,7 +48,7 @@ def run(
         keras: Whether it may import Keras.
 
     Raises:
-        JobError: If the process crashed, was killed, or took too long.
+        JobError: If the process crashed, was killed, or took too long (a JobTimeoutError).
     """
     job_path, result = scratch / "job.json", scratch / "result.json"
     result.unlink(missing_ok=True)
@@ -61,7 +68,7 @@ def run(
                 timeout=timeout,
             )
     except subprocess.TimeoutExpired:
-        raise JobError(f"It took longer than `timeout`, {timeout:g} seconds.") from None
+        raise JobTimeoutError(f"It took longer than `timeout`, {timeout:g} seconds.") from None
     except OSError as error:
         raise JobError(f"No process could be started ({error.strerror}).") from None
     finally:
@@ -90,7 +97,7 @@ def _why(code: int, printed: Path, log: Path | None) -> str:
     where = "" if log is None else f"; what it printed is in {log}"
     if code < 0:
         name = signal.Signals(-code).name
-        memory = ", as happens where memory runs out" if -code == signal.SIGKILL else ""
-        return f"Its process was killed by {name}{memory}{where}."
+        short = f", as happens where {SHORT[name]} runs out" if name in SHORT else ""
+        return f"Its process was killed by {name}{short}{where}."
     lines = printed.read_text(errors="replace").strip().splitlines() or ["it printed nothing"]
     return f"Its process ended with exit code {code} ({lines[-1].strip()}){where}."

@@ -6,7 +6,7 @@ again, which has to refuse it. Exits with 1 if anything else happened.
 """
 
 import argparse
-import os
+import functools
 import sys
 import tempfile
 from collections import Counter
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import readers
 from .batches import content_of, outcomes
+from .killing import finished
 from .readers import READERS
 
 KINDS = ("read", "refused", "crash", "hang", "defect", "harm")
@@ -42,16 +43,7 @@ def main():
 
 def whole_files(folder):
     """Reader name to the contents of whole files, made by a process of their own."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            readers.make_seeds(folder)
-            code = 0
-        finally:
-            os._exit(code)
-    if os.waitpid(pid, 0)[1]:
-        raise RuntimeError("The whole files could not be made.")
+    finished(functools.partial(readers.make_seeds, folder))
     return {
         name: [path.read_bytes() for path in sorted(folder.glob(reader.seeds))]
         for name, reader in READERS.items()

@@ -11,7 +11,8 @@ import numpy as np
 
 from . import mutating
 
-NETWORK = {"filters": (8,), "stem": "cifar", "input_shape": (12, 12, 3), "classes": 3}
+SHAPE = (12, 12, 3)
+NETWORK = {"filters": (8,), "stem": "cifar", "input_shape": SHAPE, "classes": 3}
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,12 @@ def runtime_of(suffix):
     return read
 
 
+def keras_files():
+    from keras_bottleneck.runtime import load
+
+    return lambda path: load(path).run(np.zeros((1, *SHAPE), np.float32))
+
+
 def audits():
     from keras_bottleneck.export import audit
 
@@ -159,7 +166,7 @@ def runtime(suffix):
 READERS = {
     "LiteRT": Reader(".tflite", "*.tflite", runtime(".tflite"), share=250, native=True),
     "ONNX Runtime": Reader(".onnx", "*.onnx", runtime(".onnx"), share=120, native=True),
-    "Keras": Reader(".keras", "*.keras", runtime(".keras"), mutating.damaged_archive, share=10),
+    "Keras": Reader(".keras", "*.keras", keras_files, mutating.damaged_archive, share=10),
     "audit of .tflite": Reader(".tflite", "*.tflite", audits, share=50),
     "audit of .onnx": Reader(".onnx", "*.onnx", audits, share=50),
     "weights in .keras": Reader(".keras", "*.keras", weights, mutating.damaged_archive),
