@@ -19,6 +19,8 @@ from .readers import READERS
 
 KINDS = ("read", "refused", "crash", "hang", "defect", "harm")
 BATCH = 1000
+# Among so many inputs there are some that the damage does not matter to, and some that it does.
+ENOUGH = 150
 
 
 def main():
@@ -74,6 +76,9 @@ def survey(name, seed, count, wholes, kept=None):
             kept.mkdir(parents=True, exist_ok=True)
             safe = "".join(c if c.isalnum() else "_" for c in name)
             (kept / f"{safe}_{outcome.index}{READERS[name].suffix}").write_bytes(content)
+    if count >= ENOUGH and not (found["read"] and found["refused"]):
+        found["defect"] += 1
+        print(f"{name}: whatever it is given ends in the same way", flush=True)
     return found
 
 

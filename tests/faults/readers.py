@@ -50,6 +50,7 @@ def make_seeds(folder):
 
     import keras_bottleneck as kb
 
+    keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     model, images = network(), rng.random((8, 12, 12, 3), np.float32)
     carried = {"labels": ("ant", "bee", "cat"), "preprocessing": kb.Preprocessing(12)}
