@@ -13,7 +13,7 @@ from keras_bottleneck.benchmarking.inputs import Inputs
 from keras_bottleneck.benchmarking.judging import judged
 from keras_bottleneck.benchmarking.report import Cell
 from keras_bottleneck.benchmarking.rows import QUANTIZED_ROW, ROWS
-from keras_bottleneck.benchmarking.store import Store, digest, fingerprint
+from keras_bottleneck.benchmarking.store import Store, digest, fingerprint, is_whole
 from keras_bottleneck.benchmarking.subject import Subject
 from keras_bottleneck.export.formats import Needs
 from keras_bottleneck.export.verify import Array, keras_outputs
@@ -38,12 +38,6 @@ def calibrated(row: str, quantized: bool) -> bool:
 def machine() -> str:
     """What all of it runs on."""
     return f"{platform.system()} on {platform.machine()}, {os.cpu_count()} CPUs"
-
-
-def _is_there(folder: Path, found: dict[str, Any]) -> bool:
-    """Whether the artifact that was kept is the one that was made."""
-    path = folder / str(found.get("file"))
-    return path.exists() and manifest.sha256_of(path) == found.get("sha256")
 
 
 class Bench:
@@ -94,7 +88,7 @@ class Bench:
         key, slot = self._artifact_key(row), f"{self.name}/{row}/artifact.json"
         folder = self.store.folder / self.name / row
         found = self.store.find(slot, key)
-        if found is None or not ("problem" in found or _is_there(folder, found)):
+        if found is None or not ("problem" in found or is_whole(folder, found)):
             found = self._make(row, folder)
             if "problem" not in found:
                 found["sha256"] = manifest.sha256_of(folder / found["file"])
