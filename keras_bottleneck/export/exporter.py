@@ -79,7 +79,8 @@ def export_model(
     Args:
         model: Any functional or `Sequential` Keras model of images; it stays untouched.
         directory: Where the files go. They are moved in when all are verified;
-            `manifest.json`, replaced last, lists them with their sha256.
+            `manifest.json`, replaced last, lists them with their sha256. Another export into it
+            waits until this one is done; what one that was killed has left is taken away.
         formats: Rows of `FORMATS`. Of a float model `"saved_model"`, `"tflite"`, `"onnx"` (these
             by default), `"tflite_float16"`, `"tflite_dynamic"` (int8 weights), `"tflite_int16"`
             (int16 activations, int8 weights); of a quantized one `"tflite_int8"` and
@@ -107,7 +108,7 @@ def export_model(
 
     Raises:
         ValueError: For a wrong argument; nothing has been written.
-        ExportError: If a file cannot be written or does not compute what the model computes;
+        ExportError: If a file cannot be written, as on a full disk, or does not compute what the model computes;
             the message names the first layer that diverges. Also if an int8 file is not int8
             throughout. The directory is left as it was.
 

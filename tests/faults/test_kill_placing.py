@@ -1,11 +1,8 @@
 """Killed before any of its steps, an export into a folder is all there or not at all."""
 
-import fcntl
 import json
 import os
-import resource
 import signal
-import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -18,7 +15,8 @@ from keras_bottleneck.runtime import manifest
 from .killing import finished, killed_at_step
 
 NAMES = ("a.tflite", "b_saved_model", "c.onnx")
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+fcntl = pytest.importorskip("fcntl", reason="Windows has no fork")
+resource = pytest.importorskip("resource", reason="Windows has no fork")
 
 
 def write(folder, version):
@@ -80,7 +78,9 @@ def expected(tmp_path, version):
     return contents(folder)
 
 
-@pytest.mark.parametrize("before", ["nothing", "older artifacts"])
+@pytest.mark.parametrize(
+    "before", ["older artifacts", pytest.param("nothing", marks=pytest.mark.slow)]
+)
 def test_killed_before_every_step(tmp_path, before):
     whole = {version: expected(tmp_path, version) for version in ("old", "new")}
     ended = {"old": 0, "new": 0}
