@@ -108,9 +108,9 @@ def export_model(
 
     Raises:
         ValueError: For a wrong argument; nothing has been written.
-        ExportError: If a file cannot be written, as on a full disk, or does not compute what the model computes;
-            the message names the first layer that diverges. Also if an int8 file is not int8
-            throughout. The directory is left as it was.
+        ExportError: If a file cannot be written, as on a full disk, or does not compute what the
+            model computes; the message names the first layer that diverges. Also if an int8 file
+            is not int8 throughout. The directory is left as it was.
 
     Example:
         >>> from keras_bottleneck.models import ResNet18
