@@ -63,8 +63,8 @@ def number(
     below: bool = False,
 ) -> float:
     """`value` as a finite float in [minimum, maximum]; `above` / `below` make that end open."""
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
-        found = float(value)
+    found = _as_float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    if found is not None and math.isfinite(found):
         low = found > minimum if above else found >= minimum
         high = found < maximum if below else found <= maximum
         if low and high:
@@ -72,6 +72,13 @@ def number(
     lower = f"{'above' if above else 'of at least'} {minimum:g}"
     upper = "" if maximum == math.inf else f" and {'below' if below else 'at most'} {maximum:g}"
     raise reject(name, value, f"a number {lower}{upper}")
+
+
+def _as_float(value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer that no float is near
+        return math.inf
 
 
 def boolean(name: str, value: Any) -> bool:

@@ -99,6 +99,11 @@ def test_size():
         refuses(checks.size, value)
 
 
+def test_integers_beyond_all_floats_are_refused():
+    with pytest.raises(ValueError, match="^`size` must be a number of at least 0. Received: "):
+        checks.number("size", 10**400)
+
+
 def test_what_another_library_says_is_quoted_as_one_printable_line():
     damaged = ValueError("\x03tem/bn is missing.\nTraceback")
     assert checks.first_line(damaged) == r"\x03tem/bn is missing"

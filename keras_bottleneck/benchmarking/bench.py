@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,19 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from keras_bottleneck.benchmarking import processes
 from keras_bottleneck.benchmarking.inputs import Inputs
 from keras_bottleneck.benchmarking.judging import judged
-from keras_bottleneck.benchmarking.processes import JobError
 from keras_bottleneck.benchmarking.report import Cell
 from keras_bottleneck.benchmarking.rows import QUANTIZED_ROW, ROWS
-from keras_bottleneck.benchmarking.store import Store, digest, fingerprint
+from keras_bottleneck.benchmarking.store import Store, digest, fingerprint, is_whole
 from keras_bottleneck.benchmarking.subject import Subject
-from keras_bottleneck.export import manifest
 from keras_bottleneck.export.formats import Needs
 from keras_bottleneck.export.verify import Array, keras_outputs
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.quantization.observation import spread
+from keras_bottleneck.runtime import manifest, processes
+from keras_bottleneck.runtime.processes import JobError
 
 MAKING = "keras_bottleneck.benchmarking.making"
 MEASURING = "keras_bottleneck.runtime.measuring"
@@ -90,8 +88,10 @@ class Bench:
         key, slot = self._artifact_key(row), f"{self.name}/{row}/artifact.json"
         folder = self.store.folder / self.name / row
         found = self.store.find(slot, key)
-        if found is None or not ("problem" in found or (folder / found["file"]).exists()):
+        if found is None or not ("problem" in found or is_whole(folder, found)):
             found = self._make(row, folder)
+            if "problem" not in found:
+                found["sha256"] = manifest.sha256_of(folder / found["file"])
             self.store.keep(slot, key, found)
         if "problem" in found:
             raise JobError(found["problem"])
@@ -113,12 +113,7 @@ class Bench:
             "verify": str(self._verify),
             "calibration": str(self._calibration) if measures else None,
         }
-        try:
-            return processes.run(MAKING, job, self.scratch, self.timeout, self._log(folder))
-        finally:
-            # What a process that was killed leaves half written.
-            for left in folder.glob(".*"):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        return processes.run(MAKING, job, self.scratch, self.timeout, self._log(folder))
 
     def _figures(self, row: str, artifact: Path, threads: int) -> dict[str, Any]:
         slot = f"{self.name}/{row}/threads-{threads}.json"

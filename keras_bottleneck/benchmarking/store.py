@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck.runtime import Metadata
+from keras_bottleneck.runtime import Metadata, manifest
 from keras_bottleneck.runtime.storage import replace_file
 
 Array = np.ndarray[Any, Any]
@@ -31,7 +31,7 @@ class Store:
         try:
             content = json.loads((self.folder / slot).read_text())
             return dict(content["found"]) if content["key"] == key else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def keep(self, slot: str, key: str, found: dict[str, Any]) -> None:
@@ -39,6 +39,12 @@ class Store:
         path = self.folder / slot
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, json.dumps({"key": key, "found": found}, indent=1).encode())
+
+
+def is_whole(folder: Path, found: dict[str, Any]) -> bool:
+    """Whether the artifact "file" in `folder` still has the "sha256" that it was kept with."""
+    path = folder / str(found.get("file"))
+    return path.exists() and manifest.sha256_of(path) == found.get("sha256")
 
 
 def digest(*parts: Any) -> str:

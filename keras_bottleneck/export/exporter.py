@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks
-from keras_bottleneck.export import manifest
+from keras_bottleneck.export import placing
 from keras_bottleneck.export.audit import audit
 from keras_bottleneck.export.divergence import first_divergent_layer
 from keras_bottleneck.export.errors import ExportError
@@ -43,7 +43,7 @@ from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.progress import track
 from keras_bottleneck.quantization.fake_quant import step_of
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
-from keras_bottleneck.runtime import Metadata, metadata
+from keras_bottleneck.runtime import Metadata, manifest, metadata
 from keras_bottleneck.samples import read
 
 # What makes int8 runtimes differ beyond their tolerance.
@@ -79,7 +79,8 @@ def export_model(
     Args:
         model: Any functional or `Sequential` Keras model of images; it stays untouched.
         directory: Where the files go. They are moved in when all are verified;
-            `manifest.json`, replaced last, lists them with their sha256.
+            `manifest.json`, replaced last, lists them with their sha256. Another export into it
+            waits until this one is done; what one that was killed has left is taken away.
         formats: Rows of `FORMATS`. Of a float model `"saved_model"`, `"tflite"`, `"onnx"` (these
             by default), `"tflite_float16"`, `"tflite_dynamic"` (int8 weights), `"tflite_int16"`
             (int16 activations, int8 weights); of a quantized one `"tflite_int8"` and
@@ -107,9 +108,9 @@ def export_model(
 
     Raises:
         ValueError: For a wrong argument; nothing has been written.
-        ExportError: If a file cannot be written or does not compute what the model computes;
-            the message names the first layer that diverges. Also if an int8 file is not int8
-            throughout. The directory is left as it was.
+        ExportError: If a file cannot be written, as on a full disk, or does not compute what the
+            model computes; the message names the first layer that diverges. Also if an int8 file
+            is not int8 throughout. The directory is left as it was.
 
     Example:
         >>> from keras_bottleneck.models import ResNet18
@@ -155,13 +156,13 @@ def export_model(
             "weights, or the samples drive it to infinity."
         )
     trembling = _trembling(reference_model, samples, reference, described) if quantized else 0.0
-    with manifest.scratch_folder(target) as scratch:
+    with placing.scratch_folder(target) as scratch:
         source = Source(exported, described.output_name, scratch, io_type, ranges)
         made = [
             _made(row, source, described, samples, reference, trembling, allow_float)
             for row in track(rows, len(rows), f"export {described.name}")
         ]
-        manifest.commit(scratch, target, {one.path.name: _entry(one, described) for one in made})
+        placing.commit(scratch, target, {one.path.name: _entry(one, described) for one in made})
     return ExportReport(
         name=described.name,
         artifacts=tuple(replace(one, path=target / one.path.name) for one in made),

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def save_model(
         The path.
 
     Raises:
-        ValueError: If `path` does not end in .keras, or labels or preprocessing do not fit.
+        ValueError: If `path` does not end in .keras or cannot be written (the file that was there
+            stays as it was), or labels or preprocessing do not fit.
 
     Example:
         >>> from keras_bottleneck.models import ResNet18
@@ -58,14 +60,18 @@ def save_model(
         output_name=output_name(model),
         versions=versions("keras"),
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.stem}.part.keras")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         model.save(scratch)
         metadata.write(scratch, described)
         os.replace(scratch, target)
+    except OSError as error:
+        why = error.strerror or checks.first_line(error)
+        raise checks.reject("path", str(path), f"where a file can be written ({why})") from None
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
     return target
 
 

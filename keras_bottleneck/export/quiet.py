@@ -1,6 +1,7 @@
 """Keeps what native converters print off the user's terminal."""
 
 import io
+import logging
 import os
 import sys
 import tempfile
@@ -30,6 +31,14 @@ def native_messages_held() -> Iterator[None]:
                 yield
         finally:
             os.dup2(terminal, STDERR)
+            _let_go_of(python)
+
+
+def _let_go_of(stream: object) -> None:
+    """Loggers of libraries that were imported inside go on with the stderr that stays."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
+            handler.setStream(sys.stderr)
 
 
 def _is_stderr(stream: object) -> bool:

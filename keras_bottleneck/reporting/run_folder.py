@@ -9,8 +9,8 @@ from typing import Any
 from keras_bottleneck import checks
 from keras_bottleneck.benchmarking import BenchmarkReport
 from keras_bottleneck.benchmarking.benchmark import FOLDER, RESULT
-from keras_bottleneck.export import manifest
 from keras_bottleneck.runs.folder import BEST, CONFIG, LAST, METRICS
+from keras_bottleneck.runtime import manifest
 
 
 @dataclass(frozen=True)

@@ -2,24 +2,34 @@
 
 from pathlib import Path
 
-from keras_bottleneck.checks import integer
-from keras_bottleneck.runtime import kinds, metadata
+from keras_bottleneck.checks import boolean, integer
+from keras_bottleneck.runtime import kinds, metadata, probing
 from keras_bottleneck.runtime.metadata import Metadata
 from keras_bottleneck.runtime.predictor import Predictor
 
 __all__ = ["Metadata", "Predictor", "load"]
 
 
-def load(path: str | Path, threads: int | None = None) -> Predictor:
+def load(path: str | Path, threads: int | None = None, trusted: bool = False) -> Predictor:
     """Opens an artifact in its own runtime.
+
+    A file with its sha256 in the `manifest.json` beside it was run and compared when it was
+    exported, and is opened at once. Another .tflite or .onnx file is opened and run in a process
+    of its own first (about a second; once for each content), within 10 seconds of processor time
+    and 1 GiB: native runtimes may crash or hang on damaged files, and that process ends then, not
+    yours. A file that has changed since its manifest was written is refused.
 
     Args:
         path: .tflite file (LiteRT), .onnx file (ONNX Runtime), .keras file (Keras), or SavedModel
-            folder (TensorFlow).
+            folder (TensorFlow; what its graph says is done, so that it must be from someone you
+            trust).
         threads: CPU threads for .tflite and .onnx; None leaves the number to the runtime.
+        trusted: Whether to open it as it is, without a look at the manifest and without that
+            process; for files that you have written yourself.
 
     Raises:
-        ValueError: If there is no such artifact, or it or its metadata is damaged.
+        ValueError: If there is no such artifact, it or its metadata is damaged, or it is not the
+            one that its manifest lists.
         ImportError: If the runtime's package is not installed; the message names it.
 
     Example:
@@ -28,4 +38,6 @@ def load(path: str | Path, threads: int | None = None) -> Predictor:
     """
     found, kind = kinds.find(path)
     count = None if threads is None else integer("threads", threads)
-    return Predictor(found, kind.open(found, count), metadata.read(found))
+    if not boolean("trusted", trusted):
+        probing.admit(found, kind)
+    return Predictor(found, kind.open(found, count), metadata.carried(found, kind))

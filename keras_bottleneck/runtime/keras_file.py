@@ -38,6 +38,9 @@ class KerasFile:
         inputs, outputs = list(self._model.inputs or []), list(self._model.outputs or [])
         check_single(path, KIND, inputs, outputs)
         self._to_numpy = keras.ops.convert_to_numpy
+        for weight in self._model.weights:
+            if not np.isfinite(np.asarray(self._to_numpy(weight), np.float32)).all():
+                raise unreadable(path, KIND, f"{weight.path} holds NaN or infinity")
         self.input_shape = tuple(inputs[0].shape)
         self.input_name: str = inputs[0].name
         self.output_name: str = self._model.output_names[0]

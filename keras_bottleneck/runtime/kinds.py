@@ -28,18 +28,28 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """How artifacts of one kind are called, opened, and given their metadata."""
+    """How artifacts of one kind are called, opened, and given their metadata.
+
+    `native` are those whose runtime is tried in a process of its own first.
+    """
 
     name: str
     open: Callable[[Path, int | None], Runtime]
     read_metadata: Callable[[Path], str | None]
     write_metadata: Callable[[Path, str, tuple[str, ...] | None], None]
+    native: bool = False
 
 
 FILES = {
     ".keras": Kind(keras_file.KIND, KerasFile, keras_file.read_metadata, keras_file.write_metadata),
-    ".onnx": Kind(onnx_runtime.KIND, ONNX, onnx_runtime.read_metadata, onnx_runtime.write_metadata),
-    ".tflite": Kind(tflite.KIND, TFLite, tflite.read_metadata, tflite.write_metadata),
+    ".onnx": Kind(
+        onnx_runtime.KIND,
+        ONNX,
+        onnx_runtime.read_metadata,
+        onnx_runtime.write_metadata,
+        native=True,
+    ),
+    ".tflite": Kind(tflite.KIND, TFLite, tflite.read_metadata, tflite.write_metadata, native=True),
 }
 FOLDERS = {
     "saved_model.pb": Kind(

@@ -9,6 +9,7 @@ from typing import Any
 from keras_bottleneck.checks import one_of, reject
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime import kinds
+from keras_bottleneck.runtime.kinds import Kind
 from keras_bottleneck.runtime.problems import unreadable
 
 FORMAT = 1
@@ -136,16 +137,20 @@ def read(path: str | Path) -> Metadata | None:
 
     Raises:
         ValueError: If there is no such artifact, or it or its metadata is damaged.
-        ImportError: If the file is .onnx and `onnxruntime` is not installed.
     """
     found, kind = kinds.find(path)
-    text = kind.read_metadata(found)
+    return carried(found, kind)
+
+
+def carried(path: Path, kind: Kind) -> Metadata | None:
+    """The metadata inside an artifact that exists; raises what `read` raises."""
+    text = kind.read_metadata(path)
     if text is None:
         return None
     try:
         return Metadata.from_json(text)
     except ValueError as error:
-        raise unreadable(found, kind.name, error) from None
+        raise unreadable(path, kind.name, error) from None
 
 
 def write(path: str | Path, metadata: Metadata) -> None:

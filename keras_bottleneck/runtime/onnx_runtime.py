@@ -1,5 +1,6 @@
 """ONNX files in ONNX Runtime, on the CPU."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ from keras_bottleneck.runtime.storage import replace_file
 
 KIND = "ONNX file"
 METADATA_KEY = "keras_bottleneck"
+# Where ONNX's protobuf messages keep it, and how protobuf marks what follows.
+PROPERTIES, KEY, VALUE = 14, 1, 2
+VARINT, LENGTH_DELIMITED = 0, 2
+FIXED = {1: 8, 5: 4}
+LONGEST_VARINT = 10
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
 
@@ -27,7 +33,7 @@ class ONNX:
     """
 
     def __init__(self, path: Path, threads: int | None = None):
-        self._session = _session(path, threads=threads)
+        self._session = _session(path, threads)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_single(path, KIND, inputs, outputs)
         if inputs[0].type not in DTYPES:
@@ -46,7 +52,7 @@ class ONNX:
         return self._session.run([self.output_name], feed)[0].astype(np.float32)
 
 
-def _session(path: Path, threads: int | None = None, optimize: bool = True) -> Any:
+def _session(path: Path, threads: int | None) -> Any:
     ort = need("onnxruntime", "onnxruntime", KIND)
     options = ort.SessionOptions()
     if threads is not None:
@@ -54,8 +60,6 @@ def _session(path: Path, threads: int | None = None, optimize: bool = True) -> A
     # x86 processors without VNNI saturate sums of two products of int8 otherwise; this takes
     # another way on those alone.
     options.add_session_config_entry("session.x64quantprecision", "1")
-    if not optimize:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exception classes share no base but this one
@@ -65,12 +69,51 @@ def _session(path: Path, threads: int | None = None, optimize: bool = True) -> A
 def read_metadata(path: Path) -> str | None:
     """The metadata text in the file's `metadata_props`; None where there is none.
 
+    Only the outermost layer of the file is looked at: opening it in ONNX Runtime a second time
+    would take as long as the first.
+
     Raises:
         ValueError: If the file is not an ONNX model.
-        ImportError: If `onnxruntime` is not installed.
     """
-    properties = _session(path, optimize=False).get_modelmeta().custom_metadata_map
-    return properties.get(METADATA_KEY)
+    content = memoryview(path.read_bytes())
+    try:
+        entries = [_fields(entry) for number, entry in _fields(content) if number == PROPERTIES]
+        found = {bytes(entry[KEY]): bytes(entry[VALUE]) for entry in map(dict, entries)}
+        text = found.get(METADATA_KEY.encode())
+        return None if text is None else text.decode()
+    except (ValueError, KeyError, IndexError) as error:
+        raise unreadable(path, KIND, error) from None
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Number and content of the fields of a protobuf message that are texts or messages."""
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        kind = tag & 7
+        if kind == LENGTH_DELIMITED:
+            size, at = _varint(message, at)
+            if at + size > len(message):
+                raise ValueError("it is cut off")
+            yield tag >> 3, message[at : at + size]
+            at += size
+        elif kind == VARINT:
+            at = _varint(message, at)[1]
+        elif kind in FIXED:
+            at += FIXED[kind]
+        else:
+            raise ValueError("it is damaged, or no ONNX model")
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """The number at `at`, and where the next thing begins."""
+    found = 0
+    for place in range(LONGEST_VARINT):
+        byte = message[at + place]
+        found |= (byte & 127) << 7 * place
+        if byte < 128:
+            return found, at + place + 1
+    raise ValueError("it is damaged, or no ONNX model")
 
 
 def write_metadata(path: Path, text: str, labels: tuple[str, ...] | None) -> None:

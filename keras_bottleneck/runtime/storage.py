@@ -8,6 +8,8 @@ from pathlib import Path
 from keras_bottleneck.runtime.problems import unreadable
 
 MEMBER = "keras_bottleneck.json"
+# What is written here is shorter by far, and a few bytes unpack to any number of them.
+LONGEST = 2**24
 
 
 def read_member(path: Path, name: str, kind: str) -> str | None:
@@ -20,9 +22,17 @@ def read_member(path: Path, name: str, kind: str) -> str | None:
         return None
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.read(name).decode() if name in archive.namelist() else None
+            return _unpacked(archive, name).decode() if name in archive.namelist() else None
     except Exception as error:  # damaged archives make zipfile raise almost anything
         raise unreadable(path, kind, error) from None
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as member:
+        content = member.read(LONGEST + 1)
+    if len(content) > LONGEST:
+        raise ValueError(f"its member {name} is longer than {LONGEST:,} bytes")
+    return content
 
 
 def write_members(path: Path, members: dict[str, str | None]) -> None:
@@ -49,10 +59,18 @@ def replace_file(path: Path, content: bytes) -> None:
     """Makes `content` the content of `path` in one step, so that nobody reads half of it."""
     scratch = path.with_name(path.name + ".part")
     try:
-        scratch.write_bytes(content)
+        write_synced(scratch, content)
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Writes `content` into `path`, and returns when it would outlive a power cut."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _split(path: Path) -> tuple[bytes, list[tuple[zipfile.ZipInfo, bytes]]]:

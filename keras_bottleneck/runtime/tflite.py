@@ -34,16 +34,17 @@ class TFLite:
         try:
             self._interpreter = litert.Interpreter(str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+            inputs = self._interpreter.get_input_details()
+            outputs = self._interpreter.get_output_details()
+            signatures = self._interpreter.get_signature_list()
+        except Exception as error:  # names that are no text, types that NumPy has not, and more
             raise unreadable(path, KIND, error) from None
-        inputs = self._interpreter.get_input_details()
-        outputs = self._interpreter.get_output_details()
         check_single(path, KIND, inputs, outputs)
         self._input, self._output = inputs[0], outputs[0]
         self._lock = Lock()
         shape = self._input["shape_signature"]
         self.input_shape = tuple(None if side < 0 else int(side) for side in shape)
-        self.input_name, self.output_name = self._names()
+        self.input_name, self.output_name = self._names(signatures)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Outputs for `batch`, float32 in and out."""
@@ -59,10 +60,11 @@ class TFLite:
         self._interpreter.invoke()
         return _dequantized(self._interpreter.get_tensor(self._output["index"]), self._output)
 
-    def _names(self) -> tuple[str, str]:
+    def _names(self, signatures: dict[str, dict[str, list[str]]]) -> tuple[str, str]:
         # Tensors bear the converter's names ("serving_default_image:0"), signatures the author's.
-        for signature in self._interpreter.get_signature_list().values():
-            return signature["inputs"][0], signature["outputs"][0]
+        for signature in signatures.values():
+            if signature["inputs"] and signature["outputs"]:
+                return signature["inputs"][0], signature["outputs"][0]
         return self._input["name"], self._output["name"]
 
 

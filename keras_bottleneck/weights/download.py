@@ -6,6 +6,7 @@ a silent server, and lets two processes write the same file; so this is the stan
 """
 
 import hashlib
+import ipaddress
 import os
 import re
 import socket
@@ -18,9 +19,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from keras_bottleneck import checks
+from keras_bottleneck.locking import alone
 from keras_bottleneck.progress import track_bytes
 from keras_bottleneck.version import __version__
-from keras_bottleneck.weights.locking import alone
 
 CHUNK = 1 << 18
 
@@ -93,7 +94,8 @@ def download(
     killed. Several processes may ask for the same file: one fetches it, the others wait.
 
     Args:
-        url: An http or https address. Redirects are followed, but never from https to http.
+        url: An https address; http is for a server on this machine. Redirects are followed to https
+            only, and from such a server to itself.
         hash: `"sha256:"` and at least the first 8 digits, or `"md5:"` and all 32. Eight digits tell
             a damaged file from a whole one; they are no proof against a forger.
         file_name: Name of the file in `folder`; by default the last part of the address.
@@ -153,12 +155,21 @@ def wrong_hash(url: str, expected: Hash, found: Hash) -> DownloadError:
 
 
 def _checked_url(url: Any) -> str:
+    if isinstance(url, str) and _is_private(url):
+        return url
+    accepted = "an address that starts with https:// (http:// of 127.0.0.1 only)"
+    raise checks.reject("url", url, accepted)
+
+
+def _is_private(url: str) -> bool:
+    """Whether nobody between here and the server can read or change what it sends."""
     try:
-        if re.fullmatch(r"https?://[!-~]+", url) and urllib.parse.urlsplit(url).hostname:
-            return url
-    except (TypeError, ValueError):  # not text, or a port or an IPv6 address that is none
-        pass
-    raise checks.reject("url", url, "an address that starts with http:// or https://")
+        host = urllib.parse.urlsplit(url).hostname
+        if not host or not re.fullmatch(r"https?://[!-~]+", url):
+            return False
+        return url.startswith("https:") or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a port or an address that is none; or a name, which may lead anywhere
+        return False
 
 
 def _checked_name(url: str, file_name: Any) -> str:
@@ -267,7 +278,7 @@ def _open(url: str, start: int, timeout: float) -> HTTPResponse:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to https, and from http to http; the others stay what they are."""
+    """Follows redirects to https, and on this machine; the others stay what they are."""
 
     def redirect_request(
         self,
@@ -278,7 +289,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        if urllib.parse.urlsplit(newurl).scheme not in ("https", req.type):
+        leaves_tls = req.type == "https" and not newurl.startswith("https:")
+        if leaves_tls or not _is_private(newurl):
             return None
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -293,8 +305,8 @@ def _refused(url: str, error: urllib.error.HTTPError) -> DownloadError:
     if 300 <= error.code < 400:
         where = error.headers.get("Location", "nowhere")
         return DownloadError(
-            f"{url} redirects to {where!r}, which is not followed (HTTP {error.code}): only https, "
-            "or http from an http address, is; check the address."
+            f"{url} redirects to {where!r}, which is not followed (HTTP {error.code}): only https "
+            "is; check the address."
         )
     if error.code >= 500 or error.code == 429:
         return DownloadError(f"The server of {url} is in trouble ({answer}): run it again later.")

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import keras_bottleneck as kb
-from keras_bottleneck.benchmarking.store import Store, digest, fingerprint
+from keras_bottleneck.benchmarking.store import Store, digest, fingerprint, is_whole
+from keras_bottleneck.runtime import manifest
 
 
 @pytest.fixture
@@ -23,8 +24,22 @@ def test_a_slot_holds_what_was_kept_last(tmp_path):
     assert [path.name for path in (tmp_path / "new" / "net").iterdir()] == ["row.json"]
 
 
+def test_an_artifact_that_has_changed_is_not_whole(tmp_path):
+    path = tmp_path / "a.tflite"
+    path.write_bytes(b"whole")
+    found = {"file": path.name, "sha256": manifest.sha256_of(path)}
+    assert is_whole(tmp_path, found)
+    path.write_bytes(b"torn")
+    assert not is_whole(tmp_path, found)
+    path.unlink()
+    assert not is_whole(tmp_path, found)
+    assert not is_whole(tmp_path, {})
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '{"key": "a"}', '{"key": "a", "found": 1}']
+    "text",
+    ["", "{", "[]", "null", '{"key": "a"}', '{"key": "a", "found": 1}', "[" * 100_000],
+    ids=range(7),
 )
 def test_a_damaged_slot_is_an_empty_one(text, tmp_path):
     (tmp_path / "row.json").write_text(text)

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 import keras_bottleneck as kb
-from keras_bottleneck.export import manifest
-from keras_bottleneck.runtime import metadata
+from keras_bottleneck.runtime import manifest, metadata
 
 FLOAT32 = ("saved_model", "tflite", "onnx")
 

@@ -29,6 +29,20 @@ def test_native_messages_are_held_and_python_is_heard():
     assert done.stderr.endswith("after")
 
 
+def test_loggers_that_are_made_inside_go_on_outside():
+    """As that of tf2onnx is, which configures logging when it is imported."""
+    code = (
+        "import logging\n"
+        "from keras_bottleneck.export.quiet import native_messages_held\n"
+        "with native_messages_held():\n"
+        "    logging.basicConfig()\n"
+        "logging.warning('heard')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "WARNING:root:heard" in done.stderr
+    assert "Logging error" not in done.stderr
+
+
 def test_the_bar_is_drawn_while_native_messages_are_held():
     code = f"import pty; pty.spawn([{sys.executable!r}, '-c', {CODE!r}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,18 +1,20 @@
 """Files that cannot be loaded end in one sentence that names the path."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
-from keras_bottleneck.runtime import load, metadata
+from keras_bottleneck.runtime import load, metadata, storage
 
 FILES = ["tflite", "onnx", "keras"]
 KINDS = [*FILES, "saved_model"]
 
 
 def refused(path):
-    """The error of `load`, after checking its shape."""
+    """The error of `load`, after checking its shape; test_probing has those of its trials."""
     with pytest.raises(ValueError, match="^`path` must be ") as error:
-        load(path)
+        load(path, trusted=True)
     message = str(error.value)
     assert message.endswith(f"Received: path={str(path)!r}")
     assert "\n" not in message
@@ -73,6 +75,21 @@ def test_flipped_byte_in_the_tail_of_tflite(copied, about):
     whole[start + 200] ^= 1
     path.write_bytes(whole)
     assert "CRC" in refused(path)
+
+
+def test_a_name_that_is_no_text(copied):
+    path = copied("tflite")
+    whole = path.read_bytes()
+    assert b"serving_default_image" in whole
+    path.write_bytes(whole.replace(b"serving_default_image", b"serving_defa\xfflt_image"))
+    assert "can't decode byte 0xff" in refused(path)
+
+
+def test_metadata_that_unpacks_to_gigabytes(copied):
+    path = copied("tflite")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(storage.MEMBER, bytes(2 * storage.LONGEST))
+    assert f"its member {storage.MEMBER} is longer than" in refused(path)
 
 
 def test_saved_model_without_variables(copied):

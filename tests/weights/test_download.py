@@ -297,6 +297,11 @@ def test_a_secure_address_is_never_left_for_an_insecure_one():
     assert handler.redirect_request(asked, None, 302, "", {}, "http://example.org/a") is None
     followed = handler.redirect_request(asked, None, 302, "", {}, "https://example.org/a")
     assert followed.full_url == "https://example.org/a"
+    assert handler.redirect_request(asked, None, 302, "", {}, "http://127.0.0.1/a") is None
+    here = urllib.request.Request("http://127.0.0.1/file.bin")
+    assert handler.redirect_request(here, None, 302, "", {}, "http://example.org/a") is None
+    followed = handler.redirect_request(here, None, 302, "", {}, "http://127.0.0.1/a")
+    assert followed.full_url == "http://127.0.0.1/a"
 
 
 @pytest.mark.parametrize("how", ["truncated", "too_short"])
@@ -362,6 +367,9 @@ URL = "https://example.org/file.bin"
     [
         ("url", ("file:///etc/hostname", SHA256)),
         ("url", ("ftp://example.org/file.bin", SHA256)),
+        ("url", ("http://example.org/file.bin", SHA256)),
+        ("url", ("http://127.0.0.1.example.org/file.bin", SHA256)),
+        ("url", ("http://localhost/file.bin", SHA256)),
         ("url", ("example.org/file.bin", SHA256)),
         ("url", ("https:///file.bin", SHA256)),
         ("url", ("https://[::1/file.bin", SHA256)),

@@ -495,6 +495,30 @@ def test_links_in_files_of_keras_2(refused, model, folder, tmp_path, link):
         assert "is missing, or a link" in refused(model, path, **TOLD)
 
 
+@pytest.mark.parametrize("name", ["a.weights.h5", "a.keras"])
+def test_a_heap_on_which_hdf5_hangs(refused, model, folder, tmp_path, name):
+    """Free space without a size, at the end of a heap of texts."""
+
+    def damage(content):
+        start = content.index(b"GCOL\x01")
+        at, end = start + 16, start + struct.unpack_from("<Q", content, start + 8)[0]
+        while at < end:
+            index, size = struct.unpack_from("<H6xQ", content, at)
+            if index == 0:
+                return content[: at + 8] + bytes(8) + content[at + 16 :]
+            at += 16 + (size + 7) // 8 * 8
+        raise AssertionError("the heap is full")
+
+    path = tmp_path / name
+    if name.endswith(".h5"):
+        path.write_bytes(damage((folder / name).read_bytes()))
+    else:
+        with zipfile.ZipFile(folder / name) as source, zipfile.ZipFile(path, "w") as target:
+            target.writestr("config.json", source.read("config.json"))
+            target.writestr("model.weights.h5", damage(source.read("model.weights.h5")))
+    assert "on which HDF5 hangs" in refused(model, path)
+
+
 def test_groups_that_contain_themselves(refused, model, folder, tmp_path, bounded):
     def cycle(file):
         file["layers/again"] = file["layers"]

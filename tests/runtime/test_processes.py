@@ -1,11 +1,16 @@
 """A job that crashes, is killed or hangs is one sentence."""
 
+import os
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from keras_bottleneck.benchmarking import processes
-from keras_bottleneck.benchmarking.processes import JobError
+import keras_bottleneck
+from keras_bottleneck.runtime import processes
+from keras_bottleneck.runtime.processes import JobError
 
 MAIN = """
 import json, os, signal, sys, time
@@ -64,6 +69,37 @@ def test_an_earlier_result_is_not_taken_for_a_later_one(job):
 def test_a_hanging_process_is_ended(job):
     with pytest.raises(JobError, match="longer than `timeout`, 0.5 seconds"):
         job("time.sleep(60)", timeout=0.5)
+
+
+def test_a_job_ends_with_the_process_that_started_it(tmp_path):
+    """However that ended."""
+    (tmp_path / "endless.py").write_text(
+        MAIN.format(body="Path('started').touch(); time.sleep(60)")
+    )
+    code = (
+        "import sys; sys.modules['keras'] = None\n"
+        "from pathlib import Path\n"
+        "from keras_bottleneck.runtime import processes\n"
+        "processes.run('endless', {}, Path(), 60.0, keras=False)\n"
+    )
+    path = os.pathsep.join([str(Path(keras_bottleneck.__file__).parents[1]), str(tmp_path)])
+    environment = {**os.environ, "PYTHONPATH": path}
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert commands(str(tmp_path)) or not Path("/proc/self").exists()
+    parent.kill()
+    parent.wait()
+    while commands(str(tmp_path)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def commands(folder):
+    """The processes that work in a folder."""
+    return [one for one in Path("/proc").glob("[0-9]*/cwd") if os.path.realpath(one) == folder]
 
 
 def test_without_keras_the_package_offers_its_runtime_alone(job):

@@ -1,0 +1,112 @@
+"""Files that nobody vouches for, opened and run in a process of their own first.
+
+Native runtimes trust the file: of thousands that were damaged on purpose, LiteRT crashed on some
+and hung on others. `main` is that process; it ends with the file, and the caller's goes on.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_bottleneck.failures import reason
+from keras_bottleneck.runtime import kinds, manifest, processes
+from keras_bottleneck.runtime.kinds import Kind, Runtime
+from keras_bottleneck.runtime.problems import unreadable
+
+PROBING = __name__
+# Of processor time; a busy machine may give it late.
+SECONDS = 10
+DEADLINE_S = 60.0
+# For files of any size, and more in proportion to it: runtimes copy weights.
+BYTES = 2**30
+BYTES_PER_BYTE = 4
+# Where a model takes images of any size.
+SIDE = 64
+
+# By hash, what has come through in this process.
+_came_through: set[str] = set()
+
+
+def admit(path: Path, kind: Kind) -> None:
+    """Let through an artifact that its manifest vouches for, or that has been tried.
+
+    Raises:
+        ValueError: If the manifest lists it with another hash, or it is damaged, or the process
+            that tried it crashed, took more than 10 seconds of processor time, or needed more than
+            1 GiB and four times the size of the file.
+    """
+    if not manifest.vouches_for(path) and kind.native:
+        _probe(path, kind)
+
+
+def _probe(path: Path, kind: Kind) -> None:
+    sha256 = manifest.sha256_of(path)
+    if sha256 in _came_through:
+        return
+    with tempfile.TemporaryDirectory(prefix="probe-") as scratch:
+        try:
+            job = {"path": str(path)}
+            done = processes.run(PROBING, job, Path(scratch), DEADLINE_S, keras=False)
+        except processes.JobTimeoutError:
+            why = "opened on trial, it did not come to an end"
+            raise unreadable(path, kind.name, why) from None
+        except processes.JobError as error:
+            why = f"opened on trial: {str(error).rstrip('.')}"
+            raise unreadable(path, kind.name, why) from None
+    if done["error"] is not None:
+        raise ValueError(done["error"])
+    _came_through.add(sha256)
+
+
+def main(job_path: str) -> None:
+    """Open and run the artifact at "path" of the JSON file at `job_path`.
+
+    What goes into the file at "result" is `error`: a sentence, or null.
+    """
+    job = json.loads(Path(job_path).read_text())
+    path, kind = kinds.find(job["path"])
+    _limit(BYTES + BYTES_PER_BYTE * path.stat().st_size)
+    error = try_out(path, kind)
+    Path(job["result"]).write_text(json.dumps({"error": None if error is None else str(error)}))
+
+
+def try_out(path: Path, kind: Kind) -> ValueError | None:
+    """What `runtime.load` would raise, or what is wrong when the artifact runs, in this process."""
+    try:
+        runtime = kind.open(path, 1)
+        kind.read_metadata(path)
+    except ImportError:  # the caller will meet it too
+        return None
+    except ValueError as error:
+        return error
+    problem = _problem(runtime)
+    return None if problem is None else unreadable(path, kind.name, problem)
+
+
+def _problem(runtime: Runtime) -> str | None:
+    shape = [SIDE if side is None else side for side in runtime.input_shape]
+    shape[:1] = [runtime.input_shape[0] or 1]
+    try:
+        # Not zeros: a network that divides by a norm would give NaN for them.
+        found = runtime.run(np.random.default_rng(0).random(shape, np.float32))
+    except Exception as error:  # runtimes raise whatever they raise
+        # The size that was made up may be the wrong one.
+        free = None in runtime.input_shape[1:] and not isinstance(error, MemoryError)
+        return None if free else f"it does not run: {reason(error)}"
+    return None if np.isfinite(found).all() else "its outputs are not finite: NaN in its weights?"
+
+
+def _limit(more_bytes: int) -> None:
+    """Bounds what this process may take from now on, where the system knows such bounds."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + more_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
