@@ -45,6 +45,7 @@ def unanswered(options: list[str]) -> str | None:
 
 
 def pip_audit(*options: str, capture: bool = False) -> subprocess.CompletedProcess:
+    """Run pip-audit with `options`; nothing that it is told of is installed or resolved."""
     command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--progress-spinner", "off"]
     return subprocess.run([*command, *options], capture_output=capture, text=True)
 

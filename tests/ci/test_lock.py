@@ -14,14 +14,17 @@ if not LOCKS.exists():
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
+EXTRAS = {"tests": {"demo", "report", "test"}, "slow": {"hub", "npu", "docs"}, "jax": set()}
+
+
 def asked(name):
-    """The requirements of the lock `name`: of pyproject.toml, of a file of CI's, or both."""
+    """What the lock `name` is for: requirements of pyproject.toml and of a file of CI's."""
     lines = (LOCKS / f"{name}.in").read_text("utf-8").splitlines()
     found = [line.split("#")[0].strip() for line in lines]
-    if name == "tests":
+    for extra in EXTRAS[name]:
+        found += PROJECT["project"]["optional-dependencies"][extra]
+    if EXTRAS[name]:
         found += PROJECT["project"]["dependencies"] + PROJECT["build-system"]["requires"]
-        for extra in ("demo", "report", "test", "hub", "npu", "docs"):
-            found += PROJECT["project"]["optional-dependencies"][extra]
     requirements = [Requirement(line) for line in found if line]
     return [one for one in requirements if one.name != PROJECT["project"]["name"]]
 
@@ -31,7 +34,7 @@ def locked(name):
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", ["tests", "jax"])
+@pytest.mark.parametrize("name", EXTRAS)
 def test_every_requirement_is_locked_within_its_bounds(name):
     releases = locked(name)
     wrong = [
@@ -42,7 +45,7 @@ def test_every_requirement_is_locked_within_its_bounds(name):
     assert not wrong
 
 
-@pytest.mark.parametrize("name", ["tests", "jax"])
+@pytest.mark.parametrize("name", EXTRAS)
 def test_every_locked_release_has_a_hash(name):
     text = (LOCKS / f"{name}.txt").read_text("utf-8")
     blocks = re.split(r"^(?=[a-z0-9-]+==)", text, flags=re.MULTILINE)[1:]
@@ -51,7 +54,10 @@ def test_every_locked_release_has_a_hash(name):
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block
 
 
+def test_all_locks_agree():
+    releases = {(name, version) for lock in EXTRAS for name, version in locked(lock).items()}
+    assert len(releases) == len({name for name, _ in releases})
+
+
 def test_jax_is_tested_without_tensorflow():
     assert "tensorflow" not in locked("jax")
-    both = locked("tests").keys() & locked("jax").keys()
-    assert {locked("tests")[name] for name in both} == {locked("jax")[name] for name in both}
