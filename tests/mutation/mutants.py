@@ -119,7 +119,7 @@ class _Finder:
             self.statement = (node.lineno, max(last, node.lineno))
         for new in self._changes(node):
             self._add(node, new)
-        if isinstance(node, ast.If | ast.While | ast.IfExp):
+        if isinstance(node, ast.If | ast.While | ast.IfExp) and not _is_flipped(node.test):
             self._add(node.test, ast.UnaryOp(ast.Not(), node.test))
         for child in _children(node):
             self.walk(child)
@@ -161,7 +161,7 @@ class _Finder:
 
     def _other_calls(self, node: ast.Call) -> Iterator[ast.AST]:
         match node.args:
-            case [first, second, *rest] if not any(isinstance(a, ast.Starred) for a in node.args):
+            case [first, second, *rest] if not (_is_symmetric(node) or _has_starred(node)):
                 yield ast.Call(node.func, [second, first, *rest], node.keywords)
         for keyword in node.keywords:
             # Without `strict`, only what never happens would go unnoticed.
@@ -197,6 +197,30 @@ class _Finder:
         # The syntax tree counts columns in bytes.
         before = self.lines[line - 1].encode()[:column]
         return self.starts[line - 1] + len(before.decode())
+
+
+def _is_flipped(test: ast.expr) -> bool:
+    """Whether another mutant is the condition's opposite already."""
+    match test:
+        case ast.UnaryOp(ast.Not()):
+            return True
+        case ast.Compare(
+            _, [ast.Eq() | ast.NotEq() | ast.Is() | ast.IsNot() | ast.In() | ast.NotIn()]
+        ):
+            return True
+    return False
+
+
+def _is_symmetric(node: ast.Call) -> bool:
+    """Whether it does not matter which argument is the first."""
+    match node.func:
+        case ast.Name(name) | ast.Attribute(_, name):
+            return name in ("min", "max", "minimum", "maximum")
+    return False
+
+
+def _has_starred(node: ast.Call) -> bool:
+    return any(isinstance(argument, ast.Starred) for argument in node.args)
 
 
 def _is_none(node: ast.expr | None) -> bool:
