@@ -55,10 +55,14 @@ def try_mutant(mutant: Mutant, root: Path, tests: dict[str, float]) -> Trial:
         return pytest.main([*PLAIN, "-x", *tests])
 
     began = time.monotonic()
-    # Others may need the machine as well.
-    status = _forked(run, limit=60 + 5 * sum(tests.values()))
-    how = {None: "too slow", 0: "survived", 1: "a test failed"}.get(status, f"exit {status}")
-    return Trial(status != 0, how, len(tests), round(time.monotonic() - began, 1))
+    status = _forked(run, limit=60 + 3 * sum(tests.values()))
+    how = {0: "survived", 1: "a test failed", -signal.SIGXCPU: "too slow", None: "stuck"}
+    return Trial(
+        status != 0,
+        how.get(status, f"exit {status}"),
+        len(tests),
+        round(time.monotonic() - began, 1),
+    )
 
 
 def record(file: Path, root: Path, folders: list[Path]) -> dict[str, dict]:
@@ -172,12 +176,17 @@ class _Changed(MetaPathFinder, SourceLoader):
 
 
 def _forked(run: Callable[[], int], limit: float) -> int | None:
-    """The exit status of `run` in a child, minus a signal's number; None after `limit` seconds."""
+    """The exit status of `run` in a child, or minus the number of the signal that ended it.
+
+    Its limit is in seconds of processor time, since others may need the machine as well; None is
+    for a child that does nothing for ten times as long.
+    """
     child = os.fork()
     if child == 0:
         try:
             os.setsid()
             resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+            resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 10))
             with open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), 1)
                 os.dup2(nowhere.fileno(), 2)
@@ -186,7 +195,7 @@ def _forked(run: Callable[[], int], limit: float) -> int | None:
             os._exit(70)
     ended = os.pidfd_open(child)
     try:
-        ready, _, _ = select.select([ended], [], [], limit)
+        ready, _, _ = select.select([ended], [], [], 10 * limit)
         # The child's own children, if it has left any, end with it.
         os.killpg(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
