@@ -5,6 +5,7 @@ imports this module must not compute anything with it, nor import `keras_bottlen
 child imports for itself, changed or not.
 """
 
+import ctypes
 import json
 import os
 import resource
@@ -33,6 +34,8 @@ from .mutants import Mutant
 
 # A child that asks for more has lost its way, and would take the machine with it.
 MEMORY = 12 << 30
+# Linux: the child ends when its parent does, however that came.
+PR_SET_PDEATHSIG = 1
 PLAIN = ("-n", "0", "-p", "no:cacheprovider", "--no-header")
 
 
@@ -185,6 +188,7 @@ def _forked(run: Callable[[], int], limit: float) -> int | None:
     if child == 0:
         try:
             os.setsid()
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
             resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 10))
             with open(os.devnull, "w") as nowhere:
