@@ -36,7 +36,8 @@ from .mutants import Mutant
 MEMORY = 12 << 30
 # Linux: the child ends when its parent does, however that came.
 PR_SET_PDEATHSIG = 1
-PLAIN = ("-n", "0", "-p", "no:cacheprovider", "--no-header")
+# What a failed assertion says is not read, and plugins of other packages take a second to import.
+PLAIN = ("-n", "0", "-p", "no:cacheprovider", "-p", "no:anyio", "--assert", "plain", "--no-header")
 
 
 class Trial(NamedTuple):
