@@ -89,7 +89,7 @@ def recorded(modules: list[Path]) -> dict[str, dict]:
         kept = STATE / "tests" / f"{file.parent.name}_{file.stem}_{digest(file)}_{code}.json"
         if not kept.exists():
             kept.parent.mkdir(exist_ok=True)
-            kept.write_text(json.dumps(record(file, ROOT, [PACKAGE / one for one in FOLDERS])))
+            write(kept, record(file, ROOT, [PACKAGE / one for one in FOLDERS]))
         tests |= json.loads(kept.read_text())
     return tests
 
@@ -144,9 +144,7 @@ class Results:
 
     def add(self, mutant: Mutant, trial: Trial) -> None:
         self.known[self._name(mutant)] = trial._asdict()
-        beside = self.file.with_suffix(".new")
-        beside.write_text(json.dumps(self.known, indent=1))
-        beside.replace(self.file)
+        write(self.file, self.known)
 
     def of(self, mutant: Mutant) -> Trial:
         return Trial(**self.known[self._name(mutant)])
@@ -173,6 +171,12 @@ def report(results: list[tuple[Mutant, Trial]], possible: int) -> int:
         if not trial.killed:
             print(f"{mutant.file}:{mutant.line}  {mutant.change}  ({trial.tests} tests)")
     return 0 if share >= ENOUGH else 1
+
+
+def write(file: Path, found: dict) -> None:
+    beside = file.with_suffix(".new")
+    beside.write_text(json.dumps(found, indent=1))
+    beside.replace(file)
 
 
 def digest(*files: Path) -> str:
