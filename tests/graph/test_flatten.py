@@ -1,6 +1,7 @@
 """`flatten` computes what the model computes, exactly, and shares nothing with it."""
 
 import gc
+import weakref
 
 import keras
 import pytest
@@ -174,6 +175,16 @@ def test_the_original_keeps_no_trace(model):
     before = nodes()
     flatten(model)
     assert nodes() == before
+
+
+def test_the_copy_does_not_keep_the_original_in_memory():
+    model = small()
+    flat, block = flatten(model), weakref.ref(model.get_layer("stage1_block1"))
+    inner = weakref.ref(block().first)
+    del model
+    gc.collect()
+    assert block() is None and inner() is None
+    assert flat.count_params()
 
 
 def test_a_flat_model_is_saved_and_flattened_again(model, flat, noise, max_difference, tmp_path):

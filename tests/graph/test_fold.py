@@ -177,6 +177,17 @@ def test_inference_wins_over_a_call_that_said_training(noise, trained, max_diffe
     assert max_difference(fold(model)(x), model(x, training=False)) <= 1e-4
 
 
+def test_inference_does_not_depend_on_a_mask(noise, trained, max_difference):
+    image, mask = keras.Input(IMAGE), keras.Input((7, 7), dtype="bool")
+    after_conv = BN()(keras.layers.Conv2D(4, 3)(image), mask=mask)
+    after_relu = BN()(keras.layers.ReLU()(after_conv), mask=mask)
+    model = trained(keras.Model([image, mask], after_relu))
+    x = [noise(2, *IMAGE), noise(2, 7, 7) > 0]
+    folded = fold(model)
+    assert norms_in(folded) == []
+    assert max_difference(folded(x), model(x)) <= 1e-4
+
+
 def test_a_norm_of_the_users_own_is_left_alone(noise, trained, max_difference):
     class Doubled(BN):
         def call(self, inputs, training=None, mask=None):

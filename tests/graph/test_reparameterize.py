@@ -83,6 +83,12 @@ def corner(x):
     return Add()([after, norm_conv(x, 4, 1)])
 
 
+def padded_same(x):
+    """What "same" adds depends on the zeros that are there already."""
+    wide = Conv2D(4, 3, strides=3, padding="same")(ZeroPadding2D(((0, 0), (0, 1)))(x))
+    return Add()([wide, Conv2D(4, 1, strides=3)(x)])
+
+
 def two_sums(x):
     return Add()([ReLU()(repvgg(x)), keras.layers.MaxPooling2D(1)(acnet(x))])
 
@@ -109,6 +115,7 @@ MERGED = {
     "depthwise_multiplier": (lambda: wired(depthwise_multiplier), 1),
     "depthwise_in_a_conv": (lambda: wired(depthwise_in_a_conv), 1),
     "corner": (lambda: wired(corner), 1),
+    "padded_same": (lambda: wired(padded_same), 1),
     "nested_models": (lambda: wired(lambda x: wired(acnet)(x)), 1),
     "two_sums": (lambda: wired(two_sums), 2),
 }
@@ -182,6 +189,12 @@ def other_dilation(x):
     return Add()([wide, Conv2D(6, 3, padding="same")(x)])
 
 
+def between_taps(x):
+    """A single tap where the dilated kernel has none."""
+    wide = Conv2D(6, 2, padding="same", dilation_rate=2)(x)
+    return Add()([wide, Conv2D(6, 1)(x)])
+
+
 def other_precision(x):
     half = Conv2D(6, 3, padding="same", dtype="mixed_bfloat16")(x)
     return Add()([half, Conv2D(6, 1)(x)])
@@ -230,6 +243,7 @@ STAYS = {
     "other_groups": (lambda: wired(other_groups), 2),
     "other_stride": (lambda: wired(other_stride, (1, 1, 6)), 2),
     "other_dilation": (lambda: wired(other_dilation), 2),
+    "between_taps": (lambda: wired(between_taps), 2),
     "other_precision": (lambda: wired(other_precision), 2),
     "broadcast": (lambda: wired(broadcast), 2),
     "rows_and_columns": (lambda: wired(rows_and_columns), 2),

@@ -12,7 +12,7 @@ from keras_bottleneck.training import Recipe
 IMAGES = np.random.default_rng(0).normal(size=(128, 6, 6, 2)).astype("float32")
 LABELS = np.arange(128) % 3
 FAST = {"jit_compile": keras.config.backend() != "tensorflow"}
-ENDS = pytest.mark.parametrize("end", [None, "softmax", "softmax layer"])
+ENDS = pytest.mark.parametrize("end", [None, "softmax", "softmax layer", "activation"])
 
 
 @pytest.fixture
@@ -27,6 +27,8 @@ def network(trained):
         x = layers.Dense(classes, "softmax" if end == "softmax" else None, name="top")(x)
         if end == "softmax layer":
             x = layers.Softmax()(x)
+        if end == "activation":
+            x = layers.Activation("softmax")(x)
         model = trained(keras.Model(image, x), seed)
         kernel = model.get_layer("top").kernel
         kernel.assign(4 * np.random.default_rng(seed).normal(size=kernel.shape))

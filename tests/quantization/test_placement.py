@@ -205,6 +205,25 @@ def test_what_passes_values_on_is_not_rounded(image, make):
     assert rounded(placement) == ["image", "a", "d"]
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: keras.ops.reshape(x, (-1, 64, 4)),
+        lambda x: keras.ops.transpose(x, (0, 2, 1, 3)),
+        lambda x: keras.ops.squeeze(keras.ops.expand_dims(x, 1), 1),
+    ],
+    ids=["reshape", "transpose", "squeeze"],
+)
+def test_a_bare_operation_that_moves_values_is_not_rounded(image, operation):
+    placement = placed(image, layers.Dense(3, name="d")(operation(conv("a")(image))))
+    assert rounded(placement) == ["image", "a", "d"]
+
+
+def test_other_bare_operations_are_refused_by_name(image):
+    with pytest.raises(ValueError, match=r"skip='unsupported'. Received: 'sin.*' \(Sin\)$"):
+        placed(image, keras.ops.sin(conv("a")(image)))
+
+
 def test_a_pad_with_zeros_passes_values_on_and_with_others_it_does_not(image):
     widths = [[0, 0], [1, 1], [1, 1], [0, 0]]
     assert rounded(placed(image, keras.ops.pad(image, widths))) == ["image"]
