@@ -50,6 +50,19 @@ def global_seed(make: bool = False) -> Any:
     return seed_generator.global_seed_generator().state
 
 
+def start_averages(optimizer: keras.optimizers.Optimizer) -> None:
+    """Makes the running averages of a built optimizer without a step begin at the weights.
+
+    Reads `Optimizer._model_variables_moving_average` and `_trainable_variables` (Keras 3.0 to
+    3.15). Keras leaves zeros there until the first step, which it takes as they are.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if getattr(inner, "use_ema", False) and not int(inner.iterations):
+        pairs = zip(inner._model_variables_moving_average, inner._trainable_variables, strict=True)
+        for average, variable in pairs:
+            average.assign(keras.ops.copy(variable))  # jax gives the memory of each away
+
+
 class Call(NamedTuple):
     """One call in a functional model: of a layer, a nested model or a bare `keras.ops` function."""
 

@@ -36,6 +36,20 @@ def test_set_generator_decides_the_random_numbers(max_difference):
     assert max_difference(flipped(1), flipped(2)) > 0.0
 
 
+def test_running_averages_start_at_the_weights(max_difference):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    for optimizer in (
+        keras.optimizers.SGD(use_ema=True),
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(use_ema=True)),
+    ):
+        optimizer.build(model.trainable_variables)
+        before = [keras.ops.copy(one) for one in model.trainable_variables]
+        keras_private.start_averages(optimizer)
+        optimizer.finalize_variable_values(model.trainable_variables)
+        assert max_difference(before, model.trainable_variables) == 0.0
+    keras_private.start_averages(keras.optimizers.SGD())
+
+
 def test_set_generator_is_used_inside_tf_data():
     tf = pytest.importorskip("tensorflow", reason="tf.data is TensorFlow's")
     layer = keras.layers.RandomTranslation(0.5, 0.5)

@@ -1,6 +1,5 @@
 """`GradientFlow`: how much gradient reaches each layer while a network is trained."""
 
-import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +9,15 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks
-from keras_bottleneck.analysis.gradients import (
+from keras_bottleneck.printing import Printable
+from keras_bottleneck.training.gradients import (
     GRADIENTS,
-    Batch,
     by_layer,
+    exploding,
     gradient_norms,
     layers_of,
+    one_batch,
 )
-from keras_bottleneck.printing import Printable
-
-# How many times the gradient of the layer in the middle is too much. In networks that train well,
-# the largest is some tens of times as large.
-EXPLODING = 1000.0
-# Of arrays, as many samples are looked at.
-SAMPLES = 32
 
 ROW_INCHES = 0.14
 TICKS = 10
@@ -54,17 +48,10 @@ class GradientReport(Printable):
 
         The middle one is the layer with the median norm at that step, dead ones apart.
         """
-        limits = [EXPLODING * middle for middle in self._medians()]
-        return tuple(
-            name
-            for name, values in self.norms.items()
-            if any(_explodes(value, limit) for value, limit in zip(values, limits, strict=True))
-        )
-
-    def _medians(self) -> list[float]:
         columns = zip(*self.norms.values(), strict=True)
-        alive = [[one for one in column if math.isfinite(one) and one > 0] for column in columns]
-        return [float(np.median(column)) if column else math.inf for column in alive]
+        steps = [dict(zip(self.norms, column, strict=True)) for column in columns]
+        found = {name for norms in steps for name in exploding(norms)}
+        return tuple(name for name in self.norms if name in found)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -136,10 +123,6 @@ class GradientReport(Printable):
         return table
 
 
-def _explodes(value: float, limit: float) -> bool:
-    return not math.isfinite(value) or value > limit
-
-
 def _listed(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
@@ -183,7 +166,7 @@ class GradientFlow(keras.callbacks.Callback):
                 f"`GradientFlow` needs Keras on the {' or '.join(GRADIENTS)} backend. Received: "
                 f"backend={keras.config.backend()!r}"
             )
-        self.batch = first_batch(data)
+        self.batch = one_batch(data)
         self.every = checks.integer("every", every)
         self.path = None if path is None else _checked_path(path)
         self._steps: list[int] = []
@@ -233,28 +216,6 @@ class GradientFlow(keras.callbacks.Callback):
         norms = by_layer(names, gradient_norms(self.model, self.batch))
         self._steps.append(self._now)
         self._norms.append(norms)
-
-
-def first_batch(data: Any) -> Batch:
-    """The batch that gradients are taken on, in arrays: images, labels and weights or None.
-
-    Raises:
-        ValueError: If `data` is neither a dataset of batches (images, labels) nor such arrays.
-    """
-    accepted = "a dataset of batches (images, labels), or such arrays"
-    given = isinstance(data, (tuple, list))
-    if not given and (isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__")):
-        raise checks.reject("data", data, accepted)
-    batch = data if given else next(iter(data), None)
-    if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-        raise checks.reject("data", batch, accepted)
-    x, y, weights = (*batch, None)[:3]
-    limit = SAMPLES if given else None
-    arrays = keras.tree.map_structure(lambda one: np.asarray(one)[:limit], (x, y))
-    lengths = {len(array) for array in keras.tree.flatten(arrays)}
-    if len(lengths) != 1 or lengths == {0}:
-        raise checks.reject("data", sorted(lengths), "as many images as labels, and not none")
-    return *arrays, None if weights is None else np.asarray(weights)[:limit]
 
 
 def _checked_path(path: Any) -> Path:

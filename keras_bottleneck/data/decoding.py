@@ -1,8 +1,6 @@
 """From a file to pixels in TensorFlow, and the check that every file can make that journey."""
 
-import os
-from collections.abc import Callable, Sequence
-from multiprocessing.pool import ThreadPool
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +9,9 @@ from keras_bottleneck.progress import track
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+# Of so many files the sizes come at once.
+CHUNK = 64
 
 
 class Scan(NamedTuple):
@@ -57,19 +58,37 @@ def grey(pixels: "tf.Tensor") -> "tf.Tensor":
 def scan(paths: Sequence[Path], on_scan: Callable[[Path, Scan], None]) -> list[Scan]:
     """Decodes every file once, on all cores, with the decoder of the training.
 
-    A file that breaks the decoder would otherwise end a training hours after its start.
+    A file that breaks the decoder would otherwise be missing in a training hours after its start.
 
     Args:
         paths: The files.
         on_scan: Called with every path and its result, in order; it may raise to stop.
     """
     results = []
-    with ThreadPool(os.cpu_count()) as pool:
-        scans = pool.imap(_scan, paths, chunksize=8)
-        for path, result in zip(paths, track(scans, len(paths), "Checking images"), strict=True):
-            on_scan(path, result)
-            results.append(result)
+    for path, result in zip(
+        paths, track(_scans(paths), len(paths), "Checking images"), strict=True
+    ):
+        on_scan(path, result)
+        results.append(result)
     return results
+
+
+def _scans(paths: Sequence[Path]) -> Iterator[Scan]:
+    """Of each file, in order: by TensorFlow's own threads, or, to hear why it fails, by a call."""
+    tf = load_tensorflow()
+
+    def sized(index: Any, path: Any) -> tuple:
+        return index, tf.shape(decode(path, channels=3))[:2]
+
+    files = tf.data.Dataset.from_tensor_slices([str(path) for path in paths]).enumerate()
+    sizes = files.map(sized, tf.data.AUTOTUNE, deterministic=True).ignore_errors()
+    done = 0
+    for indices, shapes in sizes.batch(CHUNK).as_numpy_iterator():
+        for index, (height, width) in zip(indices.tolist(), shapes.tolist(), strict=True):
+            yield from map(_scan, paths[done:index])
+            yield Scan((height, width))
+            done = index + 1
+    yield from map(_scan, paths[done:])
 
 
 def _scan(path: Path) -> Scan:

@@ -31,6 +31,9 @@ def image_folder(
 
     Every file is decoded once before anything else, with the decoder of the training, so that a
     broken file is reported now. The split is stratified and depends on seed and file names only.
+    Files are read again whenever their turn comes, so that memory does not grow with their sizes;
+    one that has turned unreadable by then is replaced by the image behind it, and a warning at the
+    end of the pass says how many there were.
     Hidden files and folders (".DS_Store") are ignored.
 
     Args:

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,31 @@ def class_names(root: Path) -> tuple[str, ...]:
 
 def class_files(root: Path, name: str) -> list[Path]:
     """All visible files of a class at any depth, sorted; at least one."""
-
-    def hidden(file: Path) -> bool:
-        return any(part.startswith(".") for part in file.relative_to(root / name).parts)
-
-    files = sorted(f for f in (root / name).rglob("*") if f.is_file() and not hidden(f))
+    files = sorted(Path(file) for file in _visible(root / name))
     if not files:
         raise ValueError(
             "`path` must hold at least one image per class. "
             f"Received: path={str(root)!r} with the empty class {name!r}"
         )
     return files
+
+
+def _visible(folder: str | Path) -> Iterator[str]:
+    """The files in a folder and below, not through links to folders."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _visible(entry.path)
+                elif entry.is_file():
+                    yield entry.path
+    except OSError as error:
+        raise ValueError(
+            "`path` must be a folder in which everything can be listed. "
+            f"Received: {str(folder)!r} ({error.strerror})"
+        ) from None
 
 
 def readable_files(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_bottleneck.data.decoding import decode
 from keras_bottleneck.data.images import load_tensorflow
+from keras_bottleneck.data.stand_ins import load_batches
 from keras_bottleneck.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -43,9 +44,13 @@ class Batcher:
         batch on, and the order of each is then a function of the seed and its number alone.
         """
         tf = load_tensorflow()
-        count, parallel = len(samples), tf.data.AUTOTUNE
-        length = math.ceil(count / self.batch_size)
-        kept = samples.map(load, parallel).cache() if self.cache else samples
+        count, size = len(samples), self.batch_size
+        length = math.ceil(count / size)
+
+        def loaded(order: Any, left: Any) -> Any:
+            return load_batches(order, left, load, size, "training")
+
+        kept = loaded(samples, count).unbatch().cache() if self.cache else samples
 
         def shuffled(pass_seed: Any) -> Any:
             tf.random.set_seed(1)  # of this function alone: the program's has no say in the order
@@ -53,9 +58,9 @@ class Batcher:
 
         def one_pass(pass_seed: Any, skipped: Any) -> Any:
             order = tf.data.Dataset.from_tensors(pass_seed).flat_map(shuffled)
-            order = order.skip(skipped * self.batch_size)
-            batches = self._batch(order if self.cache else order.map(load, parallel))
-            return self._finish(self.augmenter.apply(batches, pass_seed, skipped))
+            order = order.skip(skipped * size)
+            batches = order.batch(size) if self.cache else loaded(order, count - skipped * size)
+            return self._finish(self.augmenter.apply(self._as_rows(batches), pass_seed, skipped))
 
         def from_batch(first: int) -> Any:
             begun, skipped = divmod(first, length)
@@ -77,13 +82,12 @@ class Batcher:
 
     def validation(self, samples: "tf.data.Dataset", load: Callable) -> "tf.data.Dataset":
         """Batches in the order of `samples`."""
-        tf = load_tensorflow()
-        pixels = samples.map(load, tf.data.AUTOTUNE)
-        return self._finish(self._batch(pixels.cache() if self.cache else pixels))
+        batches = load_batches(samples, len(samples), load, self.batch_size, "validation")
+        return self._finish(self._as_rows(batches.cache() if self.cache else batches))
 
-    def _batch(self, pixels: "tf.data.Dataset") -> "tf.data.Dataset":
+    def _as_rows(self, batches: "tf.data.Dataset") -> "tf.data.Dataset":
+        """With one-hot labels, where the augmentation needs them."""
         tf = load_tensorflow()
-        batches = pixels.batch(self.batch_size, num_parallel_calls=tf.data.AUTOTUNE)
         if not self.augmenter.needs_one_hot:
             return batches
         return batches.map(lambda images, labels: (images, tf.one_hot(labels, self.classes)))

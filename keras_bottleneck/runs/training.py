@@ -13,7 +13,7 @@ from keras_bottleneck.models import NETWORKS
 from keras_bottleneck.runs.card import write_card
 from keras_bottleneck.runs.folder import Run, checked_names, checked_new, recipe_of, settings_of
 from keras_bottleneck.runs.keeping import Keeper
-from keras_bottleneck.training import Recipe
+from keras_bottleneck.training import HealthCheck, Recipe
 from keras_bottleneck.training.finetuning import MONITORS
 from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.resuming import Progress, fit
@@ -92,14 +92,15 @@ def trained(run: Run, images: ImageData) -> Run:
     """Train until all epochs are done, from the last checkpoint of the run where there is one."""
     recipe = recipe_of(run, Recipe)
     model = _fresh(run.config["settings"], images)
-    check_data(model, images.train, images.validation)
+    health = HealthCheck(check_data(model, images.train, images.validation))
     steps = steps_in(images.train)
     progress = Progress(run.checkpoints)
     progress.plan(recipe, model, images.train, steps, run.seed)
     progress.enter(0)
     # The average of the weights is in the model between the first two.
-    callbacks = [Keeper(run, images.preprocessing), *recipe.compile(model, steps)]
+    callbacks = [health, Keeper(run, images.preprocessing), *recipe.compile(model, steps)]
     fit(model, images.train, images.validation, recipe.epochs, callbacks, progress)
+    health.check()
     if run.best_row() is None:
         raise ValueError(
             "`recipe` must have a lower learning rate, because the loss was finite in no "

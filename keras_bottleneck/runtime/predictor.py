@@ -20,6 +20,10 @@ Prediction = list[tuple[str, float]]
 class Predictor:
     """An artifact ready to predict; `keras_bottleneck.runtime.load` makes one.
 
+    Threads may share it, and get what they would get one after the other. Those that share a
+    .tflite file take turns: let the calls have several CPUs with `load(path, threads=...)`, or load
+    the file once for each thread, at the memory of one more interpreter.
+
     Attributes:
         path: The file or folder.
         metadata: What the artifact carries about itself, or None.

@@ -5,6 +5,7 @@ from keras_bottleneck.training.checkpoints import Checkpoints
 from keras_bottleneck.training.finetuning import FineTune, finetune
 from keras_bottleneck.training.freezing import freeze
 from keras_bottleneck.training.heads import with_new_head
+from keras_bottleneck.training.health import HealthCheck
 from keras_bottleneck.training.inputs import check_fit, check_range
 from keras_bottleneck.training.losses import SmoothedCrossentropy
 from keras_bottleneck.training.metrics import Accuracy
@@ -16,6 +17,7 @@ __all__ = [
     "Accuracy",
     "Checkpoints",
     "FineTune",
+    "HealthCheck",
     "Recipe",
     "SmoothedCrossentropy",
     "check_fit",

@@ -19,6 +19,7 @@ from keras_bottleneck.training.batch_norm import (
 )
 from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
 from keras_bottleneck.training.freezing import thaw
+from keras_bottleneck.training.health import HealthCheck
 from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.rates import StagedAdam, StagedSGD
 from keras_bottleneck.training.recipe import Recipe
@@ -170,11 +171,11 @@ def finetune(
     train, validation = as_batches(train, validation, recipe.batch_size, seed)
     check_validation(validation)
     steps = steps_in(train, steps_per_epoch)
-    check_data(model, train, validation)
+    health = HealthCheck(check_data(model, train, validation))
     progress.plan(recipe, model, train, steps, seed)
     found = parts(model)
     phases = recipe.phases(len(found.stages))
-    best = None if validation is None else _BestWeights(model, recipe.monitor, recipe.patience)
+    best = None if validation is None else _BestWeights(model, recipe, health)
     estimate = _Recalibration(train, steps) if recipe.batch_norm == "recalibrated" else None
     if not estimate:
         _warn_of_momentum(recipe, found, phases, steps)
@@ -188,7 +189,7 @@ def finetune(
         train_top(model, found, stages, recipe.batch_norm)
         compiled = dataclasses.replace(recipe, epochs=epochs).compile(model, steps)
         # The average of the weights is in the model between the first two.
-        inner = [one for one in (best, *compiled, estimate) if one is not None]
+        inner = [one for one in (health, best, *compiled, estimate) if one is not None]
         if progress.enter(phase) and best:
             best.waited = 0
         fit(model, train, validation, epochs, [*inner, *callbacks], progress)
@@ -202,6 +203,7 @@ def finetune(
             "validation; the model has the weights that it came with. Received: learning_rate="
             f"{recipe.learning_rate:g}"
         )
+    health.check()
     return progress
 
 
@@ -271,19 +273,22 @@ class _BestWeights(keras.callbacks.Callback):
     Until a validation has a finite loss, the best are those that the model came with.
 
     It looks at the end of the validation, not of the epoch: with a running average of the weights,
-    those that were validated are in the model only until then.
+    those that were validated are in the model only until then. Where `health` has stopped the
+    epoch, it is weights from before that are validated: they do not count.
     """
 
-    def __init__(self, model: keras.Model, monitor: str, patience: int | None) -> None:
+    def __init__(self, model: keras.Model, recipe: FineTune, health: HealthCheck) -> None:
         super().__init__()
-        self.metric = monitor.removeprefix("val_")
+        self.metric = recipe.monitor.removeprefix("val_")
         self.sign = 1.0 if self.metric == "loss" else -1.0
-        self.patience = patience
+        self.patience, self.health = recipe.patience, health
         self.best = math.inf
         self.weights = _copied_weights(model)
         self.waited = 0
 
     def on_test_end(self, logs: Any = None) -> None:
+        if self.health.failure:
+            return
         value = self.sign * float(logs[self.metric])
         # A network that answers NaN still has an accuracy.
         if value < self.best and math.isfinite(logs["loss"]):

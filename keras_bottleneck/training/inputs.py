@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.training.arrays import as_batches
+from keras_bottleneck.training.arrays import ArrayBatches, as_batches
 from keras_bottleneck.training.outputs import check_labels, last_activation, returns_logits
 from keras_bottleneck.training.steps import first_batch
 
@@ -62,7 +62,7 @@ def check_fit(
 
 def check_data(
     model: keras.Model, train: Any, validation: Any, preprocessing: Preprocessing | None = None
-) -> None:
+) -> tuple[Any, Any] | None:
     """Refuses labels and images that do not fit the model: see `check_fit`.
 
     Arrays are checked in full where their labels are concerned, datasets by their first batch; what
@@ -74,17 +74,24 @@ def check_data(
         validation: The same; None for none.
         preprocessing: As for `check_fit`.
 
+    Returns:
+        The first training batch, for those who look further; None where it was not looked at.
+
     Raises:
         ValueError: If labels or images do not fit, or there are none.
     """
     if preprocessing is None:
         preprocessing = model_preprocessing(model)
+    batches = []
     for name, data in (("train", train), ("validation", validation)):
         first = None if data is None else first_batch(name, data)
+        batches.append(first)
         if first:
-            check_labels(model, first[1], name)
+            labels = data.labels if isinstance(data, ArrayBatches) else first[1]
+            check_labels(model, labels, name)
             if preprocessing is not None:
                 check_range(first[0], preprocessing, name)
+    return batches[0]
 
 
 def check_range(images: Any, preprocessing: Preprocessing, name: str = "train") -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_bottleneck import checks
 from keras_bottleneck.training.losses import has_class_indices
 
 
@@ -23,6 +24,18 @@ class Accuracy(keras.metrics.MeanMetricWrapper):
     Keras's "accuracy" settles on the kind of the first batch, so that a validation set with
     integer labels beside a mixed-up training set would be scored wrongly.
 
+    Args:
+        name: As in every `keras.metrics.Metric`.
+        dtype: As in every `keras.metrics.Metric`.
+        classes: How many there are, if `seen` is wanted.
+
+    Attributes:
+        seen: How many samples there were of each class since the last reset, float32 (classes,);
+            of mixed labels, the largest share counts. None without `classes`.
+
+    Raises:
+        ValueError: If `classes` is no integer of at least 2.
+
     Example:
         >>> accuracy = Accuracy()
         >>> accuracy.update_state([1, 0], [[0.1, 0.9], [0.2, 0.8]])
@@ -30,8 +43,31 @@ class Accuracy(keras.metrics.MeanMetricWrapper):
         0.5
     """
 
-    def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
+    def __init__(
+        self, name: str = "accuracy", dtype: Any = None, classes: int | None = None
+    ) -> None:
         super().__init__(_hits, name=name, dtype=dtype)
+        self.classes = None if classes is None else checks.integer("classes", classes, minimum=2)
+        self.seen: Any = None
+        if classes is not None:
+            self.seen = self.add_variable((classes,), "zeros", "float32", name="seen")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        super().update_state(y_true, y_pred, sample_weight)
+        if self.seen is None:
+            return
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        sparse = has_class_indices(y_true, y_pred)
+        indices = ops.reshape(
+            ops.cast(y_true, "int32") if sparse else ops.argmax(y_true, -1), (-1,)
+        )
+        of_each = ops.sum(ops.one_hot(indices, self.classes, dtype="float32"), axis=0)
+        self.seen.assign_add(of_each)
+
+    def reset_state(self) -> None:
+        super().reset_state()  # which knows total and count alone
+        if self.seen is not None:
+            self.seen.assign(ops.zeros(self.seen.shape))
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "dtype": self.dtype}
+        return {"name": self.name, "dtype": self.dtype, "classes": self.classes}

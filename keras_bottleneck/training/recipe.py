@@ -11,6 +11,7 @@ from keras_bottleneck.checks import integer, number, one_of
 from keras_bottleneck.training.arrays import as_batches
 from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
 from keras_bottleneck.training.freezing import hold_preprocessing
+from keras_bottleneck.training.health import HealthCheck
 from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.losses import SmoothedCrossentropy
 from keras_bottleneck.training.metrics import Accuracy
@@ -32,7 +33,7 @@ class Recipe:
     """How to train a classifier: `Recipe(epochs=30).fit(model, train, validation)`.
 
     A recipe only sets up Keras; `recipe.compile(model, steps)` followed by one's own `model.fit`
-    does the same as `recipe.fit`.
+    does the same as `recipe.fit`, but for its `HealthCheck`.
 
     Args:
         epochs: Passes over the training data.
@@ -125,12 +126,12 @@ class Recipe:
             >>> callbacks = Recipe(ema=0.99).compile(model, steps_per_epoch=100)
             >>> model.fit(train, epochs=10, callbacks=callbacks)  # doctest: +SKIP
         """
-        class_count(model)
+        accuracy = Accuracy(classes=class_count(model))
         loss = SmoothedCrossentropy(self.label_smoothing, from_logits=returns_logits(model))
         if self.mixed_precision:
             set_mixed_precision(model, self.mixed_precision)
         hold_preprocessing(model)
-        model.compile(self._optimizer(model, steps_per_epoch), loss=loss, metrics=[Accuracy()])
+        model.compile(self._optimizer(model, steps_per_epoch), loss=loss, metrics=[accuracy])
         return [keras.callbacks.SwapEMAWeights()] if self.ema else []
 
     def fit(
@@ -174,18 +175,21 @@ class Recipe:
         Raises:
             ValueError: As `compile`; the length of `train` is unknown; `validation` cannot be read
                 again after every epoch; batches hold no labels; these, or the range of the
-                images, do not fit the model; or `checkpoints` are those of another training.
+                images, do not fit the model; `checkpoints` are those of another training; or the
+                loss was lost before an epoch had ended well, after which the model has the
+                weights that it came with.
         """
         progress = Progress(as_checkpoints(checkpoints))
         seed = progress.seed(self.seed)
         train, validation = as_batches(train, validation, self.batch_size, seed)
         check_validation(validation)
         steps = steps_in(train, steps_per_epoch)
-        check_data(model, train, validation)
+        health = HealthCheck(check_data(model, train, validation))
         progress.plan(self, model, train, steps, seed)
         progress.enter(0)
         compiled = self.compile(model, steps)
-        fit(model, train, validation, self.epochs, [*compiled, *callbacks], progress)
+        fit(model, train, validation, self.epochs, [health, *compiled, *callbacks], progress)
+        health.check()
         return progress
 
     def _optimizer(self, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:

@@ -36,8 +36,6 @@ def steps_in(dataset: Any, steps_per_epoch: int | None = None) -> int:
 def first_batch(name: str, dataset: Any) -> tuple[Any, Any] | None:
     """The images of the first batch, and its labels; None for what can be read only once.
 
-    Of arrays in memory, all labels.
-
     Args:
         name: The argument that `dataset` was given as, for errors.
         dataset: Batches of (images, labels, ...).
@@ -46,7 +44,7 @@ def first_batch(name: str, dataset: Any) -> tuple[Any, Any] | None:
         ValueError: If there is no batch, or no labels are in it.
     """
     if isinstance(dataset, ArrayBatches):
-        return dataset[0][0], dataset.labels
+        return dataset[0]
     if isinstance(dataset, Iterator):
         return None
     batch = next(iter(dataset), None)

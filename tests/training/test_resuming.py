@@ -187,7 +187,8 @@ class Spoilt(keras.callbacks.Callback):
 
 
 def test_network_that_has_become_nan_is_not_kept(tmp_path):
-    RECIPE.fit(network(), DATA, callbacks=[Spoilt()], checkpoints=every_step(tmp_path))
+    with pytest.raises(ValueError, match="^Epoch 1, step"):
+        RECIPE.fit(network(), DATA, callbacks=[Spoilt()], checkpoints=every_step(tmp_path))
     found = every_step(tmp_path).newest()
     assert (found.facts["done"], found.facts["step"]) == (0, 1)
 

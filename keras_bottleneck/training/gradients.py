@@ -7,11 +7,39 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import keras_private
+from keras_bottleneck import checks, keras_private
 
 # Images, labels and, or None, sample weights.
 Batch = tuple[Any, Any, Any]
 Loss = Callable[[list[Any]], Any]
+
+# How many times the gradient of the layer in the middle is too much. In networks that train well,
+# the largest is some tens of times as large.
+EXPLODING = 1000.0
+# Of arrays, as many samples are looked at.
+SAMPLES = 32
+
+
+def one_batch(data: Any) -> Batch:
+    """The batch that gradients are taken on, in arrays: images, labels and weights or None.
+
+    Raises:
+        ValueError: If `data` is neither a dataset of batches (images, labels) nor such arrays.
+    """
+    accepted = "a dataset of batches (images, labels), or such arrays"
+    given = isinstance(data, (tuple, list))
+    if not given and (isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__")):
+        raise checks.reject("data", data, accepted)
+    batch = data if given else next(iter(data), None)
+    if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+        raise checks.reject("data", batch, accepted)
+    x, y, weights = (*batch, None)[:3]
+    limit = SAMPLES if given else None
+    arrays = keras.tree.map_structure(lambda one: np.asarray(one)[:limit], (x, y))
+    lengths = {len(array) for array in keras.tree.flatten(arrays)}
+    if len(lengths) != 1 or lengths == {0}:
+        raise checks.reject("data", sorted(lengths), "as many images as labels, and not none")
+    return *arrays, None if weights is None else np.asarray(weights)[:limit]
 
 
 def gradient_norms(model: keras.Model, batch: Batch) -> list[float]:
@@ -84,3 +112,13 @@ def by_layer(names: list[str], norms: list[float]) -> dict[str, float]:
     for name, norm in zip(names, norms, strict=True):
         squares[name] = squares.get(name, 0.0) + norm**2
     return {name: math.sqrt(square) for name, square in squares.items()}
+
+
+def exploding(norms: dict[str, float]) -> list[str]:
+    """The layers whose gradient is not finite, or 1,000 times that of the middle one.
+
+    The middle one is the layer with the median norm, dead ones apart.
+    """
+    alive = [one for one in norms.values() if math.isfinite(one) and one > 0]
+    limit = EXPLODING * float(np.median(alive)) if alive else math.inf
+    return [name for name, norm in norms.items() if not math.isfinite(norm) or norm > limit]
