@@ -1,0 +1,145 @@
+"""The part of the data that one process trains on."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from keras_bottleneck import checks
+from keras_bottleneck.training.arrays import ArrayBatches
+
+
+class Part(NamedTuple):
+    """One process of several.
+
+    Attributes:
+        process: Its number, from 0.
+        processes: How many there are.
+        devices: Those of all processes together.
+    """
+
+    process: int
+    processes: int
+    devices: int
+
+    def of(self, rows: int) -> slice:
+        """The rows of this process among `rows`, which the processes can divide."""
+        share = rows // self.processes
+        return slice(self.process * share, (self.process + 1) * share)
+
+
+class ArrayPart(ArrayBatches):
+    """This process's rows of every batch of arrays that are the same on all processes.
+
+    The batches are those of one process alone: each process takes the next part of every one. All
+    batches of a training are whole, because every one of them is a step of all devices; in
+    validation, the last one gives as many rows as can be divided.
+
+    Args:
+        arrays: Images and labels, see `ArrayBatches`.
+        batch_size: Samples per batch of the whole job.
+        seed: Of the order.
+        part: Which process this is.
+        whole: Whether a last batch that is smaller is left out.
+
+    Raises:
+        ValueError: As `ArrayBatches`; or the devices do not divide a batch, or none is left.
+    """
+
+    def __init__(
+        self,
+        arrays: Any,
+        batch_size: int,
+        seed: int | None,
+        part: Part,
+        *,
+        whole: bool,
+    ) -> None:
+        super().__init__(arrays, batch_size, seed)
+        self.part = part
+        if self.batch_size % part.devices:
+            accepted = f"a multiple of the {part.devices} devices of the job"
+            raise checks.reject("batch_size", batch_size, accepted)
+        samples = len(self.labels)
+        self.rows = samples // self.batch_size * self.batch_size
+        if not whole:
+            self.rows += (samples - self.rows) // part.devices * part.devices
+        if not self.rows:
+            accepted = f"at least {self.batch_size if whole else part.devices} samples"
+            raise checks.reject("train" if whole else "validation", samples, accepted)
+
+    def __len__(self) -> int:
+        return -(-self.rows // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        images, labels = super().__getitem__(index)
+        rows = self.part.of(min(self.batch_size, self.rows - index * self.batch_size))
+        return images[rows], labels[rows]
+
+
+class OwnBatches(keras.utils.PyDataset):
+    """The batches that a process has for itself, as many as all processes have.
+
+    A batch of another size than the first, or one that does not come, would let the other
+    processes wait for ever: it is an error here.
+
+    Args:
+        name: The argument that `dataset` was given as, for errors.
+        dataset: Batches (images, labels, ...) of this process alone.
+        steps: How many of them make an epoch.
+        endless: Whether `dataset` begins anew by itself, and every epoch goes on where it was.
+        part: Which process this is.
+    """
+
+    def __init__(self, name: str, dataset: Any, steps: int, endless: bool, part: Part) -> None:
+        super().__init__()
+        self.name, self.dataset, self.steps, self.part = name, dataset, steps, part
+        self.endless = endless
+        self._batches: Iterator[Any] | None = None
+        self._sized: int | None = None
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        if index >= self.steps:
+            raise IndexError(index)
+        batch = self._next(index)
+        rows = len(batch[0])
+        if self._sized is None:
+            self._sized = rows
+            if rows % (self.part.devices // self.part.processes):
+                accepted = "batches that the devices of a process can divide"
+                raise checks.reject(self.name, rows, f"{accepted} (size of the first batch)")
+        if rows != self._sized:
+            raise ValueError(
+                f"`{self.name}` must have batches of one size, as with `drop_remainder=True`. "
+                f"Received: {self._sized} samples in the first and {rows} in batch {index} of "
+                f"process {self.part.process}"
+            )
+        return batch
+
+    @property
+    def rows(self) -> int:
+        """Samples in the first batch."""
+        if self._sized is None:
+            self[0]
+        return int(self._sized or 0)
+
+    def on_epoch_end(self) -> None:
+        if isinstance(self.dataset, keras.utils.PyDataset):
+            self.dataset.on_epoch_end()
+
+    def _next(self, index: int) -> tuple[Any, ...]:
+        if isinstance(self.dataset, keras.utils.PyDataset):
+            return tuple(self.dataset[index])
+        if self._batches is None or (index == 0 and not self.endless):
+            self._batches = iter(self.dataset)
+        batch = next(self._batches, None)
+        if batch is None:
+            raise ValueError(
+                f"`{self.name}` must have as many batches as it says. Received: the end of the "
+                f"data of process {self.part.process} before batch {index} of {self.steps}"
+            )
+        return tuple(batch)
