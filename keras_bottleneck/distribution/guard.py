@@ -1,12 +1,12 @@
 """What looks after a training in every step: a beat for the watchdog, and SIGTERM."""
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from keras_bottleneck.distribution.leaving import REMEDY, TERMINATED
+from keras_bottleneck.distribution.shared import SharedCheckpoints
 from keras_bottleneck.distribution.watchdog import Watchdog
 
 
@@ -20,14 +20,19 @@ class Guard(keras.callbacks.Callback):
         watchdog: Who is told.
         step_s: How long a step may take, in seconds.
         pause_s: How long it may take where functions are compiled or data begin anew, in seconds.
-        save: Called on SIGTERM, before the other callbacks see the last step.
+        checkpoints: Those of the training; None for none.
     """
 
     def __init__(
-        self, watchdog: Watchdog, step_s: float, pause_s: float, save: Callable[[], None]
+        self,
+        watchdog: Watchdog,
+        step_s: float,
+        pause_s: float,
+        checkpoints: SharedCheckpoints | None,
     ) -> None:
         super().__init__()
-        self.watchdog, self.step_s, self.pause_s, self.save = watchdog, step_s, pause_s, save
+        self.watchdog, self.step_s, self.pause_s = watchdog, step_s, pause_s
+        self.checkpoints = checkpoints
         self.steps = 0
         self.stopped_after = ""
 
@@ -46,7 +51,8 @@ class Guard(keras.callbacks.Callback):
         self.watchdog.expect(f"step {batch + 2} of epoch {self.epoch}", self.step_s)
         if multihost_utils.reached_preemption_sync_point(self.steps):
             self.stopped_after = f"step {batch + 1} of epoch {self.epoch}"
-            self.save()
+            if self.checkpoints is not None:
+                self.checkpoints.hurry()  # it is written behind this callback
 
     def on_test_begin(self, logs: Any = None) -> None:
         self.watchdog.expect(f"the validation of epoch {self.epoch}", self.pause_s)

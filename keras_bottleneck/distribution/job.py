@@ -1,5 +1,6 @@
 """`Job`: the devices of all processes, which train one model together."""
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
@@ -21,9 +22,11 @@ from keras_bottleneck.distribution.leaving import (
     lost,
 )
 from keras_bottleneck.distribution.parts import ArrayPart, OwnBatches, Part
+from keras_bottleneck.distribution.shared import SharedCheckpoints
 from keras_bottleneck.distribution.watchdog import Watchdog
 from keras_bottleneck.layers import BatchNormalization
 from keras_bottleneck.training import Recipe
+from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
 from keras_bottleneck.training.steps import steps_in
 
 
@@ -89,6 +92,7 @@ class Job:
         validation: Any = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         steps_per_epoch: int | None = None,
+        checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
     ) -> keras.callbacks.History:
         """Trains `model` with `recipe` on all devices; every process calls it in the same way.
 
@@ -108,6 +112,8 @@ class Job:
             callbacks: As for `Recipe.fit`, on every process: what writes files belongs to process
                 0 alone.
             steps_per_epoch: As for `Recipe.fit`.
+            checkpoints: As for `Recipe.fit`; in a folder that all processes see, into which
+                process 0 writes. SIGTERM to any process then adds one, and ends all of them.
 
         Returns:
             Keras's history, the same on every process.
@@ -129,17 +135,20 @@ class Job:
         train = self._part_of("train", train, recipe, steps_per_epoch)
         if validation is not None:
             validation = self._part_of("validation", validation, recipe, None)
+        kept = as_checkpoints(checkpoints)
         if self._watchdog is None:
-            return recipe.fit(model, train, validation, callbacks, steps_per_epoch)
+            return recipe.fit(model, train, validation, callbacks, steps_per_epoch, kept)
+        shared = None if kept is None else SharedCheckpoints(kept, self.process)
         try:
             self._watchdog.expect("the agreement on what is trained", self._pause_s)
             self._agree(recipe, model, train, validation)
-            guard = Guard(self._watchdog, self._step_s, self._pause_s, lambda: None)
-            return recipe.fit(model, train, validation, [*callbacks, guard])
+            guard = Guard(self._watchdog, self._step_s, self._pause_s, shared)
+            return recipe.fit(model, train, validation, [*callbacks, guard], checkpoints=shared)
         except Exception as error:
-            if not lost(error):
+            found = lost(error)
+            if found is None:
                 raise
-            message = f"{self.name}: another process has ended ({checks.first_line(error)})"
+            message = f"{self.name}: another process has ended ({found})"
             raise DistributionError(f"{message}; {REMEDY}") from None
         finally:
             self._watchdog.rest()

@@ -5,13 +5,17 @@ import os
 import re
 import sys
 
+from keras_bottleneck import failures
+from keras_bottleneck.checks import first_line
+
 FAILED = 1
 # sysexits.h: a temporary failure, try again.
 TRY_AGAIN = 75
 # What shells and schedulers see of processes that SIGINT and SIGTERM have ended.
 INTERRUPTED, TERMINATED = 128 + 2, 128 + 15
 
-LOST = re.compile(r"gloo|nccl|rccl|collective|coordination|heartbeat|socket closed", re.IGNORECASE)
+# What collectives say whose other end is gone, in exceptions of any type.
+LOST = re.compile(r"Gloo [\w-]+ failed|NCCL|CoordinationService|heartbeat timeout|Socket closed")
 REMEDY = "start all processes again: they go on from the last checkpoint"
 
 
@@ -19,10 +23,11 @@ class DistributionError(RuntimeError):
     """Another process of the job has ended, hangs, or trains something else."""
 
 
-def lost(error: BaseException) -> bool:
-    """Whether `error` is how a collective fails because another process is not there any more."""
-    return type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError") and bool(
-        LOST.search(str(error))
+def lost(error: BaseException) -> str | None:
+    """What a collective says whose other end is gone; None if `error` is no such thing."""
+    return next(
+        (first_line(one) for one in failures.chain(error) if LOST.search(str(one))),
+        None,
     )
 
 

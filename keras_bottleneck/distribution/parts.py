@@ -74,7 +74,8 @@ class ArrayPart(ArrayBatches):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         images, labels = super().__getitem__(index)
-        rows = self.part.of(min(self.batch_size, self.rows - index * self.batch_size))
+        before = index % len(self) * self.batch_size
+        rows = self.part.of(min(self.batch_size, self.rows - before))
         return images[rows], labels[rows]
 
 

@@ -21,10 +21,13 @@ def test_parts_together_are_the_batches_of_one_process():
     alone = ArrayBatches((IMAGES, LABELS), 8, 0)
     of_all = parts(2, 4, whole=True)
     assert [len(one) for one in of_all] == [2, 2]
-    for index in range(2):
+    assert len(alone) == 3
+    for index, whole in enumerate((0, 1, 3, 4)):  # the third one of each pass is left out
         for position in range(2):
             together = np.concatenate([one[index][position] for one in of_all])
-            assert np.array_equal(together, alone[index][position])
+            assert np.array_equal(together, alone[whole][position])
+    onwards = of_all[0].from_batch(1)
+    assert np.array_equal(onwards[2][1], of_all[0][3][1])
 
 
 def test_the_last_batch_of_a_validation_is_divided_as_far_as_it_goes():
