@@ -141,7 +141,7 @@ class Job:
         shared = None if kept is None else SharedCheckpoints(kept, self.process)
         try:
             self._watchdog.expect("the agreement on what is trained", self._pause_s)
-            self._agree(recipe, model, train, validation)
+            self._agree(recipe, train, validation)
             guard = Guard(self._watchdog, self._step_s, self._pause_s, shared)
             return recipe.fit(model, train, validation, [*callbacks, guard], checkpoints=shared)
         except Exception as error:
@@ -165,7 +165,7 @@ class Job:
         steps = steps_in(data, steps_per_epoch)
         return OwnBatches(name, data, steps, steps_per_epoch is not None, self._part)
 
-    def _agree(self, recipe: Recipe, model: keras.Model, train: Any, validation: Any) -> None:
+    def _agree(self, recipe: Recipe, train: Any, validation: Any) -> None:
         """Make sure that all processes train the same, and as many steps."""
         agreement.check_same("`recipe`", agreement.number_of(repr(recipe).encode()))
         kinds = [isinstance(one, OwnBatches) for one in (train, validation)]
@@ -177,8 +177,6 @@ class Job:
                 agreement.check_same(f"The size of a batch of `{name}`", data.rows)
             elif data is not None:
                 agreement.check_same(f"The number of samples of `{name}`", data.rows)
-        weights = [keras.ops.convert_to_numpy(one).tobytes() for one in model.variables]
-        agreement.check_same("The weights of `model`", agreement.number_of(*weights))
 
     def _check_model(self, model: keras.Model) -> None:
         """Refuses a model that was not made on all devices, or whose batch norms see one only."""

@@ -40,11 +40,19 @@ def data(samples=SAMPLES):
     return images, rng.integers(0, CLASSES, samples).astype("int32")
 
 
-def own_batches(job, lengths):
-    """As many batches as `lengths` says of this process, of 4 samples each."""
-    images, labels = data()
-    held = [slice(4 * index, 4 * index + 4) for index in range(lengths[job.process])]
-    return [(images[rows], labels[rows]) for rows in held]
+class OwnData:
+    """Batches of 4 samples, as a process may have them for itself."""
+
+    def __init__(self, length):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def __iter__(self):
+        images, labels = data()
+        for start in range(0, 4 * self.length, 4):
+            yield images[start : start + 4], labels[start : start + 4]
 
 
 def main(
@@ -52,29 +60,28 @@ def main(
     epochs=2,
     accident=None,
     checkpoints=None,
+    every_s=0,
     lengths=None,
     claims=None,
-    seeds=(0, 0, 0, 0),
     step_timeout_s=6.0,
     heartbeat_timeout_s=20,
 ):
     """Train, and write weights and history to the file `out`, with the number of the process.
 
     `accident` is (kind, process, step); `lengths` the batches of each process, of datasets of its
-    own; `claims` how many it says that it has; `seeds` those of the weights.
+    own; `claims` how many all say that they have.
     """
     with kb.distribution.initialize(
         step_timeout_s=step_timeout_s,
         pause_timeout_s=120,
         heartbeat_timeout_s=heartbeat_timeout_s,
     ) as job:
-        keras.utils.set_random_seed(seeds[job.process])
         model = kb.ResNet(
             "basic", (1,), filters=(4,), stem="cifar", classes=CLASSES, input_shape=(8, 8, 3)
         )
         train = data()
         if lengths:
-            train = own_batches(job, lengths)
+            train = OwnData(lengths[job.process])
         callbacks = []
         if accident and accident[1] == job.process:
             callbacks.append(Accident(accident[0], accident[2]))
@@ -82,10 +89,10 @@ def main(
             kb.training.Recipe(epochs=epochs, batch_size=8, learning_rate=1e-2),
             model,
             train,
-            None if lengths else data(10),
+            data(10),
             callbacks=callbacks,
             steps_per_epoch=claims,
-            checkpoints=checkpoints and kb.training.Checkpoints(checkpoints, every_s=0),
+            checkpoints=checkpoints and kb.training.Checkpoints(checkpoints, every_s=every_s),
         )
         arrays = {
             f"{index:03d}": np.asarray(keras.ops.convert_to_numpy(variable))

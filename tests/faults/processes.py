@@ -46,7 +46,7 @@ class Launcher:
         )
 
     def run(self, name, processes=2, survivors=None, environment=None, **arguments):
-        """Run a job of `program.main`; returns how each process ended.
+        """Run a job of `distributed_training.main`; returns how each process ended.
 
         Seconds are counted from the moment when the first process has ended or stands still. When
         the `survivors` have ended, the others are killed; by default there is none to wait for in
@@ -131,8 +131,8 @@ def waited(pids, survivors):
 
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE))
-    import program
+    import distributed_training
 
     given = serve(sys.stdin)
     if given is not None:
-        program.main(**given)
+        distributed_training.main(**given)
