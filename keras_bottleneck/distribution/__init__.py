@@ -7,7 +7,7 @@ order of imports.
 
 from keras_bottleneck.distribution.environment import Cluster, cluster
 from keras_bottleneck.distribution.initialization import initialize
-from keras_bottleneck.distribution.job import Job
+from keras_bottleneck.distribution.job import ALONE, Job
 from keras_bottleneck.distribution.leaving import DistributionError
 
-__all__ = ["Cluster", "DistributionError", "Job", "cluster", "initialize"]
+__all__ = ["ALONE", "Cluster", "DistributionError", "Job", "cluster", "initialize"]

@@ -1,15 +1,16 @@
 """`Job`: the devices of all processes, which train one model together."""
 
+import math
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
 import keras
 
 from keras_bottleneck import checks, keras_private
-from keras_bottleneck.distribution import agreement
+from keras_bottleneck.distribution.agreement import agree, meet
 from keras_bottleneck.distribution.guard import Guard
 from keras_bottleneck.distribution.leaving import (
     FAILED,
@@ -21,7 +22,7 @@ from keras_bottleneck.distribution.leaving import (
     leave_at_once,
     lost,
 )
-from keras_bottleneck.distribution.parts import ArrayPart, OwnBatches, Part
+from keras_bottleneck.distribution.parts import ArrayPart, DividedBatches, OwnBatches, Part
 from keras_bottleneck.distribution.shared import SharedCheckpoints
 from keras_bottleneck.distribution.watchdog import Watchdog
 from keras_bottleneck.layers import BatchNormalization
@@ -109,8 +110,8 @@ class Job:
             model: Made inside of the `with` block.
             train: (images, labels) arrays, or a dataset, as for `Recipe.fit`.
             validation: The same; None for none.
-            callbacks: As for `Recipe.fit`, on every process: what writes files belongs to process
-                0 alone.
+            callbacks: As for `Recipe.fit`, the same on every process; one that writes files does
+                so on process 0.
             steps_per_epoch: As for `Recipe.fit`.
             checkpoints: As for `Recipe.fit`; in a folder that all processes see, into which
                 process 0 writes. SIGTERM to any process then adds one, and ends all of them.
@@ -136,14 +137,38 @@ class Job:
         if validation is not None:
             validation = self._part_of("validation", validation, recipe, None)
         kept = as_checkpoints(checkpoints)
+        with self.watched(recipe, train, validation, kept) as (shared, guards):
+            steps = None if isinstance(train, OwnBatches) else steps_per_epoch
+            return recipe.fit(model, train, validation, [*callbacks, *guards], steps, shared)
+
+    @contextmanager
+    def watched(
+        self, recipe: Recipe, train: Any, validation: Any, checkpoints: Checkpoints | None
+    ) -> Iterator[tuple[Checkpoints | None, list[keras.callbacks.Callback]]]:
+        """A block in which a model is trained, on all processes with the same.
+
+        Args:
+            recipe: How.
+            train: The part of this process.
+            validation: The same; None for none.
+            checkpoints: In a folder that all processes see; None for none.
+
+        Returns:
+            The checkpoints to train with, and callbacks that stand behind those of the recipe.
+
+        Raises:
+            DistributionError: If another process trains something else, or has ended.
+        """
         if self._watchdog is None:
-            return recipe.fit(model, train, validation, callbacks, steps_per_epoch, kept)
-        shared = None if kept is None else SharedCheckpoints(kept, self.process)
+            yield checkpoints, []
+            return
+        shared = None if checkpoints is None else SharedCheckpoints(checkpoints, self.process)
         try:
             self._watchdog.expect("the agreement on what is trained", self._pause_s)
-            self._agree(recipe, train, validation)
-            guard = Guard(self._watchdog, self._step_s, self._pause_s, shared)
-            return recipe.fit(model, train, validation, [*callbacks, guard], checkpoints=shared)
+            agree(recipe, train, validation)
+            yield shared, [Guard(self._watchdog, self._step_s, self._pause_s, shared)]
+            self._watchdog.expect("the end of the training", self._pause_s)
+            meet()
         except Exception as error:
             found = lost(error)
             if found is None:
@@ -152,6 +177,22 @@ class Job:
             raise DistributionError(f"{message}; {REMEDY}") from None
         finally:
             self._watchdog.rest()
+
+    def divided(self, dataset: Any, batch_size: int, samples: int, *, whole: bool) -> Any:
+        """The rows of this process of each batch of a dataset that all processes read alike.
+
+        Args:
+            dataset: Made by `keras_bottleneck.data`; None for none.
+            batch_size: Of the dataset.
+            samples: In the dataset.
+            whole: Whether a last batch that is smaller is left out, as in trainings.
+
+        Returns:
+            A dataset; where TensorFlow divides the batches, the one that was given.
+        """
+        if dataset is None or self.devices == 1 or keras.backend.backend() == "tensorflow":
+            return dataset
+        return DividedBatches(dataset, batch_size, samples, self._part, whole=whole)
 
     def _part_of(self, name: str, data: Any, recipe: Recipe, steps_per_epoch: int | None) -> Any:
         """What this process reads of `data`."""
@@ -164,19 +205,6 @@ class Job:
             return data
         steps = steps_in(data, steps_per_epoch)
         return OwnBatches(name, data, steps, steps_per_epoch is not None, self._part)
-
-    def _agree(self, recipe: Recipe, train: Any, validation: Any) -> None:
-        """Make sure that all processes train the same, and as many steps."""
-        agreement.check_same("`recipe`", agreement.number_of(repr(recipe).encode()))
-        kinds = [isinstance(one, OwnBatches) for one in (train, validation)]
-        given = (kinds[0] << 2) + (kinds[1] << 1) + (validation is None)
-        agreement.check_same("The kind of `train` and `validation`", given)
-        for name, data in (("train", train), ("validation", validation)):
-            if isinstance(data, OwnBatches):
-                data.steps = agreement.fewest(data.steps)
-                agreement.check_same(f"The size of a batch of `{name}`", data.rows)
-            elif data is not None:
-                agreement.check_same(f"The number of samples of `{name}`", data.rows)
 
     def _check_model(self, model: keras.Model) -> None:
         """Refuses a model that was not made on all devices, or whose batch norms see one only."""
@@ -211,3 +239,7 @@ def _leave_with(error: BaseException) -> None:
         leave_at_once(INTERRUPTED)
     else:
         leave_at_once(TRY_AGAIN if isinstance(error, DistributionError) else FAILED)
+
+
+ALONE = Job(Part(0, 1, 1), nullcontext, math.inf, math.inf)
+"""The one device that Keras takes where nobody asks for more."""

@@ -58,16 +58,7 @@ class ArrayPart(ArrayBatches):
     ) -> None:
         super().__init__(arrays, batch_size, seed)
         self.part = part
-        if self.batch_size % part.devices:
-            accepted = f"a multiple of the {part.devices} devices of the job"
-            raise checks.reject("batch_size", batch_size, accepted)
-        samples = len(self.labels)
-        self.rows = samples // self.batch_size * self.batch_size
-        if not whole:
-            self.rows += (samples - self.rows) // part.devices * part.devices
-        if not self.rows:
-            accepted = f"at least {self.batch_size if whole else part.devices} samples"
-            raise checks.reject("train" if whole else "validation", samples, accepted)
+        self.rows = _rows_read(len(self.labels), self.batch_size, part, whole)
 
     def __len__(self) -> int:
         return -(-self.rows // self.batch_size)
@@ -77,6 +68,57 @@ class ArrayPart(ArrayBatches):
         before = index % len(self) * self.batch_size
         rows = self.part.of(min(self.batch_size, self.rows - before))
         return images[rows], labels[rows]
+
+
+class DividedBatches(keras.utils.PyDataset):
+    """This process's rows of every batch of a dataset that is the same on all processes.
+
+    Every process reads all of it, so that the batches are those of one process alone.
+
+    Args:
+        dataset: Batches (images, labels); as they are made by `keras_bottleneck.data` where they
+            are trained on.
+        batch_size: Samples per batch; the last batch may be smaller.
+        samples: In all batches.
+        part: Which process this is.
+        whole: Whether a last batch that is smaller is left out; else as many of its rows are read
+            as the devices can divide.
+
+    Raises:
+        ValueError: If the devices do not divide a batch, or none is left.
+    """
+
+    def __init__(
+        self, dataset: Any, batch_size: int, samples: int, part: Part, *, whole: bool
+    ) -> None:
+        super().__init__()
+        self.dataset, self.batch_size, self.samples, self.part = dataset, batch_size, samples, part
+        self.rows = _rows_read(samples, batch_size, part, whole)
+        self.whole = whole
+        self._batches: Iterator[tuple[Any, ...]] = iter(())
+
+    def __len__(self) -> int:
+        return -(-self.rows // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        if index >= len(self):
+            raise IndexError(index)
+        if index == 0:
+            self._batches = self._divided(self.dataset)
+        return next(self._batches)
+
+    def from_batch(self, first: int) -> Iterator[tuple[Any, ...]]:
+        """All passes, one after the other and without end, from the batch `first` on."""
+        number, index = divmod(first, len(self))
+        of_a_pass = -(-self.samples // self.batch_size)
+        return self._divided(self.dataset.from_batch(number * of_a_pass + index))
+
+    def _divided(self, batches: Any) -> Iterator[tuple[Any, ...]]:
+        for batch in batches:
+            size = len(batch[0])
+            rows = size // self.part.devices * self.part.devices
+            if size == self.batch_size or (rows and not self.whole):
+                yield tuple(np.asarray(one)[self.part.of(rows)] for one in batch)
 
 
 class OwnBatches(keras.utils.PyDataset):
@@ -144,3 +186,17 @@ class OwnBatches(keras.utils.PyDataset):
                 f"data of process {self.part.process} before batch {index} of {self.steps}"
             )
         return tuple(batch)
+
+
+def _rows_read(samples: int, batch_size: int, part: Part, whole: bool) -> int:
+    """How many samples all processes read in a pass over `samples`."""
+    if batch_size % part.devices:
+        accepted = f"a multiple of the {part.devices} devices of the job"
+        raise checks.reject("batch_size", batch_size, accepted)
+    rows = samples // batch_size * batch_size
+    if not whole:
+        rows += (samples - rows) // part.devices * part.devices
+    if not rows:
+        accepted = f"at least {batch_size if whole else part.devices} samples"
+        raise checks.reject("train" if whole else "validation", samples, accepted)
+    return rows

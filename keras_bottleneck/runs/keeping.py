@@ -30,11 +30,12 @@ class Keeper(keras.callbacks.Callback):
     Args:
         run: Where to.
         preprocessing: That of the images.
+        writes: Whether this process writes the files; another one does where it is False.
     """
 
-    def __init__(self, run: Run, preprocessing: Preprocessing) -> None:
+    def __init__(self, run: Run, preprocessing: Preprocessing, writes: bool = True) -> None:
         super().__init__()
-        self.run, self.preprocessing = run, preprocessing
+        self.run, self.preprocessing, self.writes = run, preprocessing, writes
         self.rows: list[Row] = []
         self.metric = str(run.config["settings"]["monitor"]).removeprefix("val_")
         self.sign = 1.0 if self.metric == "loss" else -1.0
@@ -53,7 +54,8 @@ class Keeper(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         # Not before: what is refused until then leaves no run.
-        self.run.begin()
+        if self.writes:
+            self.run.begin()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.began = time.monotonic()
@@ -70,12 +72,16 @@ class Keeper(keras.callbacks.Callback):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         seconds = round(time.monotonic() - self.began, 3)
         self.rows.append({"epoch": epoch + 1, **figures, "learning_rate": rate, "seconds": seconds})
+        if not self.writes:
+            return
         with _written(self.run.path):
             self.run.write_rows(self.rows)
             save_model(self.model, self.run.last, self.run.config["classes"], self.preprocessing)
 
     def keep_best(self, model: keras.Model) -> None:
         """Make `model` the best network of the run."""
+        if not self.writes:
+            return
         with _written(self.run.path):
             save_model(model, self.run.best, self.run.config["classes"], self.preprocessing)
 
