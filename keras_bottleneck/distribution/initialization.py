@@ -9,6 +9,7 @@ from keras_bottleneck.distribution.environment import Cluster, cluster
 from keras_bottleneck.distribution.job import Job
 from keras_bottleneck.distribution.leaving import DistributionError
 from keras_bottleneck.distribution.parts import Part
+from keras_bottleneck.distribution.watchdog import Watchdog
 
 # What jax says where nothing is there to find.
 NO_CLUSTER = "coordinator_address should be defined"
@@ -53,7 +54,7 @@ def initialize(
     Raises:
         ValueError: If an argument or a variable of the environment is wrong, several processes are
             to train on another backend than JAX, or something has been computed before.
-        DistributionError: If the other processes are not there in time.
+        DistributionError: If jax cannot reach the other processes.
 
     Example:
         >>> with initialize() as job:  # doctest: +SKIP
@@ -97,9 +98,13 @@ def _join(found: Cluster, pause_s: int, heartbeat_s: int) -> None:
     """Meet the other processes, if there are any."""
     import jax
 
+    number = "" if found.process is None else f" {found.process} of {found.processes}"
+    dog = Watchdog(f"process{number}")
+    # Where jax loses patience first, it aborts the process with a stack trace.
+    dog.expect(f"meeting the others at {found.coordinator or 'the coordinator'}", pause_s)
     try:
         jax.distributed.initialize(
-            *found, initialization_timeout=pause_s, heartbeat_timeout_seconds=heartbeat_s
+            *found, initialization_timeout=2 * pause_s, heartbeat_timeout_seconds=heartbeat_s
         )
     except ValueError as error:
         if NO_CLUSTER not in str(error):
@@ -115,9 +120,10 @@ def _join(found: Cluster, pause_s: int, heartbeat_s: int) -> None:
                 "program. Received: a call after JAX had begun to"
             ) from None
         raise DistributionError(
-            f"process {found.process} of {found.processes} has not met the others at "
-            f"{found.coordinator}: {checks.first_line(error)}"
+            f"process{number} has not met the others: {checks.first_line(error)}"
         ) from None
+    finally:
+        dog.stop()
 
 
 def _on_tensorflow(found: Cluster) -> tuple[Part, Any]:

@@ -53,6 +53,6 @@ class Watchdog:
             if over:
                 self._end(
                     f"{self.who}: {doing} has taken longer than {limit:g} s: another process has "
-                    f"ended, hangs, or has fewer batches; {REMEDY}"
+                    f"ended or hangs; {REMEDY}"
                 )
                 return

@@ -64,7 +64,7 @@ def main(
     lengths=None,
     claims=None,
     step_timeout_s=6.0,
-    heartbeat_timeout_s=20,
+    pause_timeout_s=120.0,
 ):
     """Train, and write weights and history to the file `out`, with the number of the process.
 
@@ -73,8 +73,8 @@ def main(
     """
     with kb.distribution.initialize(
         step_timeout_s=step_timeout_s,
-        pause_timeout_s=120,
-        heartbeat_timeout_s=heartbeat_timeout_s,
+        pause_timeout_s=pause_timeout_s,
+        heartbeat_timeout_s=20,
     ) as job:
         model = kb.ResNet(
             "basic", (1,), filters=(4,), stem="cifar", classes=CLASSES, input_shape=(8, 8, 3)

@@ -137,3 +137,14 @@ def test_data_that_end_too_early_end_both(launcher):
     assert max(one.seconds for one in ends) < MINUTE
     check_said(ends[0], "process 0 of 2: another process has ended")
     check_said(ends[1], "the end of the data of process 1 before batch 3 of 5")
+
+
+def test_a_process_that_waits_for_the_others_in_vain_ends(launcher):
+    alone = {
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": "127.0.0.1:9",
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+        "KERAS_DISTRIBUTION_PROCESS_ID": "1",
+    }
+    (end,) = launcher.run("absent", processes=1, environment=alone, pause_timeout_s=3)
+    assert end.code == 75
+    check_said(end, "process 1 of 2: meeting the others at 127.0.0.1:9 has taken longer than 3 s")
