@@ -75,6 +75,18 @@ def cluster(
     return Cluster(_checked(address), count, number)
 
 
+def check_alone() -> None:
+    """Refuses to train alone where a launcher says that this is one process of several.
+
+    Raises:
+        ValueError: If it does.
+    """
+    count = _number("processes", None, PROCESSES, minimum=1)
+    number = _set(PROCESS)[1]
+    if number is not None and (count is None or count > 1):
+        raise _missing("coordinator", COORDINATOR)
+
+
 def _set(variables: Sequence[str]) -> tuple[str, str | None]:
     """The first of `variables` that is set, and its value; None where none is."""
     found = next((name for name in variables if os.environ.get(name)), variables[0])
@@ -102,5 +114,5 @@ def _checked(address: Any) -> str:
 
 
 def _missing(name: str, variables: Sequence[str]) -> ValueError:
-    accepted = f"given where one of the other two is, or set in {' or '.join(variables)}"
+    accepted = f"given where there are several processes, or set in {' or '.join(variables)}"
     return checks.reject(name, None, accepted)

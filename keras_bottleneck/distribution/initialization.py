@@ -5,9 +5,10 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
-from keras_bottleneck.distribution.environment import Cluster, cluster
+from keras_bottleneck.distribution.agreement import meet
+from keras_bottleneck.distribution.environment import Cluster, check_alone, cluster
 from keras_bottleneck.distribution.job import Job
-from keras_bottleneck.distribution.leaving import DistributionError
+from keras_bottleneck.distribution.leaving import TRY_AGAIN, DistributionError, leave_at_once
 from keras_bottleneck.distribution.parts import Part
 from keras_bottleneck.distribution.watchdog import Watchdog
 
@@ -106,19 +107,24 @@ def _join(found: Cluster, pause_s: int, heartbeat_s: int) -> None:
         jax.distributed.initialize(
             *found, initialization_timeout=2 * pause_s, heartbeat_timeout_seconds=heartbeat_s
         )
+        # Gloo connects at the first collective, and waits for no more than 30 s: now all are here.
+        meet()
     except ValueError as error:
         if NO_CLUSTER not in str(error):
             raise checks.reject(
                 "coordinator", found.coordinator, checks.first_line(error)
             ) from None
+        check_alone()
     except RuntimeError as error:
         if "must be called before" in str(error):
             if found.processes is None:
-                return  # alone
+                check_alone()
+                return
             raise ValueError(
                 "`initialize` must be called before anything computes, in the first lines of a "
                 "program. Received: a call after JAX had begun to"
             ) from None
+        leave_at_once(TRY_AGAIN)
         raise DistributionError(
             f"process{number} has not met the others: {checks.first_line(error)}"
         ) from None

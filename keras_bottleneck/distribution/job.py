@@ -82,8 +82,14 @@ class Job:
         assert self._entered is not None
         self._entered.close()
         self._entered = self._watchdog = None
-        if self.processes > 1 and error is not None:
-            _leave_with(error)
+        if self.processes == 1 or error is None:
+            return
+        found = lost(error)
+        if found is not None:
+            leave_at_once(TRY_AGAIN)
+            message = f"{self.name}: another process has ended ({found})"
+            raise DistributionError(f"{message}; {REMEDY}") from None
+        _leave_with(error)
 
     def fit(
         self,
@@ -111,7 +117,7 @@ class Job:
             train: (images, labels) arrays, or a dataset, as for `Recipe.fit`.
             validation: The same; None for none.
             callbacks: As for `Recipe.fit`, the same on every process; one that writes files does
-                so on process 0.
+                so on process 0, inside of `with job.apart():`.
             steps_per_epoch: As for `Recipe.fit`.
             checkpoints: As for `Recipe.fit`; in a folder that all processes see, into which
                 process 0 writes. SIGTERM to any process then adds one, and ends all of them.
@@ -123,7 +129,8 @@ class Job:
             ValueError: As `Recipe.fit`; the devices do not divide a batch; batches of a dataset
                 differ in size, or end too early; the model is not one of this job, or holds batch
                 norms that would see a part of the batch only.
-            DistributionError: If another process has ended, or trains something else.
+            DistributionError: If another process trains something else; of one that has ended, the
+                end of the `with` block tells.
 
         Example:
             >>> with initialize() as job:  # doctest: +SKIP
@@ -157,7 +164,7 @@ class Job:
             The checkpoints to train with, and callbacks that stand behind those of the recipe.
 
         Raises:
-            DistributionError: If another process trains something else, or has ended.
+            DistributionError: If another process trains something else.
         """
         if self._watchdog is None:
             yield checkpoints, []
@@ -169,14 +176,25 @@ class Job:
             yield shared, [Guard(self._watchdog, self._step_s, self._pause_s, shared)]
             self._watchdog.expect("the end of the training", self._pause_s)
             meet()
-        except Exception as error:
-            found = lost(error)
-            if found is None:
-                raise
-            message = f"{self.name}: another process has ended ({found})"
-            raise DistributionError(f"{message}; {REMEDY}") from None
         finally:
             self._watchdog.rest()
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """A block in which this process works for itself, such as on a file.
+
+        Whatever makes a variable inside of `with job:` (on JAX even `model.save` does) waits for
+        all other processes to make it, too, but not in here.
+        """
+        if keras.backend.backend() != "jax":
+            yield
+            return
+        before = keras.distribution.distribution()
+        keras.distribution.set_distribution(None)
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(before)
 
     def divided(self, dataset: Any, batch_size: int, samples: int, *, whole: bool) -> Any:
         """The rows of this process of each batch of a dataset that all processes read alike.

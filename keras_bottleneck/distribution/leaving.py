@@ -15,7 +15,7 @@ TRY_AGAIN = 75
 INTERRUPTED, TERMINATED = 128 + 2, 128 + 15
 
 # What collectives say whose other end is gone, in exceptions of any type.
-LOST = re.compile(r"Gloo [\w-]+ failed|NCCL|CoordinationService|heartbeat timeout|Socket closed")
+LOST = re.compile(r"Gloo [\w -]+ failed|NCCL|CoordinationService|heartbeat timeout|Socket closed")
 REMEDY = "start all processes again: they go on from the last checkpoint"
 
 

@@ -106,7 +106,7 @@ def trained(run: Run, images: ImageData, job: Job) -> Run:
         progress = Progress(checkpoints)
         progress.plan(recipe, model, train, steps, run.seed)
         progress.enter(0)
-        keeper = Keeper(run, images.preprocessing, writes=job.process == 0)
+        keeper = Keeper(run, images.preprocessing, job)
         # The average of the weights is in the model between the first two.
         callbacks = [keeper, *recipe.compile(model, steps), *guards]
         fit(model, train, validation, recipe.epochs, callbacks, progress)

@@ -3,7 +3,7 @@
 import pytest
 
 from keras_bottleneck.distribution import environment
-from keras_bottleneck.distribution.environment import Cluster, cluster
+from keras_bottleneck.distribution.environment import Cluster, check_alone, cluster
 
 KERAS = {
     "KERAS_DISTRIBUTION_JOB_ADDRESSES": "10.0.0.1:1234,10.0.0.2:1234",
@@ -69,6 +69,15 @@ def test_numbers_of_launchers_count_where_the_coordinator_is_known(variables, la
 def test_without_a_coordinator_they_are_left_to_jax(variables, launcher):
     variables(launcher)
     assert cluster() == Cluster(None, None, None)
+    # Where jax finds none either, as many trainings would write into one folder.
+    with pytest.raises(ValueError, match="`coordinator` must be given where there are several"):
+        check_alone()
+
+
+@pytest.mark.parametrize("launcher", [{}, {"SLURM_NTASKS": "4"}, {"OMPI_COMM_WORLD_SIZE": "1"}])
+def test_one_process_may_train_alone(variables, launcher):
+    variables(launcher)
+    assert check_alone() is None
 
 
 @pytest.mark.parametrize(
