@@ -131,7 +131,8 @@ class OwnBatches(keras.utils.PyDataset):
         name: The argument that `dataset` was given as, for errors.
         dataset: Batches (images, labels, ...) of this process alone.
         steps: How many of them make an epoch.
-        endless: Whether `dataset` begins anew by itself, and every epoch goes on where it was.
+        endless: Whether an epoch goes on where the one before was, and `dataset` begins anew where
+            it ends; else it begins anew in every epoch.
         part: Which process this is.
     """
 
@@ -180,6 +181,9 @@ class OwnBatches(keras.utils.PyDataset):
         if self._batches is None or (index == 0 and not self.endless):
             self._batches = iter(self.dataset)
         batch = next(self._batches, None)
+        if batch is None and self.endless:
+            self._batches = iter(self.dataset)  # a generator stays at its end
+            batch = next(self._batches, None)
         if batch is None:
             raise ValueError(
                 f"`{self.name}` must have as many batches as it says. Received: the end of the "

@@ -68,6 +68,11 @@ def test_own_batches_of_an_endless_dataset_go_on():
     assert [own[index][0][0] for index in (0, 1, 0, 1)] == [0, 1, 2, 3]
 
 
+def test_own_batches_begin_anew_at_their_end_where_epochs_have_a_length():
+    own = OwnBatches("train", [([n], [n]) for n in range(3)], 2, True, Part(0, 2, 2))
+    assert [own[index][0][0] for index in (0, 1, 0, 1)] == [0, 1, 2, 0]
+
+
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [

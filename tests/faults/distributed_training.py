@@ -40,6 +40,17 @@ def data(samples=SAMPLES):
     return images, rng.integers(0, CLASSES, samples).astype("int32")
 
 
+class Pace(keras.callbacks.Callback):
+    """Lets every step take a while."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds = seconds
+
+    def on_train_batch_end(self, batch, logs=None):
+        time.sleep(self.seconds)
+
+
 class OwnData:
     """Batches of 4 samples, as a process may have them for itself."""
 
@@ -63,13 +74,14 @@ def main(
     every_s=0,
     lengths=None,
     claims=None,
+    pace_s=0,
     step_timeout_s=6.0,
     pause_timeout_s=120.0,
 ):
     """Train, and write weights and history to the file `out`, with the number of the process.
 
     `accident` is (kind, process, step); `lengths` the batches of each process, of datasets of its
-    own; `claims` how many all say that they have.
+    own; `claims` how many make an epoch of generators; `pace_s` the least time of a step.
     """
     with kb.distribution.initialize(
         step_timeout_s=step_timeout_s,
@@ -82,7 +94,8 @@ def main(
         train = data()
         if lengths:
             train = OwnData(lengths[job.process])
-        callbacks = []
+            train = iter(train) if claims else train
+        callbacks = [Pace(pace_s)]
         if accident and accident[1] == job.process:
             callbacks.append(Accident(accident[0], accident[2]))
         history = job.fit(
