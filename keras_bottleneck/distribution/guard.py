@@ -20,6 +20,7 @@ class Guard(keras.callbacks.Callback):
         watchdog: Who is told.
         step_s: How long a step may take, in seconds.
         pause_s: How long it may take where functions are compiled or data begin anew, in seconds.
+        steps: In an epoch.
         checkpoints: Those of the training; None for none.
     """
 
@@ -28,12 +29,13 @@ class Guard(keras.callbacks.Callback):
         watchdog: Watchdog,
         step_s: float,
         pause_s: float,
+        steps: int,
         checkpoints: SharedCheckpoints | None,
     ) -> None:
         super().__init__()
         self.watchdog, self.step_s, self.pause_s = watchdog, step_s, pause_s
-        self.checkpoints = checkpoints
-        self.steps = 0
+        self.steps, self.checkpoints = steps, checkpoints
+        self.epoch, self.done = 0, 0
         self.stopped_after = ""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -47,9 +49,12 @@ class Guard(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         from jax.experimental import multihost_utils
 
-        self.steps += 1
-        self.watchdog.expect(f"step {batch + 2} of epoch {self.epoch}", self.step_s)
-        if multihost_utils.reached_preemption_sync_point(self.steps):
+        if batch + 1 < self.steps:
+            self.watchdog.expect(f"step {batch + 2} of epoch {self.epoch}", self.step_s)
+        else:
+            self.watchdog.expect(f"what follows epoch {self.epoch}", self.pause_s)
+        self.done += 1
+        if multihost_utils.reached_preemption_sync_point(self.done):
             self.stopped_after = f"step {batch + 1} of epoch {self.epoch}"
             if self.checkpoints is not None:
                 self.checkpoints.hurry()  # it is written behind this callback
@@ -57,7 +62,7 @@ class Guard(keras.callbacks.Callback):
     def on_test_begin(self, logs: Any = None) -> None:
         self.watchdog.expect(f"the validation of epoch {self.epoch}", self.pause_s)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_test_end(self, logs: Any = None) -> None:
         self.watchdog.expect(f"what follows epoch {self.epoch}", self.pause_s)
 
     def on_train_end(self, logs: Any = None) -> None:

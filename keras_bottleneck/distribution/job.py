@@ -173,7 +173,8 @@ class Job:
         try:
             self._watchdog.expect("the agreement on what is trained", self._pause_s)
             agree(recipe, train, validation)
-            yield shared, [Guard(self._watchdog, self._step_s, self._pause_s, shared)]
+            steps = steps_in(train)
+            yield shared, [Guard(self._watchdog, self._step_s, self._pause_s, steps, shared)]
             self._watchdog.expect("the end of the training", self._pause_s)
             meet()
         finally:
