@@ -109,7 +109,8 @@ class Job:
         out of the validation.
 
         A dataset is what this process has for itself, such as every n-th file, in batches of one
-        size. Every process trains as many steps as the one with the fewest.
+        size. Every process trains as many steps as the one with the fewest. The first batch of a
+        generator is only looked at.
 
         Args:
             recipe: With a seed, where there are several processes.

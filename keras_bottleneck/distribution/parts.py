@@ -141,6 +141,7 @@ class OwnBatches(keras.utils.PyDataset):
         self.name, self.dataset, self.steps, self.part = name, dataset, steps, part
         self.endless = endless
         self._batches: Iterator[Any] | None = None
+        self._ahead: tuple[Any, ...] | None = None
         self._sized: int | None = None
 
     def __len__(self) -> int:
@@ -166,9 +167,9 @@ class OwnBatches(keras.utils.PyDataset):
 
     @property
     def rows(self) -> int:
-        """Samples in the first batch."""
+        """Samples in the first batch, which is read once."""
         if self._sized is None:
-            self[0]
+            self._ahead = self[0]
         return int(self._sized or 0)
 
     def on_epoch_end(self) -> None:
@@ -176,6 +177,9 @@ class OwnBatches(keras.utils.PyDataset):
             self.dataset.on_epoch_end()
 
     def _next(self, index: int) -> tuple[Any, ...]:
+        if self._ahead is not None:
+            batch, self._ahead = self._ahead, None
+            return batch
         if isinstance(self.dataset, keras.utils.PyDataset):
             return tuple(self.dataset[index])
         if self._batches is None or (index == 0 and not self.endless):

@@ -65,6 +65,7 @@ def test_own_batches_begin_anew_in_every_epoch():
 def test_own_batches_of_an_endless_dataset_go_on():
     numbers = iter(range(100))
     own = OwnBatches("train", (([n], [n]) for n in numbers), 2, True, Part(0, 2, 2))
+    assert own.rows == own.rows == 1
     assert [own[index][0][0] for index in (0, 1, 0, 1)] == [0, 1, 2, 3]
 
 

@@ -139,7 +139,7 @@ def test_data_that_end_too_early_end_both(launcher):
     assert [one.code for one in ends] == [75, 1], ends
     assert max(one.seconds for one in ends) < MINUTE
     check_said(ends[0], "process 0 of 2: another process has ended")
-    check_said(ends[1], "the end of the data of process 1 before batch 3 of 5")
+    check_said(ends[1], "the end of the data of process 1 before batch 2 of 5")
 
 
 def test_a_process_that_waits_for_the_others_in_vain_ends(launcher):
