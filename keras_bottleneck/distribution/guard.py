@@ -47,8 +47,11 @@ class Guard(keras.callbacks.Callback):
         self._leave()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        import jax
         from jax.experimental import multihost_utils
 
+        # Keras passes over the error of a step whose loss cannot be read, and trains on.
+        jax.block_until_ready(logs)
         if batch + 1 < self.steps:
             self.watchdog.expect(f"step {batch + 2} of epoch {self.epoch}", self.step_s)
         else:

@@ -22,13 +22,19 @@ from keras_bottleneck.distribution.leaving import (
     leave_at_once,
     lost,
 )
-from keras_bottleneck.distribution.parts import ArrayPart, DividedBatches, OwnBatches, Part
+from keras_bottleneck.distribution.parts import (
+    ArrayPart,
+    DividedBatches,
+    OwnBatches,
+    OwnStream,
+    Part,
+)
 from keras_bottleneck.distribution.shared import SharedCheckpoints
 from keras_bottleneck.distribution.watchdog import Watchdog
 from keras_bottleneck.layers import BatchNormalization
 from keras_bottleneck.training import Recipe
 from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
-from keras_bottleneck.training.steps import steps_in
+from keras_bottleneck.training.steps import check_validation, steps_in
 
 
 class Job:
@@ -109,8 +115,7 @@ class Job:
         out of the validation.
 
         A dataset is what this process has for itself, such as every n-th file, in batches of one
-        size. Every process trains as many steps as the one with the fewest. The first batch of a
-        generator is only looked at.
+        size. Every process trains as many steps as the one with the fewest.
 
         Args:
             recipe: With a seed, where there are several processes.
@@ -223,8 +228,11 @@ class Job:
             return ArrayPart(data, recipe.batch_size, recipe.seed, self._part, whole=whole)
         if self.processes == 1:
             return data
+        if name == "validation":
+            check_validation(data)
         steps = steps_in(data, steps_per_epoch)
-        return OwnBatches(name, data, steps, steps_per_epoch is not None, self._part)
+        kind = OwnStream if isinstance(data, Iterator) else OwnBatches
+        return kind(name, data, steps, steps_per_epoch is not None, self._part)
 
     def _check_model(self, model: keras.Model) -> None:
         """Refuses a model that was not made on all devices, or whose batch norms see one only."""

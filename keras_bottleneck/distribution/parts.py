@@ -196,6 +196,19 @@ class OwnBatches(keras.utils.PyDataset):
         return tuple(batch)
 
 
+class OwnStream(OwnBatches):
+    """`OwnBatches` of a generator, which nobody may look at before it is trained on."""
+
+    _index = -1
+
+    def __iter__(self) -> "OwnStream":
+        return self
+
+    def __next__(self) -> tuple[Any, ...]:
+        self._index = (self._index + 1) % self.steps
+        return self[self._index]
+
+
 def _rows_read(samples: int, batch_size: int, part: Part, whole: bool) -> int:
     """How many samples all processes read in a pass over `samples`."""
     if batch_size % part.devices:

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_bottleneck.distribution.parts import ArrayPart, OwnBatches, Part
+from keras_bottleneck.distribution.parts import ArrayPart, OwnBatches, OwnStream, Part
 from keras_bottleneck.training.arrays import ArrayBatches
+from keras_bottleneck.training.steps import first_batch
 
 IMAGES, LABELS = np.arange(22.0).reshape(22, 1), np.arange(22)
 
@@ -64,9 +65,10 @@ def test_own_batches_begin_anew_in_every_epoch():
 
 def test_own_batches_of_an_endless_dataset_go_on():
     numbers = iter(range(100))
-    own = OwnBatches("train", (([n], [n]) for n in numbers), 2, True, Part(0, 2, 2))
+    own = OwnStream("train", (([n], [n]) for n in numbers), 2, True, Part(0, 2, 2))
     assert own.rows == own.rows == 1
-    assert [own[index][0][0] for index in (0, 1, 0, 1)] == [0, 1, 2, 3]
+    assert first_batch("train", own) is None
+    assert [next(own)[0][0] for _ in range(4)] == [0, 1, 2, 3]
 
 
 def test_own_batches_begin_anew_at_their_end_where_epochs_have_a_length():
