@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
-LIMIT_S = 240
+LIMIT_S = 600
 
 
 class Ended(NamedTuple):
