@@ -1,5 +1,6 @@
 """`train`: from a folder of images to a trained network."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,9 @@ from keras_bottleneck.cli import options
 from keras_bottleneck.cli.outcome import INTERRUPTED, Outcome
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from keras_bottleneck.distribution import Job
     from keras_bottleneck.runs import Run
 
 
@@ -40,6 +44,12 @@ def run(
     mixed_precision: options.MixedPrecision = None,
     monitor: options.Monitor = "val_loss",
     seed: options.TrainingSeed = 0,
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed", help="On all devices of this machine, or of all processes of a job."
+        ),
+    ] = False,
 ) -> Outcome:
     """Train a network on a folder of images; Ctrl-C stops it so that --resume goes on.
 
@@ -51,7 +61,7 @@ def run(
     from keras_bottleneck.training import Recipe
 
     if resume is not None:
-        return resumed(ctx, resume)
+        return resumed(ctx, resume, distributed)
     if data is None:
         raise checks.reject("data", None, "given, or `resume`")
     try:
@@ -69,22 +79,31 @@ def run(
             seed=seed,
         )
         names = options.listed(augment) or []
-        return finished(
-            runs.train(
-                data,
-                out,
-                model,
-                image_size=image_size,
-                augment=names,
-                recipe=recipe,
-                monitor=monitor,
+        with job_of(distributed, seed) as job:
+            return finished(
+                runs.train(
+                    data,
+                    out,
+                    model,
+                    image_size=image_size,
+                    augment=names,
+                    recipe=recipe,
+                    monitor=monitor,
+                    job=job,
+                )
             )
-        )
     except KeyboardInterrupt:
         return interrupted(out)
 
 
-def resumed(ctx: typer.Context, directory: Path) -> Outcome:
+def job_of(distributed: bool, seed: int = 0) -> "AbstractContextManager[Job]":
+    """The devices to train on."""
+    from keras_bottleneck.distribution import ALONE, initialize
+
+    return initialize(seed=seed) if distributed else nullcontext(ALONE)
+
+
+def resumed(ctx: typer.Context, directory: Path, distributed: bool = False) -> Outcome:
     """Go on with the run in a folder.
 
     Raises:
@@ -92,11 +111,12 @@ def resumed(ctx: typer.Context, directory: Path) -> Outcome:
     """
     from keras_bottleneck import runs
 
-    if others := _given(ctx) - {"resume", "as_json"}:
+    if others := _given(ctx) - {"resume", "as_json", "distributed"}:
         accepted = f"given alone, not with `{min(others)}`: a run keeps to its settings"
         raise checks.reject("resume", str(directory), accepted)
     try:
-        return finished(runs.resume(directory))
+        with job_of(distributed) as job:
+            return finished(runs.resume(directory, job))
     except KeyboardInterrupt:
         return interrupted(directory)
 

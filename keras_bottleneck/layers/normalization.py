@@ -20,6 +20,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     images. Everything else (other backends, ranks and axes, masks, renorm, synchronized
     statistics) is Keras's own code.
 
+    Where tf.distribute divides a batch among replicas, the statistics are of the whole batch with
+    or without `synchronized`, as they are on JAX: the number of devices changes no numbers.
+
     Input and output shape: any; `(batch, height, width, channels)` for the fast paths.
 
     Source: Ioffe and Szegedy 2015.
@@ -29,6 +32,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
         >>> layer(keras.Input((8, 8, 16))).shape
         (None, 8, 8, 16)
     """
+
+    @property
+    def synchronized(self) -> bool:
+        """Whether the statistics are those of all replicas."""
+        return self._synchronized or _among_replicas()
+
+    @synchronized.setter
+    def synchronized(self, value: bool) -> None:
+        self._synchronized = value
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalize `inputs` with batch statistics in training, else with the moving ones."""
@@ -111,3 +123,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _move(self, moving: Any, batch: Any) -> None:
         value = keras.ops.cast(moving, "float32")
         moving.assign(value * self.momentum + batch * (1.0 - self.momentum))
+
+
+def _among_replicas() -> bool:
+    """Whether this is computed by one replica of several."""
+    if keras.config.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return context is not None and context.num_replicas_in_sync > 1

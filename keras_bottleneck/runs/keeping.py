@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.distribution import ALONE, Job
 from keras_bottleneck.export import save_model
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runs.folder import Row, Run
@@ -30,11 +31,12 @@ class Keeper(keras.callbacks.Callback):
     Args:
         run: Where to.
         preprocessing: That of the images.
+        job: That trains; process 0 of it writes the files.
     """
 
-    def __init__(self, run: Run, preprocessing: Preprocessing) -> None:
+    def __init__(self, run: Run, preprocessing: Preprocessing, job: Job = ALONE) -> None:
         super().__init__()
-        self.run, self.preprocessing = run, preprocessing
+        self.run, self.preprocessing, self.job = run, preprocessing, job
         self.rows: list[Row] = []
         self.metric = str(run.config["settings"]["monitor"]).removeprefix("val_")
         self.sign = 1.0 if self.metric == "loss" else -1.0
@@ -53,7 +55,8 @@ class Keeper(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         # Not before: what is refused until then leaves no run.
-        self.run.begin()
+        if self.job.process == 0:
+            self.run.begin()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.began = time.monotonic()
@@ -70,14 +73,20 @@ class Keeper(keras.callbacks.Callback):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         seconds = round(time.monotonic() - self.began, 3)
         self.rows.append({"epoch": epoch + 1, **figures, "learning_rate": rate, "seconds": seconds})
-        with _written(self.run.path):
-            self.run.write_rows(self.rows)
-            save_model(self.model, self.run.last, self.run.config["classes"], self.preprocessing)
+        if self.job.process == 0:
+            with _written(self.run.path):
+                self.run.write_rows(self.rows)
+                self._save(self.model, self.run.last)
 
     def keep_best(self, model: keras.Model) -> None:
         """Make `model` the best network of the run."""
-        with _written(self.run.path):
-            save_model(model, self.run.best, self.run.config["classes"], self.preprocessing)
+        if self.job.process == 0:
+            with _written(self.run.path):
+                self._save(model, self.run.best)
+
+    def _save(self, model: keras.Model, path: Path) -> None:
+        with self.job.apart():
+            save_model(model, path, self.run.config["classes"], self.preprocessing)
 
 
 @contextmanager

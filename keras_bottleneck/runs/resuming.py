@@ -5,11 +5,12 @@ from typing import Any
 
 from keras_bottleneck import checks
 from keras_bottleneck.data import ImageData
+from keras_bottleneck.distribution import ALONE, Job
 from keras_bottleneck.runs import finetuning, training
 from keras_bottleneck.runs.folder import Run
 
 
-def resume(directory: str | os.PathLike[str]) -> Run:
+def resume(directory: str | os.PathLike[str], job: Job = ALONE) -> Run:
     """Go on with a training that was interrupted, where its last checkpoint was written.
 
     On the same machine, its files end up as those of an uninterrupted training, to the last bit
@@ -18,6 +19,7 @@ def resume(directory: str | os.PathLike[str]) -> Run:
     Args:
         directory: The folder of a run of `train` or `finetune`. Where it is finished, nothing is
             trained.
+        job: As for `train`; `finetune` has one device.
 
     Returns:
         The finished `Run`.
@@ -35,6 +37,8 @@ def resume(directory: str | os.PathLike[str]) -> Run:
         return run
     settings = run.config["settings"]
     if run.config["verb"] == "finetune":
+        if job is not ALONE:
+            raise checks.reject("run", str(directory), "one of `train`, to be `distributed`")
         asked = [settings[one] for one in ("source", "weights", "image_size", "seed")]
         start = finetuning.start_of(*asked)
         images = finetuning.images_of(settings, start)
@@ -42,7 +46,7 @@ def resume(directory: str | os.PathLike[str]) -> Run:
         return finetuning.tuned(run, images, start)
     images = training.images_of(settings)
     _check_same(run, images)
-    return training.trained(run, images)
+    return training.trained(run, images, job)
 
 
 def _check_same(run: Run, images: ImageData) -> None:

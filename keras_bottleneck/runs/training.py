@@ -9,6 +9,7 @@ import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.data import ImageData, image_folder
+from keras_bottleneck.distribution import ALONE, Job
 from keras_bottleneck.models import NETWORKS
 from keras_bottleneck.runs.card import write_card
 from keras_bottleneck.runs.folder import Run, checked_names, checked_new, recipe_of, settings_of
@@ -29,6 +30,7 @@ def train(
     augment: Sequence[str] = ("flip",),
     recipe: Recipe | None = None,
     monitor: str = "val_loss",
+    job: Job = ALONE,
 ) -> Run:
     """Train a network on a folder of images, and keep all that came of it in another folder.
 
@@ -46,6 +48,8 @@ def train(
         recipe: How to train; by default `Recipe()`. Its seed is also that of the weights and of
             the split into training and validation images.
         monitor: What tells the best epoch: "val_loss" or "val_accuracy".
+        job: The devices to train on, whose `with` block this is called in; all its processes see
+            both folders, and process 0 writes.
 
     Returns:
         The finished `Run`.
@@ -53,6 +57,7 @@ def train(
     Raises:
         ValueError: If an argument is wrong, as `data.image_folder`, or the loss was finite in no
             validation.
+        DistributionError: If another process of the job has ended.
 
     Example:
         >>> run = train("flowers", "run", "MobileNetV2", image_size=96)  # doctest: +SKIP
@@ -74,7 +79,7 @@ def train(
         monitor=monitor,
     )
     images = images_of(settings)
-    return trained(Run.planned(path, "train", settings, images), images)
+    return trained(Run.planned(path, "train", settings, images), images, job)
 
 
 def images_of(settings: Mapping[str, Any]) -> ImageData:
@@ -88,25 +93,30 @@ def images_of(settings: Mapping[str, Any]) -> ImageData:
     )
 
 
-def trained(run: Run, images: ImageData) -> Run:
+def trained(run: Run, images: ImageData, job: Job) -> Run:
     """Train until all epochs are done, from the last checkpoint of the run where there is one."""
     recipe = recipe_of(run, Recipe)
     model = _fresh(run.config["settings"], images)
     health = HealthCheck(check_data(model, images.train, images.validation))
-    steps = steps_in(images.train)
-    progress = Progress(run.checkpoints)
-    progress.plan(recipe, model, images.train, steps, run.seed)
-    progress.enter(0)
-    # The average of the weights is in the model between the first two.
-    callbacks = [health, Keeper(run, images.preprocessing), *recipe.compile(model, steps)]
-    fit(model, images.train, images.validation, recipe.epochs, callbacks, progress)
+    size = recipe.batch_size
+    train = job.divided(images.train, size, images.train_size, whole=True)
+    validation = job.divided(images.validation, size, images.validation_size, whole=False)
+    steps = steps_in(train)
+    with job.watched(recipe, train, validation, run.checkpoints) as (checkpoints, guards):
+        progress = Progress(checkpoints)
+        progress.plan(recipe, model, train, steps, run.seed)
+        progress.enter(0)
+        keeper = Keeper(run, images.preprocessing, job)
+        # The average of the weights is in the model between the first two.
+        callbacks = [health, keeper, *recipe.compile(model, steps), *guards]
+        fit(model, train, validation, recipe.epochs, callbacks, progress)
     health.check()
     if run.best_row() is None:
         raise ValueError(
             "`recipe` must have a lower learning rate, because the loss was finite in no "
             f"validation. Received: learning_rate={recipe.learning_rate:g}"
         )
-    return finish(run)
+    return finish(run) if job.process == 0 else run
 
 
 def finish(run: Run) -> Run:
