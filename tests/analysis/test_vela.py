@@ -8,8 +8,6 @@ from keras import layers
 import keras_bottleneck as kb
 from keras_bottleneck.analysis import check, cost, vela
 
-from ..marks import some_full
-
 # Slow, for CI installs the compiler with what other slow tests need.
 pytestmark = pytest.mark.slow
 
@@ -100,7 +98,8 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", some_full(NETWORKS, ["resnet18", "mobilenet_v2"]))
+@pytest.mark.full
+@pytest.mark.parametrize("name", NETWORKS)
 def test_whole_networks_run_on_the_npu(name, tmp_path, peak_of_file):
     build, side = NETWORKS[name]
     model = build()

@@ -23,7 +23,7 @@ BLOCKS = {
 
 
 # Made of the same convolutions as the others.
-ALIKE = ("factorized", "basic_separable", "bottleneck_asymmetric", "darknet")
+ALIKE = ("factorized", "basic_separable", "bottleneck_asymmetric", "darknet", "csp")
 
 
 @pytest.fixture(params=some_full(BLOCKS, ALIKE))

@@ -82,9 +82,8 @@ def test_resnet50_from_fit_to_files(photos, tmp_path):
         assert probability == pytest.approx(expected.max(), abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    "trained", [pytest.param(False, marks=pytest.mark.full), True], ids=["random", "imagenet"]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("trained", [False, True], ids=["random", "imagenet"])
 def test_keras_applications_mobilenet_v2(photos, trained, tmp_path):
     preprocessing = kb.Preprocessing(
         (224, 224), resize="crop", crop_fraction=224 / 256, scale=1 / 127.5, mean=(1.0,)

@@ -7,7 +7,6 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from ..marks import some_full
 from . import networks, runtimes
 
 pytestmark = pytest.mark.slow
@@ -20,7 +19,8 @@ def run(function, images):
     return np.concatenate([np.array(function(image[None])) for image in images])
 
 
-@pytest.mark.parametrize("name", some_full(["resnet20", "mobilenet_v2"], ["mobilenet_v2"]))
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v2"])
 def test_simulation_is_as_close_as_runtimes_are_to_each_other(name, tmp_path):
     case = networks.made(name, tmp_path)
     logits = {

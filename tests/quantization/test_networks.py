@@ -67,7 +67,7 @@ NETWORKS = {
 }
 RAW_PIXELS = ("MobileNetV3Small", "EfficientNetB0")
 # Of these the others have every operator, in fewer layers.
-DEEP = ("ResNet50", "MobileNetV2", "EfficientNetB0", "DenseNet121")
+DEEP = ("ResNet50", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "DenseNet121")
 
 
 @pytest.mark.slow

@@ -64,6 +64,7 @@ def test_resnet20_is_what_was_read_by_hand():
     assert np.abs(model.predict(images, verbose=0) - wanted).max() <= 1e-4
 
 
+@pytest.mark.full
 def test_mobilenet_v2(tmp_path):
     """From the weights to a file, and from a file and the JPEG files to classes."""
     pytest.importorskip("tensorflow", reason="export needs TensorFlow")

@@ -168,7 +168,7 @@ RESNETS = {
 }
 
 
-@pytest.mark.parametrize("name", some_full(RESNETS, ["ResNet50 v1"]))
+@pytest.mark.parametrize("name", some_full(RESNETS, ["ResNet34", "ResNet50 v1"]))
 def test_resnets_of_transformers(name, tmp_path):
     depths, kind, ours, said = RESNETS[name]
     v1 = said.get("variant") == "v1"
