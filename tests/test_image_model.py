@@ -56,6 +56,8 @@ def test_a_model_around_it_tells_it_where_it_takes_the_same_input():
     assert model_preprocessing(scaled) is None
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_a_file_of_kerass_own_keeps_it_in_another_process(tmp_path):
     model = small(preprocessing=IMAGENET)
     model.save(tmp_path / "model.keras")

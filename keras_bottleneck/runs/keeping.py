@@ -99,9 +99,9 @@ def _written(directory: Path) -> Iterator[None]:
     try:
         with uninterrupted():
             yield
-    except OSError as error:
+    except (OSError, ValueError) as error:  # of `replace_file` and of `save_model`
         raise OSError(
-            error.errno,
+            getattr(error, "errno", None),
             f"a file of {str(directory)!r} could not be written ({checks.first_line(error)}): make "
             "room, then go on with `resume`",
         ) from None

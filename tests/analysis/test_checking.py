@@ -21,6 +21,8 @@ def small(**changes):
     return kb.ResNet("basic", (1, 1), filters=(16, 32), stem="cifar", **shape)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("target", SOUND)
 @pytest.mark.parametrize(
     "build",
@@ -110,6 +112,8 @@ def test_channels_that_do_not_fill_what_is_computed_at_a_time():
     assert check(chain(layers.Conv2D(7, 1)), "edgetpu").advice == ()
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_memory():
     model = kb.MobileNetV2(input_shape=(None, None, 3))
     report = check(model, "ethos-u", input_shape=(224, 224, 3), memory=1_505_280)

@@ -72,6 +72,8 @@ def test_every_kind_of_convolution_of_keras_has_a_row():
     assert kinds - recurrent <= set(MACS)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("build", "parameters", "macs", "peak"),
     [
@@ -234,6 +236,8 @@ def test_padding_is_a_tensor_unless_the_convolution_can_pad_so_itself(padding, o
     assert report["conv"].live == (own or 8 * 8 * 2) + 4 * 4 * 4
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     "build",
     [

@@ -71,6 +71,8 @@ def test_a_subset_is_that_of_the_training(file, folder):
     assert evaluate(file, folder, seed=3, subset="train").images == images.train_size
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_every_runtime_gives_the_same_report(model, file, folder, tmp_path):
     samples = np.zeros((1, 6, 6, 3), np.float32)
     labels = ("blue", "green", "red")

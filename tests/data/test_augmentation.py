@@ -20,6 +20,8 @@ def images_of(folder, augment, epochs=1, seed=0):
 AUGMENTS = [("flip",), ("crop",), ("rand_augment",), ("mixup",), ("flip", "crop", "mixup")]
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("augment", AUGMENTS, ids="+".join)
 def test_same_seed_same_images_although_batches_are_prepared_in_parallel(folder, augment):
     first, second = images_of(folder, augment, epochs=3), images_of(folder, augment, epochs=3)

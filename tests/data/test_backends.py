@@ -34,12 +34,16 @@ def test_missing_tensorflow_is_one_sentence(monkeypatch):
         load_tensorflow()
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @other_backend
 def test_import_does_not_load_tensorflow():
     done = run("import sys, keras_bottleneck.data; sys.exit('tensorflow' in sys.modules)")
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @other_backend
 @pytest.mark.parametrize("call", ["image_folder('photos')", "digits()"])
 def test_calls_without_tensorflow(call):
@@ -53,6 +57,8 @@ def test_calls_without_tensorflow(call):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @other_backend
 def test_augmentation_is_repeatable_in_tf_data():
     pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")

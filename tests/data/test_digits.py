@@ -43,6 +43,8 @@ def test_upscaling_is_that_of_preprocessing():
         np.testing.assert_allclose(after, expected, atol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_seed_decides_split_and_order():
     images = [next(collect(digits(8, seed=seed).train)) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(images[0], images[1])

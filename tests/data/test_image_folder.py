@@ -95,6 +95,8 @@ def test_training_order_changes_by_epoch_and_repeats_by_seed(folder, cache):
     np.testing.assert_array_equal(*[np.sort(epoch, axis=0) for epoch in runs[0]])
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("cache", [False, True])
 def test_batches_from_anywhere_are_those_of_the_seed_alone(folder, cache):
     """Of 24 images: 5 batches in a pass, the last one smaller; augmentation and labels included."""

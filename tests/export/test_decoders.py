@@ -122,6 +122,8 @@ def test_a_segmenter(shape, activation, name, images, tmp_path):
     assert kb.audit(report["tflite_int8"].path).tensor_types["FLOAT32"] == 2
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_masks_may_be_given_in_many_ways_and_must_fit(images, tmp_path):
     model = segmenter((SIDE, SIDE, 3))
     right = masks(images[100:])

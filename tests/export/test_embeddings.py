@@ -28,6 +28,8 @@ def cosines(one, other):
     return np.sum(one * other, axis=1)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_files_of_embeddings_in_float(model, images, tmp_path):
     report = kb.export_model(model, tmp_path, verify=images[100:])
     expected = model.predict(images[100:], verbose=0)
@@ -40,6 +42,8 @@ def test_files_of_embeddings_in_float(model, images, tmp_path):
     assert kb.audit(report["tflite"].path).operators["L2_NORMALIZATION"] == 1
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_files_of_embeddings_in_int8(model, images, tmp_path):
     quantized = kb.quantize(model, images[:100])
     report = kb.export_model(quantized, tmp_path, verify=images[100:])

@@ -124,6 +124,8 @@ def test_the_model_stays_untouched(build, samples, tmp_path):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_a_second_export_replaces_its_own_files_and_keeps_the_others(build, samples, tmp_path):
     first = build(name="first")
     kb.export_model(first, tmp_path, ["saved_model", "tflite"], verify=samples)

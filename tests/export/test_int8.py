@@ -97,6 +97,8 @@ def test_the_onnx_file_has_int8_kernels_and_int32_biases(exported):
     assert found.tensor_types["INT32"] >= 11
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_what_runs_in_float_is_refused_unless_asked_for(model, images, tmp_path):
     partly = kb.quantize(model, images[:100], skip=["inverted_project"])
     assert partly.quantization_report.in_float == ("inverted_project_conv",)
@@ -110,6 +112,8 @@ def test_what_runs_in_float_is_refused_unless_asked_for(model, images, tmp_path)
     assert found.problems
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("io_type", ["float32", "int8", "uint8"])
 def test_inputs_and_outputs_of_the_tflite_file(quantized, exported, images, tmp_path, io_type):
     kb.export_model(quantized, tmp_path, ["tflite_int8"], verify=images[100:], io_type=io_type)
@@ -121,6 +125,8 @@ def test_inputs_and_outputs_of_the_tflite_file(quantized, exported, images, tmp_
     np.testing.assert_array_equal(kb.runtime.load(path).run(images[100:]), reference)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_raw_pixels_are_the_quantized_input(pixels, tmp_path):
     front = [
         layers.Rescaling(1 / 255),

@@ -25,6 +25,8 @@ def test_grouped_convolutions(build, samples, tmp_path):
     assert kb.audit(report["onnx"].path).foreign == ()
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_blocks_on_a_single_pixel(build, samples, trained, tmp_path):
     """Where the last feature map has one pixel, a sum looks like a bias."""
     model = build(stem="imagenet", depths=(1, 1, 1, 1), filters=(8, 8, 16, 16))
@@ -105,6 +107,8 @@ def test_sequential_and_nested_models(samples, statistics, tmp_path):
     assert kb.runtime.load(report["onnx"].path).output_name == "probabilities"
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_any_image_size_is_fixed_by_argument_or_preprocessing(build, samples, tmp_path):
     model = build(input_shape=(None, None, 3))
     with pytest.raises(ValueError, match="`image_size` must be .height, width., because"):

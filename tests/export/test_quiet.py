@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import os, sys, time
 from keras_bottleneck.export.quiet import native_messages_held
@@ -21,6 +23,8 @@ os.write(2, b"after")
 """
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_native_messages_are_held_and_python_is_heard():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     assert "native noise" not in done.stderr
@@ -29,6 +33,8 @@ def test_native_messages_are_held_and_python_is_heard():
     assert done.stderr.endswith("after")
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_loggers_that_are_made_inside_go_on_outside():
     """As that of tf2onnx is, which configures logging when it is imported."""
     code = (
@@ -43,6 +49,8 @@ def test_loggers_that_are_made_inside_go_on_outside():
     assert "Logging error" not in done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_the_bar_is_drawn_while_native_messages_are_held():
     code = f"import pty; pty.spawn([{sys.executable!r}, '-c', {CODE!r}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -43,7 +43,7 @@ def spoil(path, how):
         path.write_text("no image")
 
 
-@pytest.mark.parametrize(("seed", "how"), enumerate(["deleted", "cut off", "overwritten"]))
+@pytest.mark.parametrize(("seed", "how"), list(enumerate(["deleted", "cut off", "overwritten"])))
 def test_files_that_turn_unreadable_are_counted_and_replaced(folder, seed, how):
     images = image_folder(folder, 4, batch_size=8, seed=seed)
     before, labels = labelled(images.validation)

@@ -330,6 +330,8 @@ def padded_conv(x, stride, kernel_size, padding, dilation, shares):
     return Conv2D(2, kernel_size, stride, padding, dilation_rate=dilation)(x)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_random_kernels_strides_and_paddings(noise, trained, max_difference):
     merged = []
 

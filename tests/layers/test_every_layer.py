@@ -86,6 +86,8 @@ def test_training_may_be_given_by_the_caller(make_layer, noise):
     assert layer(x, training=False).shape == layer(x, training=True).shape
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("policy", POLICIES[:2])
 def test_fit_moves_every_weight_and_statistic(make_layer, policy, noise):
     image = keras.Input((6, 6, 8))

@@ -30,6 +30,8 @@ def repvgg_a0():
     return keras.Model(image, keras.layers.Dense(1000)(x))
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_repvgg_a0():
     model = repvgg_a0()
     # 9.11 million in timm's table as it trains, 8.31 million of RepVGG's once merged.

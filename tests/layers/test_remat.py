@@ -41,6 +41,7 @@ if keras.config.backend() == "jax":
     CASES = [("drop_path", "float32", False), ("inverted", "mixed_bfloat16", False)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "policy", "eager"), CASES)
 def test_losses_weights_and_statistics_are_the_same(name, policy, eager, noise, as_array):
     x, y = noise(8, 9, 10, 3), noise(8, 2, seed=1)

@@ -1,6 +1,7 @@
 """Random blocks: their shape, their config, and what `flatten` and `fold` make of them."""
 
 import keras
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -82,6 +83,7 @@ def test_basic_blocks(noise, trained, max_difference):
     sweep()
 
 
+@pytest.mark.slow
 def test_bottlenecks(noise, trained, max_difference):
     @quick
     @given(
@@ -114,6 +116,7 @@ def test_bottlenecks(noise, trained, max_difference):
     sweep()
 
 
+@pytest.mark.slow
 def test_preactivated_blocks(noise, trained, max_difference):
     @quick
     @given(
@@ -137,6 +140,7 @@ def test_preactivated_blocks(noise, trained, max_difference):
     sweep()
 
 
+@pytest.mark.slow
 def test_inverted_residuals(noise, trained, max_difference):
     @quick
     @given(
@@ -185,6 +189,7 @@ def test_convolutions(noise, trained, max_difference):
     sweep()
 
 
+@pytest.mark.slow
 def test_parallel_branches(noise, trained, max_difference):
     @quick
     @given(

@@ -40,6 +40,8 @@ def their_name(name):
     return f"conv{int(stage) + 1}_{block}_{V2_LAYERS[layer]}"
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_v2_is_that_of_keras_applications(trained, noise, as_array):
     theirs = trained(keras.applications.ResNet50V2(weights=None, input_shape=IMAGE, classes=7))
     ours = models.ResNet50V2(

@@ -68,6 +68,8 @@ def test_the_loss_is_the_divergence_of_probabilities(network, end, temperature):
     assert loss_of(distiller, IMAGES) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @ENDS
 def test_fit_brings_the_answers_together_and_leaves_the_teacher(network, end, max_difference):
     teacher = network(end)
@@ -167,6 +169,8 @@ def test_files(network, tmp_path, max_difference):
     assert loss_of(loaded, IMAGES) == pytest.approx(loss_of(distiller, IMAGES), rel=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @ENDS
 def test_recipe(network, end):
     teacher = network(end)

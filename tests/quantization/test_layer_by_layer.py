@@ -17,7 +17,7 @@ FLOAT32 = 2.0**-23
 IMAGES = {"small": 100, "resnet20": 100, "mobilenet_v2": 60}
 
 CASES = [
-    "small",
+    pytest.param("small", marks=pytest.mark.slow),
     pytest.param("resnet20", marks=[pytest.mark.slow, pytest.mark.full]),
     pytest.param("mobilenet_v2", marks=[pytest.mark.slow, pytest.mark.full]),
 ]

@@ -146,6 +146,8 @@ def test_every_weight_gets_a_gradient(quantized, digits):
         assert np.abs(numpy(variable) - old).max() > 0, variable.path
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     "policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
 )

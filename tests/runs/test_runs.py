@@ -158,6 +158,7 @@ def test_ctrl_c_waits_for_the_file_that_is_being_written():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.slow
 def test_finetune_keeps_a_run_for_other_classes(run, photos, tmp_path):
     birds = tmp_path / "birds"
     for name in ("crow", "gull", "owl"):

@@ -73,6 +73,8 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 @pytest.mark.parametrize("predictor", [*FAST, *SLOW], indirect=True)
 def test_predictions_leave_no_memory_behind(predictor, batches):

@@ -71,6 +71,8 @@ def test_predicts_with_keras_and_tensorflow_hidden(artifacts, picture):
     assert json.loads(output) == expected(artifacts, picture)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("kind", "hidden", "package"),
     [
@@ -92,6 +94,8 @@ def test_missing_package_is_named(artifacts, kind, hidden, package):
     assert "\n" not in message
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_missing_pillow_is_named(artifacts, picture):
     script = HIDE.format(hidden=("PIL",)) + (
         "from keras_bottleneck.runtime import load\n"

@@ -122,6 +122,8 @@ class Trained(keras.callbacks.Callback):
         self.epochs[-1] += 1
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_phases_go_from_the_head_to_the_input_and_share_one_history():
     model, seen = network(), Trained()
     recipe = FineTune(epochs=3, batch_size=12, patience=None)
@@ -184,6 +186,7 @@ def test_recalibrated_batch_norm_has_the_statistics_of_the_data(validation):
         np.testing.assert_allclose(found[path], again[path], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("monitor", "fields"),
     [
@@ -341,6 +344,8 @@ def test_datasets_and_generators():
         finetune(model, endless(), DATA, frozen)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_tf_data_that_repeats():
     tf = pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
     dataset = tf.data.Dataset.from_tensor_slices(DATA).batch(12)

@@ -201,6 +201,8 @@ def test_generator_needs_its_steps():
     assert int(model.optimizer.iterations) == 6
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_tf_data_of_known_and_unknown_length():
     tf = pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
     dataset = tf.data.Dataset.from_tensor_slices(bright_images()).batch(12)

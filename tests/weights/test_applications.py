@@ -133,6 +133,8 @@ def test_a_file_as_keras_2_wrote_it(resnet, tmp_path):
         assert difference(model, resnet) < 1e-5
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_a_mobilenet_in_a_users_model(tmp_path, trained):
     """As transfer learning leaves it: a model in a model."""
     theirs = keras.applications.MobileNetV2((33, 33, 3), alpha=0.35, weights=None, classes=7)

@@ -133,6 +133,8 @@ def test_a_network_of_ones_own_from_a_file(trained, tmp_path, noise, max_differe
             kb.ResNet("basic", (1,), weights=path, epsilon=1e-3, **arguments)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_a_builder_advises_what_it_takes(published, trained, tmp_path):
     model = trained(kb.ResNet50(input_shape=SHAPE, classes=3))
     path = weights.save(model, tmp_path / "net.safetensors")

@@ -200,6 +200,8 @@ def test_frozen_layers_are_loaded_too(state):
     assert not model.trainable
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_a_model_that_has_been_trained_goes_on_training(state, noise):
     model = basic()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -344,6 +346,8 @@ def test_a_source_without_head(refused, model, state):
     weights.load(model, bare, **TOLD, skip_head=True)
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("ending", ["", ".keras", ".weights.h5"])
 def test_a_head_of_any_name_is_skipped(refused, trained, tmp_path, ending, noise, max_difference):
     """A fine-tuned network of keras.applications, and one of ours."""
