@@ -184,16 +184,16 @@ class OwnBatches(keras.utils.PyDataset):
             return tuple(self.dataset[index])
         if self._batches is None or (index == 0 and not self.endless):
             self._batches = iter(self.dataset)
-        batch = next(self._batches, None)
-        if batch is None and self.endless:
+        found: Any = next(self._batches, None)
+        if found is None and self.endless:
             self._batches = iter(self.dataset)  # a generator stays at its end
-            batch = next(self._batches, None)
-        if batch is None:
+            found = next(self._batches, None)
+        if found is None:
             raise ValueError(
                 f"`{self.name}` must have as many batches as it says. Received: the end of the "
                 f"data of process {self.part.process} before batch {index} of {self.steps}"
             )
-        return tuple(batch)
+        return tuple(found)
 
 
 class OwnStream(OwnBatches):

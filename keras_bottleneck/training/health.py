@@ -55,8 +55,8 @@ class HealthCheck(keras.callbacks.Callback):
 
     Args:
         batch: Images and labels as one batch of the training, or a dataset, of which the first
-            batch is looked at; None for no look at images, activations and gradients. Under a
-            `keras.distribution`, the images alone are looked at.
+            batch is looked at; None for no look at images, activations and gradients. Where
+            several devices train, the images alone are looked at.
         restore: Called instead of putting the copies back, by those who keep the last good state
             elsewhere; no copies are made then.
 
@@ -153,11 +153,8 @@ class HealthCheck(keras.callbacks.Callback):
 
     @property
     def _computed(self) -> Batch | None:
-        """The batch, if the network can be called on it.
-
-        Where a `keras.distribution` spreads the model over processes, none can compute alone.
-        """
-        return self.batch if keras.distribution.distribution() is None else None
+        """The batch, if the network can be called on it."""
+        return None if _is_divided(self.model) else self.batch
 
     def _end_well(self, epoch: int, validation_loss: float) -> None:
         """Remember the state as good, if the validation loss, too, is finite."""
@@ -354,3 +351,15 @@ def _course(losses: Sequence[float]) -> str:
 def _listed(items: Sequence[Any]) -> str:
     more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
     return ", ".join(map(str, items[:SHOWN])) + more
+
+
+def _is_divided(model: keras.Model) -> bool:
+    """Whether devices share the work of each batch, so that none can compute alone."""
+    if keras.distribution.distribution() is not None:
+        return True
+    if keras.config.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    kinds = (tf.distribute.MirroredStrategy, tf.distribute.TPUStrategy)
+    return isinstance(model.distribute_strategy, kinds)

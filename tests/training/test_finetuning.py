@@ -246,7 +246,7 @@ def test_phases_end_early():
 @pytest.mark.slow
 def test_it_learns_with_a_plain_recipe():
     history = finetune(
-        network(False), DATA, DATA, Recipe(epochs=20, batch_size=8, learning_rate=0.05)
+        network(False), DATA, DATA, Recipe(epochs=40, batch_size=8, learning_rate=0.05)
     )
     assert max(history.history["val_accuracy"]) > 0.9
 
