@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 KILLS = os.environ.get("KERAS_BOTTLENECK_KILLS", "3")
 CASES = ("images", "arrays", "generator", "half", "quantized", "phases", "train", "finetune")
 # A run of `train` has images, augmentation, dropout, dropped paths, averages and decay, too.
-FULL = ("images", "generator", "half", "quantized", "phases", "finetune")
+FULL = ("images", "arrays", "generator", "half", "quantized", "phases", "finetune")
 
 pytestmark = [
     pytest.mark.slow,

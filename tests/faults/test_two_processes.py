@@ -110,6 +110,7 @@ def test_when_one_ends_or_hangs_so_does_the_other_and_the_restart_goes_on(
         check_equal(pair[number], launcher.written(f"{accident} again", number))
 
 
+@pytest.mark.full
 def test_sigterm_to_one_adds_a_checkpoint_and_ends_both(launcher, pair, tmp_path):
     folder = tmp_path / "kept"
     # jax looks for the signal once a second.

@@ -92,6 +92,7 @@ def test_a_change_knows_its_statement_and_function(found):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_mutants_are_killed_and_the_unchanged_module_is_not():
     """In a process of its own: this one may have run an op."""
     program = """

@@ -17,7 +17,10 @@ from keras_bottleneck.runtime import load
 PREDICTIONS = int(os.environ.get("KERAS_BOTTLENECK_PREDICTIONS", "200"))
 THREADS = 8
 FAST = ["tflite", "int8", "onnx"]
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("saved_model", "keras")]
+SLOW = [
+    pytest.param("saved_model", marks=pytest.mark.slow),
+    pytest.param("keras", marks=[pytest.mark.slow, pytest.mark.full]),
+]
 # What a prediction may leave behind: memory comes in pages of 4 KiB, and not in order.
 BYTES_LEFT = 100
 
