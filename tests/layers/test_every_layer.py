@@ -24,6 +24,8 @@ def test_a_layer_from_its_config_has_the_same_config_and_outputs(
         assert max_difference(expected, layer(x)) > 0.0
 
 
+@pytest.mark.slow
+@pytest.mark.full
 def test_a_saved_model_loads_with_its_outputs(
     make_layer, make_model, noise, trained, max_difference, tmp_path
 ):
@@ -33,6 +35,8 @@ def test_a_saved_model_loads_with_its_outputs(
     assert max_difference(loaded(x), model(x)) == 0.0
 
 
+@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("policy", POLICIES[1:])
 def test_a_half_precision_layer_is_one_after_loading(
     make_layer, policy, noise, trained, max_difference, tmp_path

@@ -20,6 +20,7 @@ def right(model, images, labels):
     return int(np.sum(model.predict(images, batch_size=100, verbose=0).argmax(-1) == labels))
 
 
+@pytest.mark.full
 def test_resnet20_keeps_its_accuracy():
     images, _ = published.cifar("train")
     test = published.cifar("test")
