@@ -148,9 +148,7 @@ def matrix_product_peak(side: int) -> float:
 
 
 def missing(network: str) -> dict[str, str]:
-    lacking = networks.missing("torch") or (
-        networks.missing("torchvision") and networks.missing("transformers")
-    )
+    lacking = networks.missing_for_torch()
     found = {} if hasattr(keras.applications, network) else {"keras.applications": "has none"}
     return found | ({name: lacking for name in MAKERS if "PyTorch" in name} if lacking else {})
 

@@ -93,6 +93,11 @@ def missing(*modules: str) -> str | None:
     return f"needs pip install {' '.join(absent)}" if absent else None
 
 
+def missing_for_torch() -> str | None:
+    """What would have to be installed for `torch_network`, or None."""
+    return missing("torch") or (missing("torchvision") and missing("transformers"))
+
+
 def matrix_product_peak(threads: int, side: int = 2048, turns: int = 5) -> float:
     """Multiply-accumulates per second of ONNX Runtime's float32 matrix product."""
     import time

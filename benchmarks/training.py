@@ -84,9 +84,7 @@ def makers(name: str, compiled: bool) -> tuple[dict[str, Callable], dict[str, st
         found["keras.applications"] = partial(keras_step, networks.keras_applications)
     else:
         missing["keras.applications"] = f"has no {name}"
-    lacking = networks.missing("torch") or (
-        networks.missing("torchvision") and networks.missing("transformers")
-    )
+    lacking = networks.missing_for_torch()
     if lacking:
         missing["PyTorch"] = lacking
     else:

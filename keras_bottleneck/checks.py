@@ -7,13 +7,15 @@ what the argument must be, then what was received.
 import difflib
 import math
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 # Longest representation of a value in a message, in characters.
 SHOWN = 300
+# How many names of many a sentence gives.
+FEW = 5
 
 
 def reject(name: str, value: object, accepted: str) -> ValueError:
@@ -22,6 +24,12 @@ def reject(name: str, value: object, accepted: str) -> ValueError:
     shown = " ".join(repr(value).split())
     shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
     return ValueError(f"`{name}` must be {accepted}. Received: {name}={shown}")
+
+
+def a_few(items: Sequence[Any]) -> str:
+    """The first of the items in a sentence, and how many more there are."""
+    more = f" and {len(items) - FEW} more" if len(items) > FEW else ""
+    return ", ".join(map(str, items[:FEW])) + more
 
 
 def first_line(error: BaseException) -> str:

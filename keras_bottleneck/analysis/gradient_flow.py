@@ -21,7 +21,6 @@ from keras_bottleneck.training.gradients import (
 
 ROW_INCHES = 0.14
 TICKS = 10
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,9 @@ class GradientReport(Printable):
         """What is wrong, one sentence each; empty where gradients flow well."""
         found = []
         if self.dead:
-            found.append(f"No gradient reaches {_listed(self.dead)}.")
+            found.append(f"No gradient reaches {checks.a_few(self.dead)}.")
         if self.exploding:
-            found.append(f"Gradients explode in {_listed(self.exploding)}.")
+            found.append(f"Gradients explode in {checks.a_few(self.exploding)}.")
         return tuple(found)
 
     def plot(self, path: str | Path) -> Path:
@@ -121,11 +120,6 @@ class GradientReport(Printable):
         for problem in self.problems or ("Gradients reach every layer.",):
             table.add_row(problem, "", "", "", "")
         return table
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 class GradientFlow(keras.callbacks.Callback):

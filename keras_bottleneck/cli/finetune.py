@@ -21,10 +21,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder with one sub-folder of images per class.", show_default=False),
-    ] = None,
+    data: options.Data = None,
     out: Annotated[Path, typer.Option(help="Folder for the run, a new one.")] = Path("finetuned"),
     resume: options.Resume = None,
     weights: Annotated[

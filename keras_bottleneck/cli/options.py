@@ -31,7 +31,8 @@ def targets(incomplete: str) -> list[str]:
 
 
 Data = Annotated[
-    Path, typer.Option(help="Folder with one sub-folder of images per class.", show_default=False)
+    Path | None,
+    typer.Option(help="Folder with one sub-folder of images per class.", show_default=False),
 ]
 RunData = Annotated[
     Path | None,

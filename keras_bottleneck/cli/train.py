@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 def run(
     ctx: typer.Context,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder with one sub-folder of images per class.", show_default=False),
-    ] = None,
+    data: options.Data = None,
     out: Annotated[Path, typer.Option(help="Folder for the run, a new one.")] = Path("run"),
     resume: options.Resume = None,
     model: Annotated[

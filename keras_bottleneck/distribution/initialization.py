@@ -67,7 +67,7 @@ def initialize(
     checks.integer("heartbeat_timeout_s", heartbeat_timeout_s)
     checks.integer("seed", seed, minimum=0)
     found = cluster(coordinator, processes, process)
-    backend = keras.backend.backend()
+    backend = keras.config.backend()
     if backend == "jax":
         part, scope = _on_jax(found, int(pause_timeout_s), heartbeat_timeout_s)
     elif backend == "tensorflow":

@@ -34,6 +34,7 @@ from keras_bottleneck.distribution.watchdog import Watchdog
 from keras_bottleneck.layers import BatchNormalization
 from keras_bottleneck.training import Recipe
 from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
+from keras_bottleneck.training.state import is_mirrored
 from keras_bottleneck.training.steps import check_validation, steps_in
 
 
@@ -193,7 +194,7 @@ class Job:
         Whatever makes a variable inside of `with job:` (on JAX even `model.save` does) waits for
         all other processes to make it, too, but not in here.
         """
-        if keras.backend.backend() != "jax":
+        if keras.config.backend() != "jax":
             yield
             return
         before = keras.distribution.distribution()
@@ -215,7 +216,7 @@ class Job:
         Returns:
             A dataset; where TensorFlow divides the batches, the one that was given.
         """
-        if dataset is None or self.devices == 1 or keras.backend.backend() == "tensorflow":
+        if dataset is None or self.devices == 1 or keras.config.backend() == "tensorflow":
             return dataset
         return DividedBatches(dataset, batch_size, samples, self._part, whole=whole)
 
@@ -236,8 +237,8 @@ class Job:
 
     def _check_model(self, model: keras.Model) -> None:
         """Refuses a model that was not made on all devices, or whose batch norms see one only."""
-        on_jax = keras.backend.backend() == "jax"
-        if not (_spread if on_jax else _mirrored)(model, self.devices):
+        on_jax = keras.config.backend() == "jax"
+        if not (_spread(model, self.devices) if on_jax else is_mirrored(model)):
             raise checks.reject("model", model.name, "made inside of `with job:`")
         if on_jax or self.devices == 1:
             return  # JAX computes with whole batches
@@ -251,12 +252,6 @@ class Job:
 
 def _spread(model: keras.Model, devices: int) -> bool:
     return all(len(one.value.sharding.device_set) == devices for one in model.variables)
-
-
-def _mirrored(model: keras.Model, devices: int) -> bool:
-    import tensorflow as tf
-
-    return all(isinstance(one.value, tf.distribute.DistributedValues) for one in model.variables)
 
 
 def _leave_with(error: BaseException) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_bottleneck import checks
+from keras_bottleneck.runtime.storage import write_synced
 
 SUFFIX = ".safetensors"
 # The entry of the file's metadata that holds the facts, and the one that holds the hash.
@@ -100,7 +101,7 @@ class Checkpoints:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 _flush_folder(self.folder.parent)
             try:
-                _write_through(scratch, _packed(arrays, facts))
+                write_synced(scratch, _packed(arrays, facts))
                 os.replace(scratch, target)
             finally:
                 scratch.unlink(missing_ok=True)
@@ -157,7 +158,7 @@ def _read(path: Path) -> Checkpoint:
 
     with safe_open(path, "numpy") as file:
         metadata = file.metadata() or {}
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     if _hash(arrays, metadata[FACTS]) != metadata[HASH]:
         raise ValueError("its content does not have the hash that was written with it")
     return Checkpoint(arrays, json.loads(metadata[FACTS]))
@@ -170,14 +171,6 @@ def _hash(arrays: Mapping[str, np.ndarray], text: str) -> str:
         found.update(f"{name} {value.dtype} {value.shape} ".encode())
         found.update(np.ascontiguousarray(value).tobytes())
     return found.hexdigest()
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    """Write a file, and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _flush_folder(path: Path) -> None:

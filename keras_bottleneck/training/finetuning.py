@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_bottleneck.checks import integer, number, one_of, reject
 from keras_bottleneck.training.arrays import as_batches
@@ -27,6 +26,7 @@ from keras_bottleneck.training.resuming import Progress, fit
 from keras_bottleneck.training.stages import Parts, parts
 from keras_bottleneck.training.steps import check_validation, steps_in
 from keras_bottleneck.training.streams import beginning
+from keras_bottleneck.training.symptoms import copies
 
 BATCH_NORM = ("frozen", "trained", "recalibrated")
 MONITORS = ("val_loss", "val_accuracy")
@@ -283,7 +283,7 @@ class _BestWeights(keras.callbacks.Callback):
         self.sign = 1.0 if self.metric == "loss" else -1.0
         self.patience, self.health = recipe.patience, health
         self.best = math.inf
-        self.weights = _copied_weights(model)
+        self.weights = copies(model.weights)
         self.waited = 0
 
     def on_test_end(self, logs: Any = None) -> None:
@@ -293,7 +293,7 @@ class _BestWeights(keras.callbacks.Callback):
         # A network that answers NaN still has an accuracy.
         if value < self.best and math.isfinite(logs["loss"]):
             self.best, self.waited = value, 0
-            self.weights = _copied_weights(self.model)
+            self.weights = copies(self.model.weights)
             return
         self.waited += 1
         if self.waited == self.patience:
@@ -318,8 +318,3 @@ class _BestWeights(keras.callbacks.Callback):
         """Put the best weights into the model."""
         for variable, value in self.weights:
             variable.assign(value)
-
-
-def _copied_weights(model: keras.Model) -> list[tuple[Any, np.ndarray]]:
-    """The weights with arrays of their own: on jax, memory is given back to the next step."""
-    return [(one, np.array(keras.ops.convert_to_numpy(one))) for one in model.weights]

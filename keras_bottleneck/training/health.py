@@ -24,10 +24,10 @@ from keras_bottleneck.training.gradients import (
     layers_of,
     one_batch,
 )
+from keras_bottleneck.training.state import is_mirrored
 
 # A loss that has become so many times what it was has diverged.
 RISEN = 1.5
-SHOWN = 5
 LOWER = "lower the learning rate or clip gradients (`clipnorm=1`)"
 
 
@@ -140,7 +140,7 @@ class HealthCheck(keras.callbacks.Callback):
         self._check_classes()
         spoilt = symptoms.not_finite(self.model.variables)
         if spoilt:
-            self._stop(f"weights of {_listed(_owners(spoilt))} are not finite")
+            self._stop(f"weights of {checks.a_few(_owners(spoilt))} are not finite")
         else:
             self._check_growth()
             self._check_gradients()
@@ -214,7 +214,7 @@ class HealthCheck(keras.callbacks.Callback):
         norms = self._gradients()
         spoilt = [name for name, norm in norms.items() if not math.isfinite(norm)]
         if spoilt:
-            return f", and so is the gradient of {_listed(spoilt)}"
+            return f", and so is the gradient of {checks.a_few(spoilt)}"
         if not norms:
             return ""
         name = max(norms, key=lambda one: norms[one])
@@ -260,7 +260,7 @@ class HealthCheck(keras.callbacks.Callback):
         if missing:
             self._note(
                 "classes",
-                f"no image of class {_listed(missing)} has been trained on, of "
+                f"no image of class {checks.a_few(missing)} has been trained on, of "
                 f"{len(self._counts):,} classes: shuffle the data over all classes, or build the "
                 "model with fewer",
             )
@@ -304,7 +304,7 @@ class HealthCheck(keras.callbacks.Callback):
         fresh = [name for name in layers if f"{trouble} {name}" not in self._said]
         self._said.update(f"{trouble} {name}" for name in fresh)
         if fresh:
-            self._note(f"{trouble} of {fresh}", sentence.format(_listed(fresh)))
+            self._note(f"{trouble} of {fresh}", sentence.format(checks.a_few(fresh)))
 
     def _note(self, key: str, what: str, when: str | None = None) -> str:
         """The sentence, with the time, which is said once."""
@@ -348,18 +348,6 @@ def _course(losses: Sequence[float]) -> str:
     return f" all of a sudden, at a loss of {losses[-1]:.3g}"
 
 
-def _listed(items: Sequence[Any]) -> str:
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(map(str, items[:SHOWN])) + more
-
-
 def _is_divided(model: keras.Model) -> bool:
     """Whether devices share the work of each batch, so that none can compute alone."""
-    if keras.distribution.distribution() is not None:
-        return True
-    if keras.config.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    kinds = (tf.distribute.MirroredStrategy, tf.distribute.TPUStrategy)
-    return isinstance(model.distribute_strategy, kinds)
+    return keras.distribution.distribution() is not None or is_mirrored(model)

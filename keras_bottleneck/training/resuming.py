@@ -80,7 +80,7 @@ class Progress(keras.callbacks.History):
             "order": seed,
             "steps": steps,
             "samples": len(train.labels) if isinstance(train, ArrayBatches) else None,
-            "backend": keras.backend.backend(),
+            "backend": keras.config.backend(),
             "model": shapes_of(model),
         }
         if self.checkpoints:
@@ -291,7 +291,7 @@ def make_deterministic() -> None:
 
     The other backends have no such switch, and need none on a CPU.
     """
-    if keras.backend.backend() == "tensorflow":
+    if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()

@@ -45,6 +45,15 @@ def shapes_of(model: keras.Model) -> list[list[Any]]:
     return [[list(one.shape), str(one.dtype)] for one in model.variables]
 
 
+def is_mirrored(model: keras.Model) -> bool:
+    """Whether tf.distribute holds the variables, with a copy on each device that trains."""
+    if keras.config.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return all(isinstance(one.value, tf.distribute.DistributedValues) for one in model.variables)
+
+
 def build_metrics(model: keras.Model) -> None:
     """Makes the variables of a classifier's metrics, which Keras makes in its first step."""
     classes = model.outputs[0].shape[-1]

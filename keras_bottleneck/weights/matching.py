@@ -22,8 +22,6 @@ from keras_bottleneck.weights.tensors import (
 )
 from keras_bottleneck.weights.wording import Wording
 
-# How many names of each kind a message shows.
-SHOWN = 5
 KINDS: dict[str, type] = {
     "depthwise": keras.layers.DepthwiseConv2D,
     "conv": keras.layers.Conv2D,
@@ -217,17 +215,13 @@ def _refusal(misfits: list[Misfit], source: str, layout: Layout, wording: Wordin
     advice = f" ({remedy})" if remedy else ""
     kinds = dict.fromkeys(one.kind for one in misfits)
     listed = [
-        f"{kind} {_some([one.what for one in misfits if one.kind == kind])}" for kind in kinds
+        f"{kind} {checks.a_few([one.what for one in misfits if one.kind == kind])}"
+        for kind in kinds
     ]
     return ValueError(
         f"`source` must hold the tensors of the model and no others{advice}. "
         f"Received: {source}, read as {layout.name}, {'; '.join(listed)}"
     )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _read(name: str, tensor: Tensor) -> Array:

@@ -10,6 +10,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from .killing import WRITING
 from .readers import READERS
 
 SECONDS = 10
@@ -25,7 +26,6 @@ HARMFUL = (
     "subprocess.Popen",
     "socket.connect",
 )
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """One tiny real network, exported once per session to every kind of artifact."""
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -132,3 +133,12 @@ def int8_file(bare, images, preprocessing, about, tmp_path_factory):
     path.write_bytes(converter.convert())
     metadata.write(path, about)
     return path
+
+
+@pytest.fixture
+def restless_threads():
+    """Lets Python switch threads so often that unguarded calls do run into each other."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)

@@ -38,17 +38,8 @@ def predictor(request, artifacts, int8_file):
     return load(int8_file if request.param == "int8" else artifacts[request.param])
 
 
-@pytest.fixture
-def restless():
-    """Python switches threads so often that unguarded calls do run into each other."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(interval)
-
-
 @pytest.mark.parametrize("predictor", [*FAST, *SLOW], indirect=True)
-def test_threads_get_the_sequential_answers_bit_for_bit(predictor, batches, restless):
+def test_threads_get_the_sequential_answers_bit_for_bit(predictor, batches, restless_threads):
     expected = [predictor.run(batch) for batch in batches]
     wrong, done = [], []
     ready = threading.Barrier(THREADS)

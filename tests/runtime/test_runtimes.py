@@ -1,6 +1,5 @@
 """Every runtime gives the numbers of the Keras model that its file was made from."""
 
-import sys
 import threading
 
 import numpy as np
@@ -104,15 +103,6 @@ def test_out_of_range_inputs_saturate_in_int8(int8_file):
     predictor = load(int8_file)
     far, edge = (np.full((1, 12, 10, 3), value, np.float32) for value in (1e6, 1e3))
     np.testing.assert_array_equal(predictor.run(far), predictor.run(edge))
-
-
-@pytest.fixture
-def restless_threads():
-    """Lets Python switch threads so often that unguarded calls do run into each other."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 def test_tflite_survives_many_threads(artifacts, batch, expected, restless_threads):
