@@ -118,7 +118,9 @@ class _Moments:
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """The layer's call in training, after which it holds the moments of this batch alone."""
         layer = self.layer
-        layer.moving_mean.assign(np.zeros_like(self.before[0]))  # zero times NaN would stay NaN
+        # What was there may be NaN, which no momentum clears. Sums of squares are exact around a
+        # mean that is about right.
+        layer.moving_mean.assign(_mean(inputs[:1], layer.axis))
         layer.moving_variance.assign(np.zeros_like(self.before[1]))
         layer.momentum = 0.0
         if not self.trainable:
@@ -147,6 +149,12 @@ class _Moments:
             mean, square = (total / self.count for total in self.sums)
             self.layer.moving_mean.assign(mean.astype("float32"))
             self.layer.moving_variance.assign((square - mean**2).clip(0).astype("float32"))
+
+
+def _mean(images: Any, axis: int) -> Any:
+    """The mean per channel, in float32."""
+    others = [one for one in range(len(images.shape)) if one != axis % len(images.shape)]
+    return keras.ops.mean(keras.ops.cast(images, "float32"), axis=others)
 
 
 def _copied(variable: Any) -> np.ndarray:
