@@ -13,7 +13,7 @@ from keras_bottleneck.progress import verbosity
 from keras_bottleneck.training.arrays import ArrayBatches, drawn_seed
 from keras_bottleneck.training.checkpoints import Checkpoint, Checkpoints
 from keras_bottleneck.training.state import build_metrics, set_state, shapes_of, state_of
-from keras_bottleneck.training.streams import from_batch, is_tf_data
+from keras_bottleneck.training.streams import Stream, is_tf_data
 
 FORMAT = 1
 
@@ -52,6 +52,7 @@ class Progress(keras.callbacks.History):
         self.metrics: Mapping[str, np.ndarray] = {}
         self.raw: Mapping[str, np.ndarray] = {}
         self.skipped = 0
+        self.stream: Stream | None = None
         self.written = time.monotonic()
 
     def seed(self, asked: int | None) -> int:
@@ -127,6 +128,24 @@ class Progress(keras.callbacks.History):
             self.metrics, self.skipped = self.found.arrays, self.step
         self.found = None
 
+    @property
+    def batches(self) -> int:
+        """Training batches that are finished."""
+        return self.done * self.steps + self.step
+
+    def onwards(self, train: Any) -> Any:
+        """The batches of `train` from where the training is, pass after pass without end.
+
+        Arrays and the datasets of `keras_bottleneck.data` go there at once, because the order of
+        each of their passes is a function of the seed and the number of the pass. Of everything
+        else, the batches before are read and left out.
+        """
+        if hasattr(train, "from_batch"):
+            return train.from_batch(self.batches)
+        if self.stream is None:
+            self.stream = Stream(train)
+        return self.stream.from_batch(self.batches)
+
     def on_train_begin(self, logs: Any = None) -> None:
         """Keep what is there: Keras's history begins anew."""
 
@@ -138,6 +157,8 @@ class Progress(keras.callbacks.History):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.step = self.skipped + batch + 1
+        if self.stream:
+            self.stream.forget(self.batches)
         if self.step == self.steps or not self.checkpoints:
             return  # the end of the epoch follows
         if time.monotonic() - self.written >= self.checkpoints.every_s:
@@ -174,7 +195,7 @@ class Progress(keras.callbacks.History):
             "history": self.history,
             "callbacks": states,
         }
-        self.checkpoints.write(self.done * self.steps + self.step, arrays, facts)
+        self.checkpoints.write(self.batches, arrays, facts)
         self.written = time.monotonic()
 
     def _take_over(self, facts: Mapping[str, Any]) -> None:
@@ -236,8 +257,10 @@ def _run(
     """One call of Keras's `fit`, until `end` epochs are done."""
     steps: int | None = progress.steps - progress.step
     batches = train
-    if progress.checkpoints or hasattr(train, "from_batch") or is_tf_data(train):
-        batches = from_batch(train, progress.done * progress.steps + progress.step)
+    if progress.checkpoints or hasattr(train, "from_batch"):
+        batches = progress.onwards(train)
+    elif is_tf_data(train):
+        batches = train.repeat().skip(progress.batches)
     elif isinstance(train, Sized) and len(train) == steps:
         steps = None  # else Keras reads ahead before `on_epoch_end` of a PyDataset
     callbacks.set_params({**callbacks.params, "steps": progress.steps - progress.step})

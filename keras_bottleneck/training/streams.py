@@ -1,28 +1,62 @@
 """Training data from any batch on: where a training that was stopped goes on reading."""
 
+import itertools
+from collections import deque
 from collections.abc import Iterator
-from itertools import islice
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 
-def from_batch(data: Any, first: int) -> Any:
-    """The batches of `data`, pass after pass without end, but for the `first` ones.
+class Stream:
+    """The batches of data that cannot go to any batch at once, pass after pass, each read once.
 
-    Arrays and the datasets of `keras_bottleneck.data` go there at once, because the order of each
-    of their passes is a function of the seed and the number of the pass. Of everything else, the
-    batches before are read and left out.
+    Keras reads ahead, and loses what it has read when a call of `fit` ends, of which a training
+    may take several; a second reading of the same data may have another order. So what has been
+    read stays here until it has been trained on.
 
     Args:
-        data: `ArrayBatches` or another dataset of batches.
-        first: How many batches have been read, all passes counted.
+        data: A dataset of batches, or what can be read only once, which has one pass.
     """
-    if hasattr(data, "from_batch"):
-        return data.from_batch(first)
-    if is_tf_data(data):
-        return data.repeat().skip(first)
-    return _from_batch(data, first)
+
+    def __init__(self, data: Any) -> None:
+        self._batches = _passes(data)
+        self._kept: deque[tuple] = deque()
+        self._read = 0
+        self._needed = 0
+        # Keras reads in another thread, which may outlive its `fit`.
+        self._lock = Lock()
+
+    def from_batch(self, first: int) -> Iterator[tuple]:
+        """The batches from the one of number `first` on; those before are done with."""
+        self.forget(first)
+        for number in itertools.count(first):
+            batch = self._at(number)
+            if batch is None:
+                return
+            yield batch
+
+    def forget(self, first: int) -> None:
+        """Keep nothing of the batches before `first`."""
+        with self._lock:
+            self._needed = first
+            self._drop()
+
+    def _at(self, number: int) -> tuple | None:
+        with self._lock:
+            while self._read <= number:
+                batch = next(self._batches, None)
+                if batch is None:
+                    return None
+                self._kept.append(batch)
+                self._read += 1
+                self._drop()
+            return self._kept[number - self._read]
+
+    def _drop(self) -> None:
+        while self._kept and self._read - len(self._kept) < self._needed:
+            self._kept.popleft()
 
 
 def beginning(data: Any) -> Any:
@@ -33,10 +67,6 @@ def beginning(data: Any) -> Any:
 def is_tf_data(data: Any) -> bool:
     """Whether `data` is a tf.data.Dataset, which knows how to repeat and skip."""
     return hasattr(data, "repeat") and hasattr(data, "skip")
-
-
-def _from_batch(data: Any, first: int) -> Iterator[tuple]:
-    yield from islice(_passes(data), first, None)
 
 
 def _passes(data: Any) -> Iterator[tuple]:

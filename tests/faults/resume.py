@@ -110,6 +110,17 @@ def train_generator(folder, inputs):
     keep(folder, model, history)
 
 
+def train_shuffled(folder, inputs):
+    """Phases with data of others, in another order each time that it is read."""
+    import tensorflow as tf
+
+    batches = tf.data.Dataset.from_tensor_slices(arrays()).shuffle(21, seed=5).batch(4)
+    model = network()
+    recipe = training.FineTune(epochs=2, head_epochs=2, stages=1, batch_norm="frozen")
+    history = training.finetune(model, batches, arrays(7), recipe, checkpoints=every_step(folder))
+    keep(folder, model, history)
+
+
 def train_half(folder, inputs):
     """float16, with a loss scale that begins too high."""
     model = network()
@@ -178,6 +189,7 @@ CASES = {
     "images": train_images,
     "arrays": train_arrays,
     "generator": train_generator,
+    "shuffled": train_shuffled,
     "half": train_half,
     "quantized": train_quantized,
     "phases": train_phases,
