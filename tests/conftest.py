@@ -5,9 +5,35 @@ import ctypes
 import gc
 import re
 import sys
+import time
+from collections import defaultdict
 
 import numpy as np
 import pytest
+
+# Seconds of a test that may have built something large.
+LONG = 5.0
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--all-cases",
+        action="store_true",
+        help="run every case of each test; else those between its first and its last are slow",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before the marks are looked at
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--all-cases"):
+        return
+    cases = defaultdict(list)
+    for item in items:
+        if not item.get_closest_marker("slow"):
+            cases[item.nodeid.split("[")[0]].append(item)
+    for several in cases.values():
+        for item in several[1:-1]:
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)
@@ -18,14 +44,15 @@ def seeded():
 
 
 @pytest.fixture(autouse=True)
-def memory_given_back(request):
-    """Slow tests build large networks, which refer to themselves: nothing else frees them soon.
+def memory_given_back():
+    """Long tests build large networks, which refer to themselves: nothing else frees them soon.
 
     What is free has to be given back too: two workers that keep what each once needed for
     converting a large network do not fit into the memory of a small machine.
     """
+    began = time.monotonic()
     yield
-    if request.node.get_closest_marker("slow"):
+    if time.monotonic() - began > LONG:
         gc.collect()
         if sys.platform == "linux":
             ctypes.CDLL(None).malloc_trim(0)

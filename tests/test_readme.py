@@ -70,6 +70,7 @@ def cases():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "parameters", "multiplications"), cases())
 def test_the_table_of_models_is_right(name, parameters, multiplications):
     report = kb.analysis.cost(getattr(kb, name)())

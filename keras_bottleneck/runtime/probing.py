@@ -68,7 +68,7 @@ def main(job_path: str) -> None:
     """
     job = json.loads(Path(job_path).read_text())
     path, kind = kinds.find(job["path"])
-    _limit(BYTES + BYTES_PER_BYTE * path.stat().st_size)
+    limit(path.stat().st_size)
     error = try_out(path, kind)
     Path(job["result"]).write_text(json.dumps({"error": None if error is None else str(error)}))
 
@@ -99,8 +99,8 @@ def _problem(runtime: Runtime) -> str | None:
     return None if np.isfinite(found).all() else "its outputs are not finite: NaN in its weights?"
 
 
-def _limit(more_bytes: int) -> None:
-    """Bounds what this process may take from now on, where the system knows such bounds."""
+def limit(size: int) -> None:
+    """Bounds what this process may take for a file of `size` bytes, where systems know bounds."""
     if sys.platform == "win32":
         return
     import resource
@@ -108,5 +108,5 @@ def _limit(more_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * resource.getpagesize() + more_bytes
+        most = pages * resource.getpagesize() + BYTES + BYTES_PER_BYTE * size
         resource.setrlimit(resource.RLIMIT_AS, (most, most))

@@ -6,7 +6,6 @@ configuration are read.
 
 import io
 import json
-import mmap
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from keras_bottleneck.runtime.hdf5 import admit, check_heaps
 from keras_bottleneck.weights.facts import Convolution, Facts, settings, variant_of
-from keras_bottleneck.weights.hdf5 import check_heaps
 from keras_bottleneck.weights.tensors import Tensor, Tensors, named_once, printable
 
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -56,11 +55,10 @@ def read_hdf5(path: Path, stack: ExitStack, content: io.BytesIO | None = None) -
     """The tensors of an HDF5 file, which stays open as long as `stack` does."""
     import h5py
 
-    if content is not None:
+    if content is None:
+        admit(path)
+    else:  # whatever is damaged in an archive is found by its checksums
         check_heaps(content.getvalue())
-    else:
-        with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            check_heaps(mapped)
     file = stack.enter_context(h5py.File(content or path, "r"))
     legacy = _inside(file, "model_weights") if "model_weights" in file else file
     pairs = _legacy(legacy) if "layer_names" in legacy.attrs else _numbered(file, set())

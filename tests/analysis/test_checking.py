@@ -95,6 +95,7 @@ def test_limits(case, target):
         assert problem.layer == layer.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["edgetpu", "coreml"])
 def test_zero_channels_of_option_a(target):
     found = check(small(shortcut="pad"), target).problems
@@ -124,6 +125,7 @@ def test_memory():
     assert "1,505,280 bytes are live, of 1,505,279" in str(report)
 
 
+@pytest.mark.slow
 def test_floats_take_four_times_as_much():
     assert check(small(), "webgpu").peak_bytes == 4 * check(small(), "tflite-micro").peak_bytes
 
@@ -149,11 +151,13 @@ def test_rows_name_their_source_and_operators_that_exist(target):
     assert row.title in str(check(small(), target))
 
 
+@pytest.mark.slow
 def test_mixed_precision(dtype_policy):
     dtype_policy("mixed_float16")
     assert check(small(), "ethos-u").problems == ()
 
 
+@pytest.mark.slow
 def test_wrong_arguments(noise):
     with pytest.raises(ValueError, match=r"^`target` must be one of .*did you mean 'ethos-u'"):
         check(small(), "ethosu")

@@ -74,6 +74,7 @@ def test_every_layer_inside_blocks_has_a_row(data):
     assert all(value > 0 for values in report.norms.values() for value in values)
 
 
+@pytest.mark.slow
 def test_training_is_the_same_with_and_without_it(data, max_difference):
     weights = []
     for callbacks in ([], [GradientFlow(data, every=1)]):
@@ -210,6 +211,7 @@ def colours():
     return read
 
 
+@pytest.mark.slow
 def test_the_picture_is_drawn(data, tmp_path, colours):
     pytest.importorskip("matplotlib", reason="pictures are drawn by matplotlib")
     flow = GradientFlow(data, tmp_path / "flow.png", every=1)

@@ -25,6 +25,7 @@ def words_of_next(printed):
     return words
 
 
+@pytest.mark.slow
 def test_the_way_from_a_run_to_an_audited_int8_file(run, photos, tmp_path, capsys):
     out = tmp_path / "int8"
     assert main(["quantize", str(run), "--out", str(out), "--formats", "tflite_int8"]) == 0
@@ -110,6 +111,7 @@ def test_audit_fails_for_a_file_that_will_not_run_everywhere(tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)["problems"]) == 2
 
 
+@pytest.mark.slow
 def test_a_download_that_fails_is_a_failed_job(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")

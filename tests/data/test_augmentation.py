@@ -29,6 +29,7 @@ def test_same_seed_same_images_although_batches_are_prepared_in_parallel(folder,
     assert not np.array_equal(first, images_of(folder, augment, epochs=3, seed=1))
 
 
+@pytest.mark.slow
 def test_look_at_the_first_batch_does_not_cost_repeatability(folder):
     runs = []
     for _ in range(2):
@@ -55,6 +56,7 @@ def test_flip_mirrors_half_of_the_images(folder):
     assert 3 <= mirrored.sum() <= 21
 
 
+@pytest.mark.slow
 def test_crop_shifts_by_whole_pixels_up_to_an_eighth(folder):
     (plain,) = images_of(folder, ())
     (moved,) = images_of(folder, ("crop",))
@@ -93,6 +95,7 @@ def test_mixup_blends_images_and_labels_alike(folder):
         assert fits
 
 
+@pytest.mark.slow
 def test_validation_is_left_alone_but_shares_the_label_kind(folder):
     plain = image_folder(folder, 16)
     mixed = image_folder(folder, 16, augment=("flip", "rand_augment", "mixup"))
@@ -103,6 +106,7 @@ def test_validation_is_left_alone_but_shares_the_label_kind(folder):
         np.testing.assert_array_equal(np.eye(3, dtype="float32")[labels], rows)
 
 
+@pytest.mark.slow
 def test_layers_and_functions_see_batches_of_pixels(folder):
     (plain,) = images_of(folder, ())
     layer = keras.layers.Rescaling(0.5)
@@ -119,6 +123,7 @@ def test_layers_run_as_in_training(folder):
     assert 0.4 < (dropped == 0).mean() - (plain == 0).mean() < 0.6
 
 
+@pytest.mark.slow
 def test_label_mixing_layer_of_the_user_gets_the_labels(folder):
     for item in (keras.layers.MixUp(seed=1), keras.layers.CutMix(seed=1)):
         data = image_folder(folder, 16, augment=(item,))
@@ -139,6 +144,7 @@ def test_grey_images():
     assert images.shape == (32, 32, 32, 1)
 
 
+@pytest.mark.slow
 def test_global_mixed_precision_does_not_reach_the_pixels(folder):
     (plain,) = images_of(folder, ("flip",))
     keras.config.set_dtype_policy("mixed_bfloat16")

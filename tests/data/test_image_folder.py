@@ -70,6 +70,7 @@ def test_other_kinds_of_files(folder, smooth_image, channels, name):
     np.testing.assert_allclose(found, data.preprocessing(folder / "deer" / name), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_split_is_stratified_stable_and_a_function_of_the_seed(folder):
     first, again = (image_folder(folder, 16, seed=3) for _ in range(2))
     other = image_folder(folder, 16, seed=4)
@@ -82,6 +83,7 @@ def test_split_is_stratified_stable_and_a_function_of_the_seed(folder):
     np.testing.assert_array_equal(next(collect(first.validation)), images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", [False, True])
 def test_training_order_changes_by_epoch_and_repeats_by_seed(folder, cache):
     runs = []

@@ -264,6 +264,7 @@ def test_without_a_backend_the_package_says_why_its_models_are_missing(python_wi
     assert "No module named 'tensorflow'" in last
 
 
+@pytest.mark.slow
 def test_the_command_works_without_a_backend(python_without, tmp_path):
     python = python_without("tensorflow", "jax", "torch", "functorch")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "KERAS_HOME": str(tmp_path)}

@@ -19,6 +19,7 @@ def test_own_functional_model(run, capsys):
     assert after < before
 
 
+@pytest.mark.slow
 def test_export_and_predict(run, tmp_path, capsys):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")

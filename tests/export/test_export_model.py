@@ -141,6 +141,7 @@ def test_a_second_export_replaces_its_own_files_and_keeps_the_others(build, samp
     assert {path.name for path in tmp_path.iterdir()} == {"manifest.json", *listed}
 
 
+@pytest.mark.slow
 def test_without_samples_noise_is_used_and_said(build, tmp_path):
     with pytest.warns(UserWarning, match="pass `verify=` with real samples"):
         report = kb.export_model(build(), tmp_path, ["tflite"])
@@ -175,6 +176,7 @@ def test_verify_takes_datasets_arrays_and_one_hot_labels(build, samples, tmp_pat
     assert few.samples == 7
 
 
+@pytest.mark.slow
 def test_a_dynamic_batch_is_exported_where_it_is_asked_for(build, samples, tmp_path):
     report = kb.export_model(build(), tmp_path, FLOAT32, verify=samples, batch_size=None)
     for artifact in report.artifacts:

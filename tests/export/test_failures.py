@@ -84,6 +84,7 @@ def test_new_folders_are_made_only_for_success(build, samples, tmp_path, monkeyp
     assert [path.name for path in tmp_path.rglob(".*")] == []
 
 
+@pytest.mark.slow
 def test_what_is_in_the_way_stays(build, samples, tmp_path):
     (tmp_path / "small.tflite").mkdir()
     (tmp_path / "small.tflite" / "mine.txt").write_text("mine")

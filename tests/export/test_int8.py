@@ -144,6 +144,7 @@ def test_raw_pixels_are_the_quantized_input(pixels, tmp_path):
     assert found.operators["DEPTHWISE_CONV_2D"] == 2
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_called_twice_is_int8_both_times(images, tmp_path):
     image = keras.Input((SIDE, SIDE, 3))
     shared = layers.Conv2D(3, 3, padding="same", activation="relu")
@@ -166,6 +167,7 @@ def test_a_float_model_is_not_written_as_an_int8_file(model, tmp_path):
         kb.export_model(model, tmp_path, ["onnx_int8"])
 
 
+@pytest.mark.slow
 def test_int16_activations(model, images, tmp_path):
     kb.export_model(
         model, tmp_path, ["tflite_int16"], calibration=images[:100], verify=images[100:]
@@ -187,6 +189,7 @@ def test_int16_activations_do_not_go_with_hard_swish(images, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_depthwise_kernels_with_one_scale_are_a_problem(model, images, tmp_path):
     kb.fold(model).export(tmp_path / "saved", format="tf_saved_model", verbose=False)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))

@@ -20,6 +20,7 @@ def export(model, samples, folder, **arguments):
     return report
 
 
+@pytest.mark.slow
 def test_grouped_convolutions(build, samples, tmp_path):
     report = export(build(block="bottleneck", groups=4, base_width=32), samples, tmp_path)
     assert kb.audit(report["onnx"].path).foreign == ()
@@ -42,6 +43,7 @@ def test_a_sum_of_other_shapes(samples, trained, tmp_path):
     export(trained(keras.Model(image, output, name="sums")), samples, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_model_trained_in_half_precision_is_exported_in_float32(build, samples, tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -53,6 +55,7 @@ def test_a_model_trained_in_half_precision_is_exported_in_float32(build, samples
     assert set(types) <= {"FLOAT32", "INT32"}
 
 
+@pytest.mark.slow
 def test_augmentation_and_dropout_leave_no_trace(build, samples, tmp_path):
     image = keras.Input((32, 32, 3))
     x = layers.RandomRotation(0.1)(layers.RandomFlip()(image))
@@ -202,6 +205,7 @@ def test_a_layer_may_be_called_like_the_new_input(samples, tmp_path):
     export(keras.Model(pixels, {"out": x}, name="small"), samples, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_network_used_twice_and_a_fixed_batch(build, samples, tmp_path):
     body = build(include_top=False, pooling="avg", name="body")
     image = keras.Input((32, 32, 3), batch_size=1)

@@ -25,8 +25,8 @@ class Reader:
         read: Gives a function that reads the path of a damaged one.
         damage: Makes one, from a random generator and the contents of the whole files.
         share: How many of a thousand inputs it gets.
-        native: Whether files go through a process of their own in use, so that a crash counts as
-            one of its runtime, and the caller must be told of it in one sentence.
+        admitted: Gives what users call, where that lets a process of its own read the file first:
+            a crash of `read` counts as one of the library, and `admitted` has to refuse the file.
     """
 
     suffix: str
@@ -34,7 +34,7 @@ class Reader:
     read: Callable[[], Callable[[Path], object]]
     damage: Callable = mutating.damaged
     share: int = 50
-    native: bool = False
+    admitted: Callable[[], Callable[[Path], object]] | None = None
 
 
 def network():
@@ -106,9 +106,14 @@ def runtime_of(suffix):
     return read
 
 
-def keras_files():
+def loaded():
     from keras_bottleneck.runtime import load
 
+    return load
+
+
+def keras_files():
+    load = loaded()
     return lambda path: load(path).run(np.zeros((1, *SHAPE), np.float32))
 
 
@@ -154,6 +159,14 @@ def weights():
     return lambda path: library.load(model, path, padding="symmetric", epsilon=1e-5)
 
 
+def weights_at_once():
+    """Reads HDF5 without the process that goes first."""
+    from keras_bottleneck.weights import keras_files
+
+    keras_files.admit = lambda path: None  # in a process that is forked for one reader
+    return weights()
+
+
 def images():
     from keras_bottleneck.preprocessing import pixels
 
@@ -165,13 +178,13 @@ def runtime(suffix):
 
 
 READERS = {
-    "LiteRT": Reader(".tflite", "*.tflite", runtime(".tflite"), share=250, native=True),
-    "ONNX Runtime": Reader(".onnx", "*.onnx", runtime(".onnx"), share=120, native=True),
+    "LiteRT": Reader(".tflite", "*.tflite", runtime(".tflite"), share=250, admitted=loaded),
+    "ONNX Runtime": Reader(".onnx", "*.onnx", runtime(".onnx"), share=120, admitted=loaded),
     "Keras": Reader(".keras", "*.keras", keras_files, mutating.damaged_archive, share=10),
     "audit of .tflite": Reader(".tflite", "*.tflite", audits, share=50),
     "audit of .onnx": Reader(".onnx", "*.onnx", audits, share=50),
     "weights in .keras": Reader(".keras", "*.keras", weights, mutating.damaged_archive),
-    "weights in .h5": Reader(".h5", "*.h5", weights, share=100),
+    "weights in .h5": Reader(".h5", "*.h5", weights_at_once, share=100, admitted=weights),
     "weights in .safetensors": Reader(
         ".safetensors", "*.safetensors", weights, mutating.damaged_safetensors, share=80
     ),

@@ -67,6 +67,7 @@ def network():
     return model
 
 
+@pytest.mark.slow
 def test_the_last_good_state_remains_wherever_numbers_are_lost():
     model, clean = network(), States()
     arguments = {"batch_size": 8, "epochs": EPOCHS, "shuffle": False, "verbose": 0}

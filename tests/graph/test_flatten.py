@@ -215,6 +215,7 @@ def test_names_that_collide_are_prefixed_by_what_held_them():
     assert names == ["a_c", "b_c", "c"]
 
 
+@pytest.mark.slow
 def test_shortcuts_of_different_widths_stay_different(noise, max_difference):
     # Their bare `pad` operations live only while their block is inlined: a new one may take the
     # address of an old one.

@@ -244,6 +244,7 @@ def check_application(name, noise, trained, max_difference):
     assert max_difference(folded(x), expected) <= 1e-4 * scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MobileNetV2"])
 def test_keras_applications_fold(name, noise, trained, max_difference):
     check_application(name, noise, trained, max_difference)

@@ -233,6 +233,7 @@ def test_half_precision_with_moving_statistics(policy, tolerance, noise, as_arra
     np.testing.assert_allclose(as_array(y), as_array(expected), atol=4 * tolerance)
 
 
+@pytest.mark.slow
 def test_twenty_steps_of_training_give_keras_loss_curve(noise):
     x, y = noise(32, 8, 8, 3), noise(32, 2, seed=1)
 

@@ -69,6 +69,7 @@ def possible(kind, arguments, channels, out_channels):
     return kind != "pad" or out_channels >= channels
 
 
+@pytest.mark.slow
 def test_basic_blocks(noise, trained, max_difference):
     @quick
     @given(common, conv, activation, shortcut, sizes, st.integers(1, 9), st.integers(1, 9))
@@ -156,6 +157,7 @@ def test_inverted_residuals(noise, trained, max_difference):
     sweep()
 
 
+@pytest.mark.slow
 def test_convolutions(noise, trained, max_difference):
     @quick
     @given(

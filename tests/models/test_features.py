@@ -24,6 +24,7 @@ def rows(model):
 AS_BUILT_AND_LAST = pytest.mark.parametrize("make", [lambda model: model, graph.fold])
 
 
+@pytest.mark.slow
 @AS_BUILT_AND_LAST
 def test_resnet50(make):
     model = make(ResNet50(include_top=False))

@@ -116,6 +116,7 @@ def test_input_tensor_is_an_input(build):
     assert model.output_shape == (None, 5)
 
 
+@pytest.mark.slow
 @BUILDERS
 def test_input_tensor_is_another_layers_output(build, noise, max_difference):
     image = keras.Input((32, 32, 3), dtype="uint8")
@@ -170,6 +171,7 @@ def test_weights_from_a_file(build, ending, said, trained, noise, max_difference
     assert max_difference(loaded(x), model(x)) == 0.0
 
 
+@pytest.mark.slow
 def test_weights_trained_with_drop_path_fit_the_network_without(trained, tmp_path):
     model = trained(small(drop_path=0.5, se_ratio=0.25))
     model.save_weights(tmp_path / "net.weights.h5")
@@ -191,6 +193,7 @@ def test_drop_path_grows_linearly():
     np.testing.assert_allclose(drop_rates(model), [0, 0.05, 0.1, 0.15, 0.2])
 
 
+@pytest.mark.slow
 def test_drop_path_of_mobilenet_counts_blocks_that_add_nothing():
     model = MobileNetV2(alpha=0.1, drop_path=0.16)
     rates = [model.get_layer(f"stage{s}_block{b}").drop_path for s, b in ((1, 1), (2, 2), (7, 1))]
@@ -205,6 +208,7 @@ def test_where_the_stride_is(stride_on, reduce, spatial):
     assert block.spatial.conv.strides == (spatial, spatial)
 
 
+@pytest.mark.slow
 def test_mobilenet_shapes_are_those_of_table_2():
     model = MobileNetV2()
     ends = [
@@ -234,6 +238,7 @@ def test_mobilenet_shapes_are_those_of_table_2():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "arguments"), [(small, DEEP), (tiny_mobilenet, DEEP), (tiny_csp_darknet, {})]
 )
@@ -258,6 +263,7 @@ def test_predictions_stay_float32_in_mixed_precision(build, policy, dtype_policy
     assert keras.backend.standardize_dtype(y.dtype) == "float32"
 
 
+@pytest.mark.slow
 def test_public_depths():
     for build, last in ((ResNet18, "stage4_block2"), (ResNet50, "stage4_block3")):
         model = build(include_top=False, input_shape=(32, 32, 3))

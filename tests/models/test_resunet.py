@@ -73,6 +73,7 @@ def test_passes_keep_what_it_computes(shape, change, trained, noise, max_differe
     assert max_difference(change(model)(x), model(x)) <= 1e-4
 
 
+@pytest.mark.slow
 def test_a_saved_model_loads(trained, noise, max_difference, tmp_path):
     model, x = trained(ResUNet(backbone((None, None, 3)), 3, filters=2)), noise(2, 21, 30, 3)
     model.save(tmp_path / "unet.keras")

@@ -144,6 +144,7 @@ def test_networks_of_any_depth(depth):
     assert model.name == f"resnet{depth}"
 
 
+@pytest.mark.slow
 def test_the_named_depths_are_those_of_the_general_builder():
     for depth in (20, 32):
         named, general = getattr(models, f"ResNet{depth}")(), CIFARResNet(depth)

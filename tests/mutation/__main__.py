@@ -5,9 +5,9 @@
     python -m tests.mutation --only graph/fold.py --mutants 1000
 
 Each mutant is a module of `graph/` or `quantization/` with one small change (see `mutants.py`). It
-is killed if a default test of `tests/graph` or `tests/quantization` fails or does not end. Only
-tests that run the changed line are tried, up to `--seconds` of them, the fastest first; which they
-are is recorded once, and again for test files that have changed.
+is killed if a test of `tests/graph` or `tests/quantization` that is not marked `full` fails or does
+not end. Only tests that run the changed line are tried, up to `--seconds` of them, the fastest
+first; which they are is recorded once, and again for test files that have changed.
 
 Why not mutmut or cosmic-ray: the one changes functions but neither constants of classes and tables
 nor what is decorated, and puts wrappers around methods whose signatures Keras reads; the other

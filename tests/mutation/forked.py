@@ -37,7 +37,10 @@ MEMORY = 12 << 30
 # Linux: the child ends when its parent does, however that came.
 PR_SET_PDEATHSIG = 1
 # What a failed assertion says is not read, and plugins of other packages take a second to import.
-PLAIN = ("-n", "0", "-p", "no:cacheprovider", "-p", "no:anyio", "--assert", "plain", "--no-header")
+PLAIN = (
+    *("-n", "0", "-p", "no:cacheprovider", "-p", "no:anyio", "--assert", "plain", "--no-header"),
+    *("--all-cases", "-m", "not full"),
+)
 
 
 class Trial(NamedTuple):

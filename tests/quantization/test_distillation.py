@@ -89,6 +89,7 @@ def test_fit_brings_the_answers_together_and_leaves_the_teacher(network, end, ma
         np.testing.assert_array_equal(new, old)
 
 
+@pytest.mark.slow
 def test_the_default_is_compiled_and_gentle(network):
     teacher = network()
     quantized = quantize(teacher, IMAGES)
@@ -138,6 +139,7 @@ def test_sample_weights(network, shape):
     assert found == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_most_wrong_answers_are_learnt_from(network):
     # An int8 softmax says 0 to them; the loss reads the logits before it.
     teacher = network("softmax layer")
@@ -153,6 +155,7 @@ def test_the_most_wrong_answers_are_learnt_from(network):
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.slow
 def test_files(network, tmp_path, max_difference):
     teacher = network("softmax layer")
     student = quantize(teacher, IMAGES)

@@ -165,6 +165,7 @@ def test_a_layer_is_made_again_from_its_config(case):
     np.testing.assert_array_equal(numpy(again(x, step)), numpy(layer(x, step)))
 
 
+@pytest.mark.slow
 def test_a_model_of_all_four_is_saved_and_loaded_to_the_last_bit(photos, tmp_path, max_difference):
     image = keras.Input((6, 6, 3))
     x = layers.Conv2D(4, 3, activation="relu")(image)

@@ -119,6 +119,7 @@ def test_saturation_is_the_part_beyond_the_range(model, photos):
     assert report.saturated == 0.1 and "10.00%" in str(report)
 
 
+@pytest.mark.slow
 def test_few_images_are_warned_about_and_a_hundred_are_not(model, photos):
     with pytest.warns(UserWarning, match="quantize calibrates on 99 images") as found:
         quantize(model, photos[:99])
@@ -134,6 +135,7 @@ def test_any_number_of_images_will_do(model, photos, count):
     assert quantize(model, photos[:count]).quantization_report.images == count
 
 
+@pytest.mark.slow
 def test_the_model_stays_as_it_was(model, photos, max_difference):
     model.compile("sgd", "mse")
     expected, weights, config = model(photos), state(model), model.get_config()
@@ -149,6 +151,7 @@ def test_the_model_stays_as_it_was(model, photos, max_difference):
     assert model.compiled and not hasattr(model, "quantization_report")
 
 
+@pytest.mark.slow
 def test_two_runs_are_equal_to_the_last_bit(model, photos):
     for rounding in ("nearest", "adaptive"):
         one, other = (quantize(model, photos, rounding=rounding) for _ in range(2))
@@ -185,6 +188,7 @@ def test_images_may_come_in_many_ways(model, photos, labels, make):
     assert_equal(quantize(model, make(photos, labels)), quantize(model, photos))
 
 
+@pytest.mark.slow
 def test_a_dataset_of_tensorflow(model, photos, labels):
     tf = pytest.importorskip("tensorflow", reason="tf.data comes with TensorFlow")
     dataset = tf.data.Dataset.from_tensor_slices((photos, labels)).batch(32)
@@ -204,6 +208,7 @@ def test_a_dataset_of_keras(model, photos, labels):
     assert_equal(quantize(model, Batches()), quantize(model, photos))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "labels",
     [
@@ -239,6 +244,7 @@ def test_pixels_get_their_whole_range():
     assert input_range(quantize(model, pixels.astype("float32"))) == (0.0, 255.0)
 
 
+@pytest.mark.slow
 def test_other_inputs_get_the_range_of_what_was_seen(model, photos):
     low, high = input_range(quantize(model, photos))
     step = (high - low) / 255
@@ -330,6 +336,7 @@ def broken(photos):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [True, False], ids=["labels", "own_answers"])
 def test_keeping_accuracy_leaves_the_broken_layer_in_float(photos, as_array, given):
     model = broken(photos)
@@ -343,6 +350,7 @@ def test_keeping_accuracy_leaves_the_broken_layer_in_float(photos, as_array, giv
     assert "float" in str(kept.quantization_report)
 
 
+@pytest.mark.slow
 def test_keeping_accuracy_keeps_a_good_model_whole(model, photos):
     kept = quantize(model, photos, keep_accuracy=0.3)
     assert kept.quantization_report.in_float == ()

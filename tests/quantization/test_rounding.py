@@ -180,6 +180,7 @@ def test_adaptive_kernels_are_on_their_grids(network, smooth, as_array):
         np.testing.assert_allclose(found, kept, atol=1e-5 * np.abs(kept).max())
 
 
+@pytest.mark.slow
 def test_adaptive_rounding_is_no_worse_on_other_images(network, smooth, noise, decibels):
     others = noise(50, 3, 3, 3, seed=9).repeat(2, 1).repeat(2, 2)
     exact = network(others)

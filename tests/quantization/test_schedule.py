@@ -54,6 +54,7 @@ def compiled(model, loss=None):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [0, 2])
 def test_ranges_move_and_are_then_held(quantized, epochs):
     moved = fit(compiled(quantized), quantized, 4, QuantizationSchedule(epochs))

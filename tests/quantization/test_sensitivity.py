@@ -54,6 +54,7 @@ def test_a_sound_network_has_no_such_layer(model, photos):
     assert -10 * np.log10(noise) - 6 < found.whole < ratios[0] + 1
 
 
+@pytest.mark.slow
 def test_leaving_the_worst_layer_in_float_helps_most(model, photos, decibels):
     model = with_a_dead_input(model, "last", "top", 1e3)
     exact, names = model(photos), ("first", "middle", "last", "top")
@@ -77,6 +78,7 @@ def test_as_many_images_are_used_as_asked_for(model, photos, count):
     assert sensitivity(model, photos, images=count).images == count
 
 
+@pytest.mark.slow
 def test_it_takes_what_quantize_takes(model, photos):
     expected = sensitivity(model, photos, images=16)
     assert sensitivity(model, (photos, np.zeros(100)), images=16) == expected

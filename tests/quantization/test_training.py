@@ -109,6 +109,7 @@ def assert_on_grids(model, images):
         assert np.abs(codes).max() < 127.001, layer.name
 
 
+@pytest.mark.slow
 def test_fit_lowers_the_loss_and_stays_on_the_grids(quantized, digits):
     before, kernel = loss_of(quantized, digits), numpy(quantized.trainable_variables[0])
     measured = ranges(quantized)

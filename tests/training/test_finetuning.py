@@ -60,6 +60,7 @@ def part(path):
     return next((stage for stage in (1, 2) if f"stage{stage}" in path), 0)
 
 
+@pytest.mark.slow
 def test_update_of_each_stage_is_exactly_its_share_of_the_rate():
     whole = changes(dataclasses.replace(STEP, stage_rate=1.0))
     scaled = changes(dataclasses.replace(STEP, stage_rate=0.25))
@@ -325,6 +326,7 @@ class Batches(keras.utils.PyDataset):
         return IMAGES[index * 12 : index * 12 + 12], LABELS[index * 12 : index * 12 + 12]
 
 
+@pytest.mark.slow
 def test_datasets_and_generators():
     recipe = dataclasses.replace(STEP, stages=1, batch_norm="recalibrated")
     model = network()

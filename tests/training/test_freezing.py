@@ -147,6 +147,7 @@ def test_models_of_others_are_frozen_up_to_what_the_layer_depends_on(up_to, froz
     assert {name for name, trainable in leaves(model).items() if not trainable} == frozen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [caffe, caffe_inside])
 def test_preprocessing_in_the_graph_is_never_trained(build):
     model = build()

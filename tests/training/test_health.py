@@ -150,6 +150,7 @@ def test_weights_that_are_not_finite_behind_a_finite_loss():
     assert equal(before, values_of(model.variables))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [0, 1])
 def test_running_averages_come_back_too(epochs):
     """What remains is the average at the end of the last good epoch, as if `fit` ended there."""
@@ -197,6 +198,7 @@ def test_without_batch_norm_the_largest_gradient_is_named():
 # What only slows or spoils the learning
 
 
+@pytest.mark.slow
 def test_healthy_training_is_left_alone_and_unchanged():
     results = []
     for watched in (False, True):
@@ -230,6 +232,7 @@ def test_a_relu_that_dies_on_the_way():
     assert len(health.problems) == 1
 
 
+@pytest.mark.slow
 def test_a_class_that_is_never_seen():
     (said,) = problems_of(compiled(), labels=np.minimum(LABELS, 1), epochs=2)
     assert said.startswith("Epoch 1: no image of class 2 has been trained on, of 3 classes")
@@ -249,6 +252,7 @@ def test_images_of_a_single_colour():
     assert problems_of(compiled(), half) == []
 
 
+@pytest.mark.slow
 def test_batch_norm_on_single_images_and_on_single_values():
     (said,) = problems_of(
         compiled(), IMAGES[:4], LABELS[:4], batch=(IMAGES[:1], LABELS[:1]), batch_size=1
@@ -319,6 +323,7 @@ def test_a_recipe_that_learns_nothing_is_an_error():
     assert equal(before, model.get_weights())
 
 
+@pytest.mark.slow
 def test_fine_tuning_stops_with_the_best_weights():
     model, recipe = network(), FineTune(head_epochs=2, epochs=5, patience=None)
     with pytest.warns(UserWarning, match="^Epoch 4, step 1: the loss is nan"):

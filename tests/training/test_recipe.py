@@ -94,6 +94,7 @@ class Weights(keras.callbacks.Callback):
         self.kernels.append(keras.ops.convert_to_numpy(self.model.get_layer("conv").kernel))
 
 
+@pytest.mark.slow
 def test_ema_is_what_validates_and_what_remains():
     model, data, raw = network(), bright_images(), Weights()
     recipe = Recipe(epochs=5, batch_size=48, optimizer="sgd", learning_rate=0.5, ema=0.6)
@@ -129,6 +130,7 @@ def test_it_learns(optimizer):
     assert history["val_accuracy"][-1] > 0.9
 
 
+@pytest.mark.slow
 def test_one_hot_labels_train_like_integers():
     images, labels = bright_images()
     start = network().get_weights()
@@ -141,6 +143,7 @@ def test_one_hot_labels_train_like_integers():
         np.testing.assert_allclose(values, results[1][name], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_seed_decides_the_order_of_arrays():
     data, start = bright_images(), network().get_weights()
 
@@ -154,6 +157,7 @@ def test_seed_decides_the_order_of_arrays():
     assert np.abs(trained(1) - trained(2)).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_plain_fit_after_compile_and_saving(tmp_path):
     model, (images, labels) = network(), bright_images()
     callbacks = Recipe(epochs=2, ema=0.9).compile(model, steps_per_epoch=3)

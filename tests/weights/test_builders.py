@@ -38,6 +38,7 @@ def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
 
 
+@pytest.mark.slow
 def test_the_network_follows_its_checkpoint(published, checkpoint, noise, max_difference):
     model = kb.MobileNetV2(SHAPE, weights=checkpoint)
     x = noise(2, *SHAPE)
@@ -48,6 +49,7 @@ def test_the_network_follows_its_checkpoint(published, checkpoint, noise, max_di
     )
 
 
+@pytest.mark.slow
 def test_without_top(published, checkpoint, noise, max_difference):
     whole, x = published[0], noise(2, *SHAPE)
     model = kb.MobileNetV2(SHAPE, weights=checkpoint, include_top=False, pooling="avg")
@@ -55,6 +57,7 @@ def test_without_top(published, checkpoint, noise, max_difference):
     assert max_difference(features(x), model(x)) == 0
 
 
+@pytest.mark.slow
 def test_another_number_of_classes_by_hand(published, checkpoint, noise, max_difference):
     with pytest.raises(ValueError, match=r"^`classes` must be 1000 .*skip_head=True.*classes=5$"):
         kb.MobileNetV2(SHAPE, weights=checkpoint, classes=5)
@@ -80,6 +83,7 @@ def test_an_argument_of_another_network_is_refused_before_the_download(
     assert not (tmp_path / "keras").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_does_not_tell_needs_the_callers_word(published, tmp_path):
     foreign = tmp_path / "foreign.safetensors"
     from safetensors.numpy import load_file, save_file
@@ -204,6 +208,7 @@ def test_a_preprocessing_of_ones_own_stays_with_a_warning(checkpoint):
         kb.MobileNetV2(SHAPE, weights=checkpoint, preprocessing=own)
 
 
+@pytest.mark.slow
 def test_another_crop_is_a_matter_of_taste(checkpoint, recwarn):
     taken = checkpoint.preprocessing_for(SHAPE)
     # Even where another checkpoint of the table has it.

@@ -97,6 +97,7 @@ def test_the_images_of_torchvision(row):
     assert resized == ((232, 232) if newer else (256, 256))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", by_size(TORCHVISION))
 def test_the_builder_makes_the_network_of_torchvision(row):
     found = trainable(row.model, tuple(row.architecture.items()))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from keras_bottleneck import weights
+from keras_bottleneck.weights import keras_files
 
 from . import networks
 from .networks import basic, torchvision_state
@@ -49,6 +50,12 @@ def folder(tmp_path_factory, trained):
     source.save(made / "a.h5")
     source.save_weights(made / "a.weights.h5")
     return made
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Without the process that reads HDF5 first, which would be started for every change."""
+    monkeypatch.setattr(keras_files, "admit", lambda path: None)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +200,7 @@ def cut(path, target, count=25):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_truncated(refused, model, folder, tmp_path, name):
+def test_truncated(at_once, refused, model, folder, tmp_path, name):
     for _ in cut(folder / name, tmp_path / name):
         refused(model, tmp_path / name, **TOLD)
 
@@ -223,7 +230,7 @@ FLIPS = st.lists(st.tuples(st.integers(0, 2**31), st.integers(1, 255)), min_size
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_flipped_bytes(refused, model, folder, tmp_path, name):
+def test_flipped_bytes(at_once, refused, model, folder, tmp_path, name):
     whole = (folder / name).read_bytes()
 
     @given(FLIPS)
@@ -236,7 +243,7 @@ def test_flipped_bytes(refused, model, folder, tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
-def test_many_flipped_bytes(refused, model, folder, tmp_path, name):
+def test_many_flipped_bytes(at_once, refused, model, folder, tmp_path, name):
     """Most of the structure of a file is at its start."""
     whole = (folder / name).read_bytes()
     starts = st.tuples(st.integers(0, 2000), st.integers(1, 255))
@@ -493,6 +500,15 @@ def test_links_in_files_of_keras_2(refused, model, folder, tmp_path, link):
 
         path = rewritten(folder / "a.h5", tmp_path / "a.h5", change)
         assert "is missing, or a link" in refused(model, path, **TOLD)
+
+
+def test_a_bit_on_which_hdf5_crashes(refused, model, folder, tmp_path):
+    """It says that the name of a layer is of no type that there is."""
+    text, neither = (b"name\0\0\0\0\x19" + one for one in (b"\x01", b"\x03"))
+    content = (folder / "a.weights.h5").read_bytes()
+    path = tmp_path / "a.weights.h5"
+    path.write_bytes(content.replace(text, neither, 1))
+    assert "was killed by SIGSEGV" in refused(model, path)
 
 
 @pytest.mark.parametrize("name", ["a.weights.h5", "a.keras"])

@@ -131,6 +131,7 @@ def test_paths_of_all_types(tmp_path, state):
     assert equal(loaded(str(tmp_path / "a.SafeTensors"), **TOLD), loaded(state, **TOLD))
 
 
+@pytest.mark.slow
 def test_flat_models(state, noise, max_difference):
     model, flat = basic(), kb.graph.flatten(basic())
     weights.load(model, state, **TOLD)
@@ -242,6 +243,7 @@ def test_a_network_inside_a_users_model(refused, state, name):
     assert equal(base, bare)
 
 
+@pytest.mark.slow
 def test_a_users_model_is_a_source(trained, tmp_path):
     model = trained(own_head(basic(include_top=False, pooling="avg")))
     model.save(tmp_path / "users.keras")
@@ -290,6 +292,7 @@ def test_many_misfits_are_counted(refused, state):
     assert " and 15 more" in refused(deeper, state, **TOLD)
 
 
+@pytest.mark.slow
 def test_each_tensor_is_needed_and_its_shape_checked(refused, model, state):
     for name, tensor in state.items():
         others = {key: one for key, one in state.items() if key != name}
@@ -388,6 +391,7 @@ def test_skip_head_skips_nothing_else(refused, model, state):
     assert message.endswith("without layer2.0.bn2.bias")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [basic, bottleneck, mobilenet])
 def test_skip_head_of_every_layout(make, trained, tmp_path):
     source = trained(make())
@@ -532,6 +536,7 @@ def test_options_are_named():
 # What the tensors do not show.
 
 
+@pytest.mark.slow
 def test_what_nobody_tells_is_required(refused, tmp_path):
     weights.save(bottleneck(), tmp_path / "a.safetensors")
     state = load_file(tmp_path / "a.safetensors")
@@ -551,6 +556,7 @@ def test_what_does_not_matter_is_not_required(refused, state):
     assert (facts_of(one).variant, facts_of(one).padding) == (None, None)
 
 
+@pytest.mark.slow
 def test_a_model_of_another_kind_is_refused_with_its_argument(refused, tmp_path):
     path = tmp_path / "a.safetensors"
     weights.save(bottleneck(), path)
@@ -570,6 +576,7 @@ def test_a_model_of_another_kind_is_refused_with_its_argument(refused, tmp_path)
     assert message.endswith("with stride_on='1x1', padding='same', epsilon=0.1")
 
 
+@pytest.mark.slow
 def test_flat_models_are_compared_too(refused, tmp_path):
     weights.save(bottleneck(), tmp_path / "a.safetensors")
     for arguments in ({"stride_on": "1x1"}, {"padding": "same"}, {"epsilon": 1e-3}):
@@ -604,6 +611,7 @@ def test_our_own_sources_tell(refused, tmp_path, arguments):
         assert f"built with {next(iter(arguments))}=" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["own.weights.h5", "own.h5"])
 def test_our_own_files_without_configuration(refused, tmp_path, trained, name):
     source = trained(bottleneck())
@@ -625,6 +633,7 @@ def test_our_own_names_alone_tell_nothing(refused):
     weights.load(bottleneck(), own, variant="v1.5", padding="symmetric", epsilon=1e-5)
 
 
+@pytest.mark.slow
 def test_mobilenets_tell_no_variant(refused, tmp_path):
     weights.save(mobilenet(), tmp_path / "a.safetensors")
     state = load_file(tmp_path / "a.safetensors")
