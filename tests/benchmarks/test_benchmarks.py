@@ -21,7 +21,6 @@ from alone import alone  # noqa: E402
 from turns import Contender, Event, Ratio, compete  # noqa: E402
 
 
-@pytest.mark.slow
 def test_contenders_take_turns_in_changing_order():
     order = []
     contenders = [Contender(name, lambda name=name: order.append(name)) for name in "ab"]

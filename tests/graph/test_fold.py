@@ -251,6 +251,7 @@ def test_keras_applications_fold(name, noise, trained, max_difference):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", sorted(APPLICATIONS.keys() - {"MobileNetV2"}))
 def test_large_keras_applications_fold(name, noise, trained, max_difference):
     check_application(name, noise, trained, max_difference)

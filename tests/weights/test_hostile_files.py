@@ -242,6 +242,7 @@ def test_flipped_bytes(at_once, refused, model, folder, tmp_path, name):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", KINDS)
 def test_many_flipped_bytes(at_once, refused, model, folder, tmp_path, name):
     """Most of the structure of a file is at its start."""

@@ -112,7 +112,10 @@ NETWORKS = {
 
 
 # Deeper, or with other numbers of channels, than networks above.
-LARGE = ("ResNet152", "wide ResNet50", "timm MobileNetV2 1.4, 1 channel")
+LARGE = (
+    *("ResNet152", "wide ResNet50", "ResNeXt50 32x4d", "ResNet50 v1"),
+    "timm MobileNetV2 1.4, 1 channel",
+)
 
 
 @pytest.mark.parametrize("name", some_full(NETWORKS, LARGE))
@@ -168,7 +171,7 @@ RESNETS = {
 }
 
 
-@pytest.mark.parametrize("name", some_full(RESNETS, ["ResNet34", "ResNet50 v1"]))
+@pytest.mark.parametrize("name", some_full(RESNETS, ["ResNet34", "ResNet50", "ResNet50 v1"]))
 def test_resnets_of_transformers(name, tmp_path):
     depths, kind, ours, said = RESNETS[name]
     v1 = said.get("variant") == "v1"
