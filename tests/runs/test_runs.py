@@ -151,6 +151,7 @@ def test_a_file_that_cannot_be_written_is_said_in_one_sentence(run, tmp_path, im
 
 def test_ctrl_c_waits_for_the_file_that_is_being_written():
     done = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
     with pytest.raises(KeyboardInterrupt), uninterrupted():
         signal.raise_signal(signal.SIGINT)
         done.append("written")
