@@ -30,8 +30,8 @@ def admit(path: Path) -> None:
     """Let through a file whose parts can be read, or be refused by the library.
 
     Raises:
-        ValueError: If it has such a heap, or the process that read it crashed or took more than 10
-            seconds of processor time; the message is a reason.
+        ValueError: If `check_heaps` refuses it, or the process that read it crashed or took more
+            than 10 seconds of processor time; the message is a reason.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         check_heaps(content)

@@ -38,10 +38,8 @@ class Stream:
             yield batch
 
     def forget(self, first: int) -> None:
-        """Keep nothing of the batches before `first`."""
-        with self._lock:
-            self._needed = first
-            self._drop()
+        """Keep the batches before `first` no longer than until the next one is read."""
+        self._needed = first  # without the lock, which is held as long as a batch is being read
 
     def _at(self, number: int) -> tuple | None:
         with self._lock:
@@ -51,12 +49,9 @@ class Stream:
                     return None
                 self._kept.append(batch)
                 self._read += 1
-                self._drop()
+                while self._kept and self._read - len(self._kept) < self._needed:
+                    self._kept.popleft()
             return self._kept[number - self._read]
-
-    def _drop(self) -> None:
-        while self._kept and self._read - len(self._kept) < self._needed:
-            self._kept.popleft()
 
 
 def beginning(data: Any) -> Any:

@@ -118,14 +118,14 @@ def affected(mutant: Mutant, tests: dict[str, dict], seconds: float) -> dict[str
 
 
 def in_order(tests: dict[str, float]) -> list[str]:
-    """Fast tests first, but one case of each before a second of any: they ask different things."""
-    cases: dict[str, int] = defaultdict(int)
-    rounds = {}
+    """Fast tests first, and first cases: each counts with what the cases before it take, too."""
+    so_far: dict[str, float] = defaultdict(float)
+    taken = {}
     for name in sorted(tests, key=tests.get):
         function = name.split("[")[0]
-        rounds[name] = cases[function], tests[name]
-        cases[function] += 1
-    return sorted(rounds, key=rounds.get)
+        so_far[function] += tests[name]
+        taken[name] = so_far[function]
+    return sorted(taken, key=taken.get)
 
 
 class Results:
