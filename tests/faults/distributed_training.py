@@ -102,7 +102,7 @@ def main(
             kb.training.Recipe(epochs=epochs, batch_size=8, learning_rate=1e-2),
             model,
             train,
-            data(10),
+            data(12),  # whose batches of 8 and 4 two and four processes divide
             callbacks=callbacks,
             steps_per_epoch=claims,
             checkpoints=checkpoints and kb.training.Checkpoints(checkpoints, every_s=every_s),
