@@ -1,8 +1,11 @@
 """`train` in a process of its own: interrupted, resumed, and finished."""
 
+import contextlib
 import csv
+import io
 import json
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +49,17 @@ def stopped(photos, tmp_path_factory):
     return folder, process.returncode, out, err
 
 
+@pytest.fixture(scope="module")
+def finished(stopped, tmp_path_factory):
+    """A copy of that folder after `--resume`, its rows from before, and what the command told."""
+    folder = tmp_path_factory.mktemp("resumed") / "run"
+    shutil.copytree(stopped[0], folder)
+    before, told = rows_of(folder), io.StringIO()
+    with contextlib.redirect_stdout(told):
+        assert main(["train", "--resume", str(folder), "--json"]) == 0
+    return folder, before, json.loads(told.getvalue())
+
+
 def test_ctrl_c_keeps_the_epochs_that_are_done(stopped):
     folder, code, out, err = stopped
     assert code == 130, err
@@ -58,14 +72,11 @@ def test_ctrl_c_keeps_the_epochs_that_are_done(stopped):
     assert not list(folder.glob(".*")), "scratch files are left"
 
 
-def test_resume_goes_on_where_it_was(stopped, capsys):
-    folder, _, _, _ = stopped
-    before = rows_of(folder)
-    model = keras.models.load_model(folder / "last.keras")
+def test_resume_goes_on_where_it_was(stopped, finished):
+    folder, before, told = finished
+    model = keras.models.load_model(stopped[0] / "last.keras")
     steps = 4
     assert int(model.optimizer.iterations) == steps * len(before)
-    assert main(["train", "--resume", str(folder), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
     after = rows_of(folder)
     # An epoch may have ended between metrics.csv and its checkpoint: it takes other seconds then.
     for row in (*before, *after):
@@ -85,8 +96,8 @@ def test_resume_goes_on_where_it_was(stopped, capsys):
     assert sorted(path.name for path in folder.iterdir()) == files
 
 
-def test_the_card_tells_how_to_do_it_again(stopped):
-    folder, _, _, _ = stopped
+def test_the_card_tells_how_to_do_it_again(finished):
+    folder, _, _ = finished
     card = (folder / "README.md").read_text()
     assert "Trained on 108 images" in card
     assert "`one`, `two`, `zero`" in card
@@ -99,8 +110,8 @@ def test_the_card_tells_how_to_do_it_again(stopped):
     assert given["--epochs"] == str(EPOCHS)
 
 
-def test_a_finished_run_is_not_trained_again(stopped, capsys):
-    folder, _, _, _ = stopped
+def test_a_finished_run_is_not_trained_again(finished, capsys):
+    folder, _, _ = finished
     written = (folder / "last.keras").stat().st_mtime_ns
     assert main(["train", "--resume", str(folder)]) == 0
     assert "Epoch" not in capsys.readouterr().out
