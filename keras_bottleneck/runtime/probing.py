@@ -26,8 +26,8 @@ BYTES_PER_BYTE = 4
 # Where a model takes images of any size.
 SIDE = 64
 
-# By hash, what has come through in this process.
-_came_through: set[str] = set()
+# What has come through in this process: who tried it, and its hash.
+_came_through: set[tuple[str, str]] = set()
 
 
 def admit(path: Path, kind: Kind) -> None:
@@ -43,22 +43,34 @@ def admit(path: Path, kind: Kind) -> None:
 
 
 def _probe(path: Path, kind: Kind) -> None:
-    sha256 = manifest.sha256_of(path)
-    if sha256 in _came_through:
-        return
+    try:
+        refusal = on_trial(path, PROBING)
+    except processes.JobError as error:
+        raise unreadable(path, kind.name, f"opened {error}") from None
+    if refusal is not None:
+        raise ValueError(refusal)
+
+
+def on_trial(path: Path, module: str) -> str | None:
+    """What `module.main` says against a file, in a process of its own; None for nothing.
+
+    Raises:
+        JobError: If that process died, or came to no end; the message is a reason.
+    """
+    trial = module, manifest.sha256_of(path)
+    if trial in _came_through:
+        return None
     with tempfile.TemporaryDirectory(prefix="probe-") as scratch:
         try:
             job = {"path": str(path)}
-            done = processes.run(PROBING, job, Path(scratch), DEADLINE_S, keras=False)
+            done = processes.run(module, job, Path(scratch), DEADLINE_S, keras=False)
         except processes.JobTimeoutError:
-            why = "opened on trial, it did not come to an end"
-            raise unreadable(path, kind.name, why) from None
+            raise processes.JobError("on trial, it did not come to an end") from None
         except processes.JobError as error:
-            why = f"opened on trial: {str(error).rstrip('.')}"
-            raise unreadable(path, kind.name, why) from None
-    if done["error"] is not None:
-        raise ValueError(done["error"])
-    _came_through.add(sha256)
+            raise processes.JobError(f"on trial: {str(error).rstrip('.')}") from None
+    if done["error"] is None:
+        _came_through.add(trial)
+    return done["error"]
 
 
 def main(job_path: str) -> None:

@@ -7,10 +7,6 @@ import pytest
 from keras_bottleneck.quantization.quantizers import FakeQuantize
 
 
-def numpy(tensor):
-    return np.asarray(keras.ops.convert_to_numpy(tensor))
-
-
 def made(low=None, high=None, **arguments):
     layer = FakeQuantize(**arguments)
     layer.build((1,))
@@ -48,10 +44,10 @@ def test_nothing_moves_at_inference(moving):
 
 
 @pytest.mark.parametrize("step", [1.0, 2.0, 0.5])
-def test_ties_of_averages_go_away_from_code_zero_which_is_not_the_code_of_zero(step):
+def test_ties_of_averages_go_away_from_code_zero_which_is_not_the_code_of_zero(step, as_array):
     # Zero has the code -64, and code 0 is 64 steps above it.
     layer = made(-64 * step, 191 * step)
     ties = np.array([-10.5, 10.5, 11.5, 69.5, 70.5], "float32") * step
     values, found = layer(keras.ops.convert_to_tensor(ties), rule="away", training=False)
     assert float(found) == step
-    np.testing.assert_array_equal(numpy(values) / step, [-11.0, 10.0, 11.0, 70.0, 71.0])
+    np.testing.assert_array_equal(as_array(values) / step, [-11.0, 10.0, 11.0, 70.0, 71.0])
