@@ -1,5 +1,6 @@
 """Real files in real runtimes: what is measured, what is kept, what fails."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -118,11 +119,10 @@ def test_what_a_format_refuses_is_told_in_its_status(noise, tmp_path):
 def children():
     """Process ids and command lines of the processes that this one has started."""
     for task in Path("/proc/self/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            try:
+        # Threads and processes end between being listed and being read.
+        with contextlib.suppress(OSError):
+            for pid in (task / "children").read_text().split():
                 yield int(pid), Path(f"/proc/{pid}/cmdline").read_text()
-            except OSError:
-                continue
 
 
 @pytest.mark.slow
