@@ -9,6 +9,7 @@ import typer
 from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.outcome import INTERRUPTED, Outcome
+from keras_bottleneck.doctor import ONEDNN_LEFT_OFF, Environment
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -135,9 +136,18 @@ def finished(run: "Run") -> Outcome:
             f"{best['val_accuracy']:.1%}"
         )
     files = sorted(path.name for path in run.path.iterdir() if path.is_file())
-    text = f"\n{run.path}: {figures}\nfiles: {', '.join(files)}"
+    text = f"\n{run.path}: {figures}\nfiles: {', '.join(files)}{advice()}"
     content = {"run": run.path, "files": files, "best": best, "epochs": rows}
     return Outcome(text, content, ("quantize", run.path))
+
+
+def advice() -> str:
+    """What would make the next training faster, as lines to come last; empty if nothing would."""
+    import keras
+
+    if keras.distribution.list_devices("gpu") or not ONEDNN_LEFT_OFF.found(Environment.here()):
+        return ""
+    return f"\n\n{ONEDNN_LEFT_OFF.sentence}: {ONEDNN_LEFT_OFF.fix}."
 
 
 def interrupted(directory: Path) -> Outcome:
@@ -149,5 +159,5 @@ def interrupted(directory: Path) -> Outcome:
         return Outcome("\nStopped before the training began.", content, (), INTERRUPTED)
     run = Run.open(directory)
     content = {"run": directory, "interrupted": True, "epochs": run.rows()}
-    text = f"\n{directory}: {len(content['epochs'])} epochs are done and kept."
+    text = f"\n{directory}: {len(content['epochs'])} epochs are done and kept.{advice()}"
     return Outcome(text, content, (run.config["verb"], "--resume", directory), INTERRUPTED)

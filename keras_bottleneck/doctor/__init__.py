@@ -3,13 +3,14 @@
 Works where TensorFlow, Keras or a runtime is missing, and says so.
 """
 
-from keras_bottleneck.doctor.combinations import KNOWN_BAD, KnownBad
+from keras_bottleneck.doctor.combinations import KNOWN_BAD, ONEDNN_LEFT_OFF, KnownBad
 from keras_bottleneck.doctor.diagnosis import Complaint, Diagnosis, examine
 from keras_bottleneck.doctor.environment import Environment
 from keras_bottleneck.doctor.trials import TRIALS, Outcome, Trial
 
 __all__ = [
     "KNOWN_BAD",
+    "ONEDNN_LEFT_OFF",
     "TRIALS",
     "Complaint",
     "Diagnosis",

@@ -37,6 +37,21 @@ def _is_on(here: Environment, variable: str) -> bool:
     return here.variables.get(variable, "").lower() in ("1", "true")
 
 
+ONEDNN_LEFT_OFF = KnownBad(
+    lambda here: (
+        here.has("tensorflow")
+        and here.backend == "tensorflow"
+        and here.is_x86
+        and here.has_vnni is False
+        and "TF_ENABLE_ONEDNN_OPTS" not in here.variables
+    ),
+    "TensorFlow leaves oneDNN off on processors without VNNI: training is up to twice as fast with "
+    "it, and `predict` of a single image many times as slow",
+    "set TF_ENABLE_ONEDNN_OPTS=1 before Python starts, for trainings",
+    f"{GITHUB}/tensorflow/tensorflow/releases/tag/v2.9.0",
+    problem=False,
+)
+
 KNOWN_BAD = (
     KnownBad(
         lambda here: here.older("tf2onnx", "1.17") and _newer(here, "numpy", "2.0"),
@@ -118,6 +133,7 @@ KNOWN_BAD = (
         "train and export on another machine; `runtime` alone works without TensorFlow",
         f"{GITHUB}/tensorflow/tensorflow/issues/17411",
     ),
+    ONEDNN_LEFT_OFF,
     KnownBad(
         lambda here: here.variables.get("TF_ENABLE_ONEDNN_OPTS") == "0",
         "TF_ENABLE_ONEDNN_OPTS=0 turns oneDNN off: TensorFlow is slower, most of all in bfloat16, "

@@ -63,6 +63,7 @@ BAD = [
     ("overwrite each other", with_versions(onnxruntime_gpu="1.32.0")),
     ("crashes Python", with_versions(litert_torch="0.8.1")),
     ("no AVX", replace(GOOD, cpu_flags=frozenset())),
+    ("leaves oneDNN off", replace(GOOD, cpu_flags=frozenset({"avx", "avx2"}))),
     ("turns oneDNN off", replace(GOOD, variables={"TF_ENABLE_ONEDNN_OPTS": "0"})),
     ("no VNNI", replace(GOOD, cpu_flags=frozenset({"avx", "avx2"}))),
 ]
