@@ -9,6 +9,9 @@ from keras_bottleneck import checks
 
 Array = np.ndarray[Any, Any]
 
+# By how much rows of probabilities, rounded to 16 bits, may miss 1.
+ROUNDING = 0.01
+
 
 def read(
     name: str,
@@ -97,6 +100,11 @@ def _class_indices(name: str, y: Any, count: int, label_shape: tuple[int | None,
     labels = np.asarray(y)
     if label_shape:
         return _masks(name, labels, count, label_shape)
+    if received := unlike_labels(labels):
+        raise ValueError(
+            f"`{name}` must hold labels, or images alone where the model is no classifier. "
+            f"Received: {received}"
+        )
     one_hot = labels.ndim == 2 and labels.shape[1] > 1
     indices = labels.argmax(-1) if one_hot else labels.reshape(-1).astype(np.int64)
     if len(indices) != count:
@@ -105,6 +113,19 @@ def _class_indices(name: str, y: Any, count: int, label_shape: tuple[int | None,
             f"{count} images"
         )
     return indices
+
+
+def unlike_labels(values: Array) -> str | None:
+    """Why numbers are neither class indices nor rows of probabilities; None where they can be."""
+    if not values.size:
+        return None
+    if values.ndim == 2 and values.shape[1] > 1:
+        rows = values.astype(np.float64)
+        odd = (rows < 0).any(-1) | ~(abs(rows.sum(-1) - 1) <= ROUNDING)
+        return f"rows that do not sum to 1, such as {rows[odd][0][:4]}" if odd.any() else None
+    with np.errstate(invalid="ignore"):
+        fractions = values[values != values.astype(np.int64)]
+    return f"labels that are no whole numbers, such as {fractions[0]:g}" if fractions.size else None
 
 
 def _masks(name: str, labels: Array, count: int, label_shape: tuple[int | None, ...]) -> Array:

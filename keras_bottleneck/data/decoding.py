@@ -26,7 +26,8 @@ def decode(path: "tf.Tensor", channels: int) -> "tf.Tensor":
 
     Equal to what `keras_bottleneck.preprocessing.pixels` decodes with Pillow: hence the slower,
     accurate inverse transform for JPEG, whose grey is its own luma, and Pillow's integer weights
-    for the grey of all other files. The EXIF orientation is ignored, as it is there.
+    for the grey of all other files and of JPEG in CMYK. The EXIF orientation is ignored, as it is
+    there.
 
     Args:
         path: Scalar string tensor.
@@ -35,16 +36,45 @@ def decode(path: "tf.Tensor", channels: int) -> "tf.Tensor":
     tf = load_tensorflow()
     contents = tf.io.read_file(path)
 
+    def jpeg(of: int) -> Any:
+        return tf.io.decode_jpeg(contents, of, dct_method="INTEGER_ACCURATE")
+
+    def luma() -> Any:
+        is_cmyk = tf.io.extract_jpeg_shape(contents)[-1] == 4
+        return tf.cond(is_cmyk, lambda: grey(jpeg(3)), lambda: jpeg(1))
+
     def other() -> Any:
         pixels = tf.io.decode_image(contents, channels=3, expand_animations=False)
+        pixels = tf.cond(
+            _has_palette(contents), lambda: _coloured(contents, pixels), lambda: pixels
+        )
         return grey(pixels) if channels == 1 else pixels
 
-    pixels = tf.cond(
-        tf.io.is_jpeg(contents),
-        lambda: tf.io.decode_jpeg(contents, channels, dct_method="INTEGER_ACCURATE"),
-        other,
-    )
+    pixels = tf.cond(tf.io.is_jpeg(contents), luma if channels == 1 else lambda: jpeg(3), other)
     return tf.ensure_shape(pixels, (None, None, channels))
+
+
+def _has_palette(contents: "tf.Tensor") -> "tf.Tensor":
+    """Whether a file is a BMP of 8 bits a pixel, of which TensorFlow does not know the colours."""
+    tf = load_tensorflow()
+    is_bmp = tf.strings.substr(contents, 0, 2) == b"BM"
+    return is_bmp & (_number(contents, 28, "uint16") == 8)
+
+
+def _coloured(contents: "tf.Tensor", indices: "tf.Tensor") -> "tf.Tensor":
+    """The colours of a BMP, (height, width, 3), by their places in its palette."""
+    tf = load_tensorflow()
+    start, end = 14 + _number(contents, 14), _number(contents, 10)
+    entries = tf.io.decode_raw(tf.strings.substr(contents, start, end - start), tf.uint8)
+    palette = tf.reshape(entries, (-1, 4))[:, 2::-1]
+    return tf.gather(palette, tf.cast(indices[..., 0], tf.int32))
+
+
+def _number(contents: "tf.Tensor", at: int, dtype: str = "int32") -> "tf.Tensor":
+    """The little-endian number at a place of a file."""
+    tf = load_tensorflow()
+    size = tf.as_dtype(dtype).size
+    return tf.io.decode_raw(tf.strings.substr(contents, at, size), dtype)[0]
 
 
 def grey(pixels: "tf.Tensor") -> "tf.Tensor":

@@ -45,9 +45,9 @@ ONEDNN_LEFT_OFF = KnownBad(
         and here.has_vnni is False
         and "TF_ENABLE_ONEDNN_OPTS" not in here.variables
     ),
-    "TensorFlow leaves oneDNN off on processors without VNNI: training is up to twice as fast with "
-    "it, and `predict` of a single image many times as slow",
-    "set TF_ENABLE_ONEDNN_OPTS=1 before Python starts, for trainings",
+    "TensorFlow leaves oneDNN off on processors without VNNI, and trains up to twice as fast "
+    "with it",
+    "set TF_ENABLE_ONEDNN_OPTS=1 before Python starts",
     f"{GITHUB}/tensorflow/tensorflow/releases/tag/v2.9.0",
     problem=False,
 )

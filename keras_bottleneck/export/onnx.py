@@ -54,18 +54,26 @@ def _proto(source: Source) -> Any:
     from tf2onnx import optimizer, tf_loader, tfonnx
 
     traced = source.function.get_concrete_function()
-    # Behind the image come constants that the function has captured.
-    inputs = [tensor.name for tensor in traced.inputs if tensor.dtype != tf.resource]
+    # Behind the image come variables and constants that the function has captured. TensorFlow
+    # freezes the variables only, and leaves the constants inputs of the graph.
+    image, *inner = traced.inputs
+    outer = traced.captured_inputs
+    constants = {
+        placeholder.name: value.numpy()
+        for placeholder, value in zip(inner, outer, strict=True)
+        if value.dtype != tf.resource
+    }
     (output,) = (tensor.name for tensor in traced.outputs)
-    frozen = tf_loader.from_function(traced, inputs, [output])
+    frozen = tf_loader.from_function(traced, [image.name, *constants], [output])
     with tf.Graph().as_default() as graph:
-        tf.import_graph_def(frozen, name="")
+        frozen_in = {name: tf.constant(value) for name, value in constants.items()}
+        tf.import_graph_def(frozen, input_map=frozen_in, name="")
         converted = tfonnx.process_tf_graph(
             graph,
             opset=OPSET,
-            input_names=inputs,
+            input_names=[image.name],
             output_names=[output],
-            tensors_to_rename={inputs[0]: INPUT_NAME, output: source.output_name},
+            tensors_to_rename={image.name: INPUT_NAME, output: source.output_name},
         )
     kernels = _taken_out(converted)
     optimized = optimizer.optimize_graph(converted, catch_errors=False)

@@ -48,7 +48,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if mask is None and self._can_fuse(inputs):
             if learns:
                 return self._fused_training_call(inputs)
-            return self._fused(inputs, self.moving_mean, self.moving_variance).y
+            if training or inputs.shape[0] != 1:
+                return self._fused(inputs, self.moving_mean, self.moving_variance).y
+            # TensorFlow would merge it with the convolution before, for which oneDNN has no fast
+            # kernel where the batch is known to be one image: up to thirty times as slow.
         if mask is None and learns and self._can_sum_once(inputs):
             return self._one_pass_training_call(inputs)
         return super().call(inputs, training=training, mask=mask)

@@ -135,7 +135,8 @@ class _Primitives:
 
     def _kernel(self, layer: Any, args: Any) -> Made:
         """A layer with a kernel, its bias and its activation, apart."""
-        weights = layer.get_weights()
+        # Behind them come those of an activation that is a layer.
+        weights = layer.get_weights()[: 1 + layer.use_bias]
         if not layer.use_bias:
             channels = layer.compute_output_shape(args[0].shape)[-1]
             weights.append(np.zeros(channels, np.float32))
@@ -147,7 +148,7 @@ class _Primitives:
 
     def _separable(self, layer: Any, args: Any) -> Made:
         """A separable convolution as a depthwise and a 1x1 convolution."""
-        spatial, point, *bias = layer.get_weights()
+        spatial, point, *bias = layer.get_weights()[: 2 + layer.use_bias]
         depthwise = self._new(
             keras.layers.DepthwiseConv2D,
             f"{layer.name}_depthwise",
@@ -178,6 +179,9 @@ class _Primitives:
             return linear, output
         if isinstance(activation, keras.layers.Layer):
             own = type(activation).from_config({**activation.get_config(), "name": name})
+            if activation.weights:
+                own.build(output.shape)
+                own.set_weights(activation.get_weights())
             after, output = self._made(own, (output,), {})
         else:
             after, output = self._activated(activation, name, (output,))

@@ -11,7 +11,7 @@ import numpy as np
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.progress import track
 from keras_bottleneck.training.arrays import ArrayBatches
-from keras_bottleneck.training.steps import known_length
+from keras_bottleneck.training.steps import is_endless, known_length
 
 # How much of a moving average may be older than the run.
 OLD_SHARE = 0.05
@@ -48,7 +48,7 @@ def recalibrate_batch_norm(
         data: Images, (images, labels) arrays, or batches of either: a list of arrays with as many
             axes each is one of batches. Labels are not used.
         batch_size: Samples per batch of arrays; datasets come batched.
-        steps: Batches to read; None for all of them.
+        steps: Batches to read; None for all of them, if they end.
 
     Raises:
         ValueError: If `model` is no Keras model, `data` holds nothing, or an argument is out of
@@ -65,6 +65,8 @@ def recalibrate_batch_norm(
         raise checks.reject("model", model, "a Keras model")
     batch_size = checks.integer("batch_size", batch_size)
     steps = None if steps is None else checks.integer("steps", steps)
+    if steps is None and is_endless(data):
+        raise checks.reject("steps", None, "given for data that never end")
     layers = [_Moments(layer) for layer in batch_norms([model])]
     if not layers:
         return

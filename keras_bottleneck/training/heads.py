@@ -38,5 +38,5 @@ def with_new_head(model: keras.Model, classes: int) -> keras.Model:
     head = keras.layers.Dense(
         classes, activation="softmax", dtype=last.dtype_policy, name=last.name
     )
-    renewed = keras.Model(network.inputs, head(last.input), name=model.name)
+    renewed = keras.Model(network.input, head(last.input), name=model.name)
     return carrying(renewed, model_preprocessing(model))

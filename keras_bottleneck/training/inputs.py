@@ -87,11 +87,22 @@ def check_data(
         first = None if data is None else first_batch(name, data)
         batches.append(first)
         if first:
+            _check_batch(model, first[0], name)
             labels = data.labels if isinstance(data, ArrayBatches) else first[1]
             check_labels(model, labels, name)
             if preprocessing is not None:
                 check_range(first[0], preprocessing, name)
     return batches[0]
+
+
+def _check_batch(model: keras.Model, images: Any, name: str) -> None:
+    """Refuses images that come one by one."""
+    wanted, found = model.inputs[0].shape, getattr(images, "shape", None)
+    if found is not None and len(found) == len(wanted) - 1:
+        raise ValueError(
+            f"`{name}` must hold batches of images, {tuple(wanted)}. Received: images of shape "
+            f"{tuple(found)}"
+        )
 
 
 def check_range(images: Any, preprocessing: Preprocessing, name: str = "train") -> None:

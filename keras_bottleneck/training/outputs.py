@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.keras_private import calls
+from keras_bottleneck.samples import unlike_labels
 
 
 def class_count(model: keras.Model) -> int:
@@ -96,8 +97,8 @@ def check_labels(model: keras.Model, labels: Any, name: str = "train") -> None:
 
     Raises:
         ValueError: If labels are no numbers, an index is negative, not below the number of
-            classes or no whole number, or the rows have another width. Left alone, such labels
-            train a wrong model without any error.
+            classes or no whole number, or the rows have another width or do not sum to 1. Left
+            alone, such labels train a wrong model without any error.
     """
     classes = class_count(model)
     received = _misfit(np.asarray(labels), classes)
@@ -113,11 +114,12 @@ def _misfit(values: np.ndarray, classes: int) -> str | None:
     if values.size and values.dtype.kind in "OSU":
         return f"labels that are no numbers, such as {str(values.flat[0])!r}"
     if values.ndim == 2 and values.shape[1] != 1:
-        return f"rows of {values.shape[1]} values" if values.shape[1] != classes else None
+        if values.shape[1] != classes:
+            return f"rows of {values.shape[1]} values"
+        return unlike_labels(values)
     if values.size and not (values.min() >= 0 and values.max() < classes):
         return f"labels from {values.min()} to {values.max()}"
-    fractions = values[values != values.astype("int64")]
-    return f"labels that are no whole numbers, such as {fractions[0]:g}" if fractions.size else None
+    return unlike_labels(values)
 
 
 def _backwards(model: keras.Model) -> Iterator[Any]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sized
 from typing import Any
 
+import keras
+
 from keras_bottleneck import checks
 from keras_bottleneck.training.arrays import ArrayBatches
 
@@ -65,9 +67,9 @@ def check_validation(dataset: Any) -> None:
         dataset: What is to be validated with; None for nothing.
 
     Raises:
-        ValueError: If it is a generator or another iterator, or tf.data that repeats for ever.
+        ValueError: If it is a generator or another iterator, or a dataset that never ends.
     """
-    endless = hasattr(dataset, "cardinality") and int(dataset.cardinality()) == INFINITE
+    endless = is_endless(dataset)
     if endless or isinstance(dataset, Iterator):
         kind = "an endless dataset" if endless else f"a {type(dataset).__name__}"
         raise ValueError(
@@ -76,8 +78,17 @@ def check_validation(dataset: Any) -> None:
         )
 
 
+def is_endless(dataset: Any) -> bool:
+    """Whether a tf.data.Dataset or PyDataset says of itself that it never ends."""
+    if hasattr(dataset, "cardinality"):
+        return int(dataset.cardinality()) == INFINITE
+    return isinstance(dataset, keras.utils.PyDataset) and dataset.num_batches is None
+
+
 def known_length(dataset: Any) -> int | None:
     """Number of batches, where a dataset tells; None where it is unknown or infinite."""
+    if is_endless(dataset):
+        return None
     if hasattr(dataset, "cardinality"):
         cardinality = int(dataset.cardinality())
         return cardinality if cardinality >= 0 else None

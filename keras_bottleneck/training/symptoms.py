@@ -53,8 +53,10 @@ def look_inside(model: keras.Model, images: Any) -> Inside:
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             outputs = call(*args, **kwargs)
-            most = float(keras.ops.convert_to_numpy(keras.ops.max(outputs)))
-            largest[layer.name] = max(most, largest.get(layer.name, 0.0))
+            # NumPy takes no bfloat16 scalar from TensorFlow.
+            most = keras.ops.cast(keras.ops.max(outputs), "float32")
+            found = float(keras.ops.convert_to_numpy(most))
+            largest[layer.name] = max(found, largest.get(layer.name, 0.0))
             return outputs
 
         return wrapper

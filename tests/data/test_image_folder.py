@@ -51,7 +51,19 @@ def test_pixels_and_labels_are_those_of_preprocessing(folder, preprocessing, par
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", ["rgba.png", "grey.png", "palette.png", "grey.jpg", "first.gif"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rgba.png",
+        "grey.png",
+        "palette.png",
+        "grey.jpg",
+        "first.gif",
+        "grey.bmp",
+        "cmyk.jpg",
+        "palette.bmp",
+    ],
+)
 def test_other_kinds_of_files(folder, smooth_image, channels, name):
     rng = np.random.default_rng(1)
     image = smooth_image(rng, 30, 40)
@@ -59,8 +71,10 @@ def test_other_kinds_of_files(folder, smooth_image, channels, name):
         image.putalpha(100)
     elif name.startswith("grey"):
         image = image.convert("L")
-    elif name == "palette.png":
+    elif name.startswith("palette"):
         image = image.quantize(32)
+    elif name.startswith("cmyk"):
+        image = image.convert("CMYK")
     frames = {"save_all": True, "append_images": [smooth_image(rng, 30, 40)]}
     (folder / "deer").mkdir()
     image.save(folder / "deer" / name, **(frames if name == "first.gif" else {}))

@@ -235,3 +235,23 @@ def test_the_inference_model_holds_stock_layers_only(build):
         assert type(layer).__module__.startswith("keras."), layer
         assert not isinstance(layer, layers.BatchNormalization)
     assert found.input_shape == (1, 32, 32, 3)
+
+
+def standardized(image):
+    return layers.Normalization(mean=(0.5, 0.4, 0.3), variance=(0.04, 0.05, 0.06))(image)
+
+
+@pytest.mark.parametrize(
+    "prepared",
+    [
+        standardized,
+        keras.applications.resnet.preprocess_input,
+        lambda image: image * keras.ops.convert_to_tensor((0.5, 2.0, 1.0)),
+    ],
+    ids=["layer", "function", "tensor"],
+)
+def test_constants_that_layers_hold_are_no_inputs(prepared, samples, trained, tmp_path):
+    image = keras.Input((32, 32, 3))
+    features = layers.Conv2D(4, 3, 2, activation="relu")(prepared(image))
+    output = layers.Dense(3)(layers.GlobalAveragePooling2D()(features))
+    export(trained(keras.Model(image, output, name="constants")), samples, tmp_path)

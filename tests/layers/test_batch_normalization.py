@@ -263,3 +263,17 @@ def test_xla_gives_the_same_statistics(noise):
     y = tf.function(lambda x: compiled(x, training=True), jit_compile=True)(x)
     np.testing.assert_allclose(y, stock(x, training=True), atol=1e-5)
     assert_same_weights(compiled, stock)
+
+
+@only_tensorflow
+def test_a_single_image_is_left_to_kernels_that_are_fast_for_it(max_difference):
+    import tensorflow as tf
+
+    ours, stock = pair((None, 4, 4, 3))
+    function = tf.function(ours)
+    for size, merged in ((1, False), (2, True), (None, True)):
+        traced = function.get_concrete_function(tf.TensorSpec((size, 4, 4, 3)))
+        kinds = {one.type for one in traced.graph.get_operations()}
+        assert ("FusedBatchNormV3" in kinds) == merged
+    x = tf.random.stateless_normal((1, 4, 4, 3), (1, 2))
+    assert max_difference(function(x), stock(x)) < 1e-5

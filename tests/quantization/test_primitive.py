@@ -287,3 +287,16 @@ def test_the_model_stays_as_it_was(noise, max_difference):
     made.set_weights([weight + 1 for weight in made.get_weights()])
     assert max_difference(model(x), expected) == 0.0
     assert model.get_config() == config
+
+
+def test_weights_of_an_activation_go_along(noise, max_difference):
+    def inside():
+        return layers.PReLU("uniform", shared_axes=(1, 2))
+
+    model = chain(
+        layers.Conv2D(5, 3, activation=inside()),
+        layers.SeparableConv2D(5, 3, use_bias=False, activation=inside()),
+    )
+    x = noise(2, *SHAPE)
+    expected = model(x)  # Keras makes the activations' weights in the first call
+    assert max_difference(primitive(model)(x), expected) <= 1e-5

@@ -117,6 +117,8 @@ def test_tf_data_and_the_number_of_steps():
     tf = pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
     model = network()
     dataset = tf.data.Dataset.from_tensor_slices((IMAGES, np.zeros(26))).batch(13)
+    with pytest.raises(ValueError, match="^`steps` must be given for data that never end"):
+        recalibrate_batch_norm(model, dataset.repeat())
     recalibrate_batch_norm(model, dataset.repeat(), steps=1)
     mean, _ = statistics(model.get_layer("first"))
     np.testing.assert_allclose(mean, IMAGES[:13].mean((0, 1, 2)), rtol=1e-5)

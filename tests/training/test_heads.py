@@ -1,5 +1,7 @@
 """A new head on old features."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -31,6 +33,9 @@ def test_only_the_head_is_new(model):
     assert [one.name for one in renewed.layers] == [one.name for one in model.layers]
     assert renewed.layers[:-1] == model.layers[:-1]
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "The structure of `inputs`")
+        assert renewed(images).shape == (2, 3)
     np.testing.assert_allclose(np.sum(renewed.predict(images, verbose=0), axis=1), 1, rtol=1e-5)
 
 

@@ -206,3 +206,26 @@ def test_check_fit_looks_at_labels_and_pixels():
         check_fit(model, (PIXELS, LABELS), (PIXELS, LABELS + 1))
     with pytest.raises(ValueError, match="^`train` must hold images"):
         check_fit(model, (PIXELS, LABELS), preprocessing=STANDARD)
+
+
+class Endless(Batches):
+    num_batches = None
+
+
+def test_a_dataset_without_end_is_no_validation():
+    with pytest.raises(ValueError, match="^`validation` must be .*Received: an endless dataset"):
+        Recipe(epochs=1).fit(network(), (PIXELS, LABELS), Endless(PIXELS, LABELS))
+    with pytest.raises(ValueError, match="^`steps_per_epoch` must be given"):
+        Recipe(epochs=1).fit(network(), Endless(PIXELS, LABELS))
+
+
+def test_images_one_by_one_are_refused():
+    tf = pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
+    single = tf.data.Dataset.from_tensor_slices((PIXELS, LABELS))
+    model = network()
+    model.compile(loss="sparse_categorical_crossentropy")
+    wanted = r"^`train` must hold batches of images, \(None, 4, 4, 3\). Received: .* \(4, 4, 3\)"
+    for fit in (Recipe(epochs=1).fit, check_fit):
+        with pytest.raises(ValueError, match=wanted):
+            fit(model, single)
+    Recipe(epochs=1).fit(network(), single.batch(4))

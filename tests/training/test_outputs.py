@@ -92,13 +92,27 @@ def test_class_count():
         np.array([-1, 0]),
         np.array([[1], [3]]),
         np.eye(4),
+        np.full((2, 3), 0.5),
+        np.array([[2.0, -1.0, 0.0]]),
         np.array([0.0, 1.5]),
         np.array([[0.0], [0.5]]),
         np.array([0.0, np.nan]),
         np.array(["cat", "dog"]),
         np.array([b"cat", b"dog"], object),
     ],
-    ids=["large", "negative", "column", "rows", "half", "halves", "nan", "strings", "bytes"],
+    ids=[
+        "large",
+        "negative",
+        "column",
+        "rows",
+        "boxes",
+        "negative rows",
+        "half",
+        "halves",
+        "nan",
+        "strings",
+        "bytes",
+    ],
 )
 def test_labels_that_do_not_fit_are_refused(labels):
     pattern = "^`validation` must have labels from 0 to 2 .*'three'.* Received"
@@ -106,7 +120,11 @@ def test_labels_that_do_not_fit_are_refused(labels):
         check_labels(keras.Model(*tensors(), name="three"), labels, "validation")
 
 
-@pytest.mark.parametrize("labels", [[0, 2], [0.0, 2.0], [[1], [2]], np.eye(3) / 2, [True], []])
+# As mixup, smoothing and 16 bits leave rows.
+MIXED = (0.7 * np.eye(3) + 0.1).astype("float16")
+
+
+@pytest.mark.parametrize("labels", [[0, 2], [0.0, 2.0], [[1], [2]], MIXED, [True], []])
 def test_labels_that_fit_pass(labels):
     check_labels(functional(layers.Dense(3)), labels)
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+import keras_bottleneck as kb
 from keras_bottleneck.keras_private import sublayers
 from keras_bottleneck.training import Recipe, set_mixed_precision
 
@@ -102,3 +103,13 @@ def test_layers_with_a_dtype_of_their_own_keep_it():
     )
     set_mixed_precision(model, "mixed_bfloat16")
     assert model.get_layer("exact").compute_dtype == "float64"
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_residual_network_trains_in_16_bits(policy):
+    model = kb.ResNet("basic", (1,), filters=(8,), stem="cifar", input_shape=(8, 8, 3), classes=3)
+    images = np.random.default_rng(0).uniform(size=(16, 8, 8, 3)).astype("float32")
+    data = images, np.arange(16) % 3
+    recipe = Recipe(epochs=1, batch_size=8, mixed_precision=policy)
+    assert np.isfinite(recipe.fit(model, data, data).history["val_loss"]).all()
+    assert model.get_layer("stage1_block1").compute_dtype == policy.removeprefix("mixed_")
