@@ -82,7 +82,11 @@ def is_endless(dataset: Any) -> bool:
     """Whether a tf.data.Dataset or PyDataset says of itself that it never ends."""
     if hasattr(dataset, "cardinality"):
         return int(dataset.cardinality()) == INFINITE
-    return isinstance(dataset, keras.utils.PyDataset) and dataset.num_batches is None
+    if not isinstance(dataset, keras.utils.PyDataset):
+        return False
+    # Keras's own property fails where there is no length.
+    says = type(dataset).num_batches is not keras.utils.PyDataset.num_batches
+    return says and dataset.num_batches is None
 
 
 def known_length(dataset: Any) -> int | None:

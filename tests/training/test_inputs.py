@@ -212,11 +212,16 @@ class Endless(Batches):
     num_batches = None
 
 
+class Unmeasured(Batches):
+    __len__ = None
+
+
 def test_a_dataset_without_end_is_no_validation():
     with pytest.raises(ValueError, match="^`validation` must be .*Received: an endless dataset"):
         Recipe(epochs=1).fit(network(), (PIXELS, LABELS), Endless(PIXELS, LABELS))
-    with pytest.raises(ValueError, match="^`steps_per_epoch` must be given"):
-        Recipe(epochs=1).fit(network(), Endless(PIXELS, LABELS))
+    for train in (Endless, Unmeasured):
+        with pytest.raises(ValueError, match="^`steps_per_epoch` must be given"):
+            Recipe(epochs=1).fit(network(), train(PIXELS, LABELS))
 
 
 def test_images_one_by_one_are_refused():
