@@ -45,10 +45,10 @@ def decode(path: "tf.Tensor", channels: int) -> "tf.Tensor":
 
     def other() -> Any:
         pixels = tf.io.decode_image(contents, channels=3, expand_animations=False)
-        pixels = tf.cond(
+        coloured = tf.cond(
             _has_palette(contents), lambda: _coloured(contents, pixels), lambda: pixels
         )
-        return grey(pixels) if channels == 1 else pixels
+        return grey(coloured) if channels == 1 else coloured
 
     pixels = tf.cond(tf.io.is_jpeg(contents), luma if channels == 1 else lambda: jpeg(3), other)
     return tf.ensure_shape(pixels, (None, None, channels))

@@ -18,7 +18,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     before and the ReLU behind it. On the jax backend mean and variance are two sums over the same
     reading of the activations; Keras's variance waits for the mean. Both serve channels-last
     images. Everything else (other backends, ranks and axes, masks, renorm, synchronized
-    statistics) is Keras's own code.
+    statistics, a batch known to be a single image) is Keras's own code.
 
     Where tf.distribute divides a batch among replicas, the statistics are of the whole batch with
     or without `synchronized`, as they are on JAX: the number of devices changes no numbers.
