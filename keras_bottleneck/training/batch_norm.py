@@ -51,8 +51,8 @@ def recalibrate_batch_norm(
         steps: Batches to read; None for all of them, if they end.
 
     Raises:
-        ValueError: If `model` is no Keras model, `data` holds nothing, or an argument is out of
-            range.
+        ValueError: If `model` is no Keras model, `data` holds nothing, or never ends and `steps` is
+            not given, or an argument is out of range.
 
     Example:
         >>> inputs = keras.Input((2,))

@@ -91,9 +91,7 @@ def is_endless(dataset: Any) -> bool:
 
 def known_length(dataset: Any) -> int | None:
     """Number of batches, where a dataset tells; None where it is unknown or infinite."""
-    if is_endless(dataset):
-        return None
     if hasattr(dataset, "cardinality"):
         cardinality = int(dataset.cardinality())
         return cardinality if cardinality >= 0 else None
-    return len(dataset) if isinstance(dataset, Sized) else None
+    return len(dataset) if isinstance(dataset, Sized) and not is_endless(dataset) else None
