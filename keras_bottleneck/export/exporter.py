@@ -235,15 +235,24 @@ def _made(
     path = source.scratch / form.file_name.format(name=described.name)
     with native_messages_held():
         form.write(source, path)
+        if form.needs is Needs.QUANTIZED:
+            described = replace(described, needs_vnni=_checked_int8(path, allow_float))
         metadata.write(path, described)
-        if form.needs is Needs.QUANTIZED and not allow_float:
-            _check_int8(path)
         seen = compare(path, samples, reference, described.output_name, form.measure)
     # No runtime can be closer to the model than the model is to itself.
     allowed = max(form.tolerance, 2 * trembling)
     if not seen.error <= allowed:
         raise ExportError(_diagnosis(path.name, form, source, samples, seen.error, allowed))
-    return Artifact(row, path, manifest.size_of(path), manifest.sha256_of(path), seen)
+    if seen.plain_error is not None and seen.plain_error > allowed:
+        warnings.warn(
+            f"{path.name} differs from Keras by {seen.plain_error:.2g} in an ONNX Runtime session "
+            "without options, since this processor lacks VNNI: quantize with "
+            "reduce_range=True, or set session.x64quantprecision to '1', as `runtime.load` does.",
+            stacklevel=4,
+        )
+    return Artifact(
+        row, path, manifest.size_of(path), manifest.sha256_of(path), seen, described.needs_vnni
+    )
 
 
 def _trembling(
@@ -268,13 +277,15 @@ def _trembling(
     return found
 
 
-def _check_int8(path: Path) -> None:
-    problems = audit(path).int8_problems
-    if problems:
+def _checked_int8(path: Path, allow_float: bool) -> bool:
+    """Whether an int8 file needs VNNI; an `ExportError` if it is not int8 throughout."""
+    report = audit(path)
+    if report.int8_problems and not allow_float:
         raise ExportError(
-            f"{path.name} is not int8 throughout: {'; '.join(problems)}; pass allow_float=True to "
-            "export it all the same."
+            f"{path.name} is not int8 throughout: {'; '.join(report.int8_problems)}; pass "
+            "allow_float=True to export it all the same."
         )
+    return bool(report.needs_vnni)
 
 
 def _diagnosis(
@@ -292,7 +303,7 @@ def _diagnosis(
 def _entry(artifact: Artifact, described: Metadata) -> dict[str, Any]:
     seen = artifact.comparison
     return {
-        **json.loads(described.to_json()),
+        **json.loads(replace(described, needs_vnni=artifact.needs_vnni).to_json()),
         "format": artifact.format,
         "sha256": artifact.sha256,
         "size": artifact.size,

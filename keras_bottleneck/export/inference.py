@@ -78,7 +78,9 @@ class _Exportable:
         self.uses[layer.name] += 1
         number = self.uses[layer.name]
         changes = {} if number == 1 else {"name": f"{layer.name}_call{number}"}
-        return _copied(layer, args, kwargs, **changes)[1]
+        copy, outputs = _copied(layer, args, kwargs, **changes)
+        copy.freeze_kernel()
+        return outputs
 
 
 def _copied(operation: Any, args: Any, kwargs: Any, **changes: Any) -> tuple[Any, Any]:

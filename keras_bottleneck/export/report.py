@@ -12,7 +12,8 @@ from keras_bottleneck.printing import Printable
 class Artifact:
     """One written and verified file (or SavedModel folder).
 
-    `size` is in bytes; the fields of `comparison` are explained at `verify.Comparison`.
+    `size` is in bytes; the fields of `comparison` are explained at `verify.Comparison`, and
+    `needs_vnni` at `Metadata`.
     """
 
     format: str
@@ -20,6 +21,7 @@ class Artifact:
     size: int
     sha256: str
     comparison: Comparison
+    needs_vnni: bool = False
 
 
 @dataclass(frozen=True)

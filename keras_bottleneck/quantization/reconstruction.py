@@ -113,11 +113,26 @@ def _adjust(
         layer.reach.assign(keras.ops.maximum(layer.reach, layer.bias_floor(step)))
     else:
         layer.reach.assign(layer.full_reach(step))
+        if layer.reduce_range:
+            _make_room(layer, _numpy(x))
     if correct_biases:
         # On the float side of the bias's own grid, which is a thousand times finer.
         error = _numpy(exact) - _numpy(layer(x, step))
         axes = tuple(range(error.ndim - 1))
         layer.bias.assign(layer.bias + error.mean(axes, dtype=np.float64).astype(np.float32))
+
+
+def _make_room(layer: QuantizedKernel, x: Array) -> None:
+    """Widen the reach of `layer` where that costs less than what codes that overflow give up."""
+    kernel = _numpy(layer.kernel)
+    flat = kernel.reshape(-1, kernel.shape[-1])
+    groups = getattr(layer, "groups", 1)
+    power = x.reshape(-1, x.shape[-1]).var(0, dtype=np.float64).reshape(groups, -1)
+    taps, outputs = len(flat) // power.shape[1], flat.shape[1] // groups
+    power = np.tile(power, (1, taps)).repeat(outputs, 0).T
+    shared = not layer.PER_CHANNEL
+    wider = rounding.best_reach(power, flat, rounding.WIDENING, in_pairs=True, shared=shared)
+    layer.reach.assign(np.maximum(_numpy(layer.reach), wider))
 
 
 def _round(layer: QuantizedKernel, x: Array, y: Array) -> None:
@@ -132,19 +147,21 @@ def _round(layer: QuantizedKernel, x: Array, y: Array) -> None:
     outputs = y.shape[-1] // groups
     inputs = seen.shape[-1] // groups
     rounded, reach = np.empty_like(flat), np.empty(y.shape[-1])
+    parts = np.concatenate([rounding.CLIPPING, rounding.WIDENING if layer.reduce_range else []])
     systems = []
     for group in range(groups):
         own = slice(group * outputs, (group + 1) * outputs)
         part = np.ascontiguousarray(seen[:, :, group * inputs : (group + 1) * inputs])
         moment, cross = _moments(part.reshape(len(part), -1), y[:, own])
         fitted = rounding.fit(moment, cross, flat[:, own])
-        reach[own] = rounding.best_reach(moment, fitted)
+        power = np.diag(moment)[:, np.newaxis]
+        reach[own] = rounding.best_reach(power, fitted, parts, layer.reduce_range)
         systems.append((own, moment, fitted))
     if not layer.PER_CHANNEL:
         # One step for all: the outputs' own reaches are parts of the largest.
         reach[:] = reach.max()
     for own, moment, fitted in systems:
-        rounded[:, own] = rounding.adaptive_rounding(moment, fitted, reach[own])
+        rounded[:, own] = rounding.adaptive_rounding(moment, fitted, reach[own], layer.reduce_range)
     layer.kernel.assign(rounded.reshape(kernel.shape))
     layer.reach.assign(reach.max() if not layer.PER_CHANNEL else reach)
 
