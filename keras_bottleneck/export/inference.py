@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks, graph, keras_private
+from keras_bottleneck.export.names import ScopeNames, scope_name
 from keras_bottleneck.export.plain import plain
 from keras_bottleneck.graph.cast import in_float32
 from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
@@ -38,25 +39,32 @@ def float32_model(model: keras.Model) -> keras.Model:
     return in_float32(model)
 
 
-def inference_model(model: keras.Model, input_shape: tuple[int | None, ...]) -> keras.Model:
-    """The network that every artifact is written from.
+def inference_model(
+    model: keras.Model, input_shape: tuple[int | None, ...]
+) -> tuple[keras.Model, ScopeNames]:
+    """The network that every artifact is written from, and what the user calls its layers.
 
     Args:
         model: A float32 model of images.
         input_shape: (batch, height, width, channels) of the artifacts; batch may be None.
 
     Returns:
-        A folded functional model whose input is called "image".
+        A folded functional model whose input is called "image", and whose layers have names that
+        every converter takes; and their names in `model`.
     """
+    folded = graph.fold(model)
     image = keras.Input(batch_shape=input_shape, name=INPUT_NAME)
-    return rebuild(graph.fold(model), _Exportable(is_quantized(model)).visit, [image])
+    names = ScopeNames.of(folded)
+    visit = _Exportable(is_quantized(model), names).visit
+    return rebuild(folded, visit, [image], name=scope_name(model.name)), names
 
 
 class _Exportable:
     """Copies calls in forms that every converter takes, leaving out training's layers."""
 
-    def __init__(self, quantized: bool) -> None:
+    def __init__(self, quantized: bool, names: ScopeNames) -> None:
         self.quantized = quantized
+        self.names = names
         self.copies = Copies()
         self.uses: Counter[str] = Counter()
 
@@ -70,39 +78,37 @@ class _Exportable:
         if isinstance(operation, QuantizedKernel):
             return self._own_kernel(operation, args, kwargs)
         if self.quantized and type(operation) in QUANTIZED:
-            return self.copies.call(operation, args, kwargs, _kept_in_float)
-        return self.copies.call(operation, args, kwargs, _copied)
+            return self.copies.call(operation, args, kwargs, self._kept_in_float)
+        return self.copies.call(operation, args, kwargs, self._copied)
 
     def _own_kernel(self, layer: QuantizedKernel, args: Any, kwargs: Any) -> Any:
         """A copy for this call alone: converters leave a kernel with two readers in float."""
         self.uses[layer.name] += 1
         number = self.uses[layer.name]
-        changes = {} if number == 1 else {"name": f"{layer.name}_call{number}"}
-        return _copied(layer, args, kwargs, **changes)[1]
+        wanted = layer.name if number == 1 else f"{layer.name}_call{number}"
+        return self._copied(layer, args, kwargs, wanted)[1]
 
+    def _copied(
+        self, operation: Any, args: Any, kwargs: Any, wanted: str | None = None
+    ) -> tuple[Any, Any]:
+        # The name of the new input may be that of one of the user's layers.
+        if operation.name == INPUT_NAME:
+            wanted = f"{INPUT_NAME}_1"
+        name = self.names.new(operation.name, wanted)
+        make = plain(operation, args, kwargs)
+        if make is None:
+            return copied(operation, args, kwargs, name=name)
+        return make(operation, args, kwargs, name)
 
-def _copied(operation: Any, args: Any, kwargs: Any, **changes: Any) -> tuple[Any, Any]:
-    # The name of the new input may be that of one of the user's layers.
-    name = f"{INPUT_NAME}_1" if operation.name == INPUT_NAME else operation.name
-    changes = {"name": name, **changes}
-    kind = plain(operation, keras_private.tensors_in(args, kwargs))
-    if kind is None:
-        return copied(operation, args, kwargs, **changes)
-    copy = kind.from_config({**operation.get_config(), **changes})
-    outputs = copy(*args, **kwargs)
-    copy.set_weights(operation.get_weights())
-    return copy, outputs
+    def _kept_in_float(self, layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """A layer that was not quantized, with its sign changed twice.
 
-
-def _kept_in_float(layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """A layer that was not quantized, with its sign changed twice.
-
-    The TFLite converter quantizes whatever stands between two quantized tensors, with a scale of
-    its own. It has no integer operator for the second change of sign.
-    """
-    negative, output = _copied(layer, args, kwargs)
-    negative.set_weights([-weight for weight in negative.get_weights()])
-    return lambda x: -negative(x), -output
+        The TFLite converter quantizes whatever stands between two quantized tensors, with a scale
+        of its own. It has no integer operator for the second change of sign.
+        """
+        negative, output = self._copied(layer, args, kwargs)
+        negative.set_weights([-weight for weight in negative.get_weights()])
+        return lambda x: -negative(x), -output
 
 
 def artifact_shape(

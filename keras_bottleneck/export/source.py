@@ -1,15 +1,17 @@
 """What every writer reads: the inference model and, made once, its SavedModel."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_bottleneck import keras_private
 from keras_bottleneck.export.errors import translated
 from keras_bottleneck.export.inference import INPUT_NAME
+from keras_bottleneck.export.names import ScopeNames
 from keras_bottleneck.runtime.saved_model import SIGNATURE
 
 
@@ -23,6 +25,7 @@ class Source:
         io_type: "float32", "int8" or "uint8": what int8 TFLite files take and return.
         calibration: Images that stand for all that the model will see, (N, height, width,
             channels), for the formats that need them.
+        names: What the user calls the layers of `model`; by default as they are called.
     """
 
     def __init__(
@@ -32,12 +35,14 @@ class Source:
         scratch: Path,
         io_type: str = "float32",
         calibration: Any = None,
+        names: ScopeNames | None = None,
     ) -> None:
         self.model = model
         self.output_name = output_name
         self.scratch = scratch
         self.io_type = io_type
         self.calibration = calibration
+        self.names = ScopeNames(()) if names is None else names
 
     @property
     def input_signature(self) -> list[Any]:
@@ -48,7 +53,9 @@ class Source:
 
     def serve(self, image: Any) -> dict[str, Any]:
         """The function that is traced: image in, named output out."""
-        (output,) = keras.tree.flatten(self.model(image, training=False))
+        bare = [one for one in self.model.operations if not isinstance(one, keras.layers.Layer)]
+        with keras_private.calls_replaced({one: _scoped(one) for one in bare}):
+            (output,) = keras.tree.flatten(self.model(image, training=False))
         return {self.output_name: output}
 
     @cached_property
@@ -72,13 +79,35 @@ class Source:
             tf.saved_model.save(module, str(path), signatures={SIGNATURE: module.serve})
         return path
 
-    def layer_with(self, kinds: Collection[str]) -> str | None:
-        """The first layer that traces to one of these kinds of TensorFlow operator."""
-        operations = self.function.get_concrete_function().graph.get_operations()
-        scopes = [operation.name.split("/") for operation in operations if operation.type in kinds]
-        for layer in self.model.operations:
+    @cached_property
+    def operators(self) -> list[tuple[str, Any]]:
+        """The TensorFlow operators of the traced model, each with the layer that it came from."""
+        makers = {operation.name: operation for operation in self.model.operations}
+
+        def maker(scopes: list[str]) -> Any:
             # The second time that a layer is traced, its scope is called `name_1`.
-            own = re.compile(rf"{re.escape(layer.name)}(_\d+)?")
-            if any(own.fullmatch(part) for scope in scopes for part in scope[:-1]):
-                return str(layer.name)
-        return None
+            again = (re.sub(r"_\d+$", "", scope) for scope in scopes)
+            named = (name for name in (*scopes, *again) if name in makers)
+            return makers.get(next(named, ""))
+
+        traced = self.function.get_concrete_function().graph.get_operations()
+        return [(one.type, maker(one.name.split("/")[:-1])) for one in traced]
+
+    def layer_with(self, kinds: Collection[str]) -> str | None:
+        """What the user calls the first layer that traces to one of these TensorFlow operators."""
+        makers = (maker for kind, maker in self.operators if kind in kinds and maker is not None)
+        found = next(makers, None)
+        return None if found is None else self.names.original(found.name)
+
+
+def _scoped(operation: keras.Operation) -> Callable[..., Any]:
+    """The call of a bare operation in a scope of its name, which Keras opens for layers only."""
+    import tensorflow as tf
+
+    call = operation.call
+
+    def scoped(*args: Any, **kwargs: Any) -> Any:
+        with tf.name_scope(operation.name):
+            return call(*args, **kwargs)
+
+    return scoped
