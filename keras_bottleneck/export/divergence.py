@@ -37,7 +37,7 @@ def first_divergent_layer(source: Source, form: Format, inputs: Array) -> str | 
     while low < high:
         middle = (low + high) // 2
         if _diverges(source, calls[middle].outputs[0], form, inputs[:SAMPLES]):
-            wrong, high = source.names.original(calls[middle].operation.name), middle
+            wrong, high = source.user_name(calls[middle].operation), middle
         else:
             low = middle + 1
     return wrong

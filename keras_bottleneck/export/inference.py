@@ -95,7 +95,7 @@ class _Exportable:
         if operation.name == INPUT_NAME:
             wanted = f"{INPUT_NAME}_1"
         name = self.names.new(operation.name, wanted)
-        make = plain(operation, args, kwargs)
+        make = plain(operation)
         if make is None:
             return copied(operation, args, kwargs, name=name)
         return make(operation, args, kwargs, name)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import keras
 
@@ -56,6 +55,6 @@ class ScopeNames:
         self._originals[name] = original
         return name
 
-    def original(self, name: str) -> Any:
+    def original(self, name: str) -> str:
         """What the user calls the layer `name` of the copy."""
         return self._originals.get(name, name)

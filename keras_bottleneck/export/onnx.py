@@ -10,7 +10,7 @@ import numpy as np
 from keras_bottleneck.export import qdq
 from keras_bottleneck.export.errors import translated
 from keras_bottleneck.export.inference import INPUT_NAME
-from keras_bottleneck.export.onnx_operators import HANDLERS, mend
+from keras_bottleneck.export.onnx_operators import HANDLERS, mend, mend_frozen
 from keras_bottleneck.export.source import Source
 from keras_bottleneck.quantization.kernels import QuantizedKernel
 
@@ -66,6 +66,7 @@ def _proto(source: Source) -> Any:
     }
     (output,) = (tensor.name for tensor in traced.outputs)
     frozen = tf_loader.from_function(traced, [image.name, *constants], [output])
+    mend_frozen(frozen)
     with tf.Graph().as_default() as graph:
         frozen_in = {name: tf.constant(value) for name, value in constants.items()}
         tf.import_graph_def(frozen, input_map=frozen_in, name="")

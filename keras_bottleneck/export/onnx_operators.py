@@ -1,4 +1,4 @@
-"""What tf2onnx lacks or gets wrong: operators, and nodes that are mended before it optimizes."""
+"""What tf2onnx lacks or gets wrong: operators, and nodes that are mended before it sees them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,9 +35,7 @@ def _one(graph: Any, node: Any) -> str:
 def _replace(graph: Any, node: Any, operator: str, inputs: list[str]) -> None:
     outputs, shapes, dtypes = node.output, node.output_shapes, node.output_dtypes
     graph.remove_node(node.name)
-    graph.make_node(
-        operator, inputs, name=node.name, outputs=outputs, shapes=shapes, dtypes=dtypes
-    )
+    graph.make_node(operator, inputs, name=node.name, outputs=outputs, shapes=shapes, dtypes=dtypes)
 
 
 # Each by the TensorFlow operator that tf2onnx has no handler for.
@@ -46,6 +44,24 @@ HANDLERS: dict[str, Handler] = {
     "Expm1": _after("Exp", "Sub", one_first=False),
     "Log1p": _log_of_one_plus,
 }
+
+
+CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput")
+
+
+def mend_frozen(graph: Any) -> None:
+    """Make plain sums, in a frozen GraphDef, of what is added like a bias and is none.
+
+    `keras.ops.add` adds a vector as a bias, such as the feature map of a single pixel in a batch of
+    one, and tf2onnx puts it into the convolution before as a second bias, or one that varies.
+    """
+    nodes = {node.name: node for node in graph.node}
+    for node in graph.node:
+        if node.op == "BiasAdd" and node.attr["data_format"].s == b"NHWC":
+            x, bias = (nodes[name.split(":")[0].lstrip("^")] for name in node.input[:2])
+            if x.op not in CONVOLUTIONS or bias.op != "Const":
+                node.op = "AddV2"
+                del node.attr["data_format"]
 
 
 def mend(graph: Any) -> None:

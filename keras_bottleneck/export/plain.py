@@ -1,13 +1,12 @@
 """Layers that are one plain TensorFlow operator, where Keras's own way does not convert."""
 
 from collections.abc import Callable
-from functools import partial, reduce
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
-from keras_bottleneck import keras_private
 from keras_bottleneck.quantization.kernels import QuantizedConv2D
 
 Make = Callable[[Any, Any, Any, str], tuple[Any, Any]]
@@ -49,22 +48,20 @@ class GroupedQuantizedConv2D(PlainGroups, QuantizedConv2D):
     """`QuantizedConv2D(groups=...)` for export."""
 
 
-class PlainAdd(keras.layers.Add):
-    """`keras.layers.Add` for export, of inputs of one rank.
+class PlainOperation(keras.Operation):
+    """What stands for a bare operation of Keras in an export."""
 
-    Keras adds what looks like a bias as one, such as the feature map of a single pixel of a batch
-    of one, and tf2onnx puts it into the convolution before as a second bias, which is invalid.
-    """
+    def __init__(self, original: Any, *, name: str) -> None:
+        super().__init__(name=name)
+        self.original = original
 
-    def call(self, inputs: Any) -> Any:
-        """The sum."""
-        import tensorflow as tf
-
-        return reduce(tf.add, inputs)
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The spec of the operation itself."""
+        return self.original.compute_output_spec(*args, **kwargs)
 
 
-class PlainSum(keras.Operation):
-    """`keras.ops.add` for export; see `PlainAdd`."""
+class PlainSum(PlainOperation):
+    """`keras.ops.add` for export."""
 
     def call(self, x1: Any, x2: Any) -> Any:
         """The sum."""
@@ -75,7 +72,7 @@ class PlainSum(keras.Operation):
         return tf.add(_apart_from(x2, x1), _apart_from(x1, x2))
 
 
-class PlainDifference(keras.Operation):
+class PlainDifference(PlainOperation):
     """`keras.ops.subtract` for export."""
 
     def call(self, x1: Any, x2: Any) -> Any:
@@ -116,30 +113,27 @@ def _as_bias(x: Any, constant: Any) -> Any:
     return np.reshape(constant, [-1 if axis == axes[0] else 1 for axis in range(len(x.shape))])
 
 
-class PlainIndex(keras.Operation):
+class PlainIndex(PlainOperation):
     """`keras.ops.argmax` or `argmin` for export.
 
     Keras tells 0.0 from -0.0 by their bits, for which TFLite and ONNX have no operators.
     """
 
-    def __init__(self, function: str, axis: int | None, keepdims: bool, *, name: str) -> None:
-        super().__init__(name=name)
-        self.function = function
-        self.axis = axis
-        self.keepdims = keepdims
+    FUNCTIONS: ClassVar[dict[str, str]] = {"Argmax": "argmax", "Argmin": "argmin"}
 
     def call(self, x: Any) -> Any:
         """The indices, int32."""
         import tensorflow as tf
 
-        find = {"Argmax": tf.argmax, "Argmin": tf.argmin}[self.function]
-        axis = self.axis
+        find = getattr(tf, self.FUNCTIONS[type(self.original).__name__])
+        axis, rank = self.original.axis, len(x.shape)
         if axis is None:
-            shape, x, axis = [1] * len(x.shape), tf.reshape(x, [-1]), 0
-        found = find(x, axis=axis, output_type=tf.int32)
-        if not self.keepdims:
-            return found
-        return tf.reshape(found, shape) if self.axis is None else tf.expand_dims(found, axis)
+            x, axis = tf.reshape(x, [-1]), 0
+        index = find(x, axis=axis, output_type=tf.int32)
+        if not self.original.keepdims:
+            return index
+        whole = self.original.axis is None
+        return tf.reshape(index, [1] * rank) if whole else tf.expand_dims(index, axis)
 
 
 class PlainUpSampling2D(keras.layers.UpSampling2D):
@@ -221,32 +215,27 @@ GROUPED: dict[type, type[keras.layers.Layer]] = {
     QuantizedConv2D: GroupedQuantizedConv2D,
 }
 
-# By the names of bare operations, which have no public classes.
-OPERATIONS: dict[str, Callable[[Any, str], keras.Operation]] = {
-    "Add": lambda operation, name: PlainSum(name=name),
-    "Subtract": lambda operation, name: PlainDifference(name=name),
-    **dict.fromkeys(
-        ("Argmax", "Argmin"),
-        lambda operation, name: PlainIndex(
-            type(operation).__name__, operation.axis, operation.keepdims, name=name
-        ),
-    ),
+# Bare operations have no public classes, only names.
+OPERATIONS: dict[str, type[PlainOperation]] = {
+    "Add": PlainSum,
+    "Subtract": PlainDifference,
+    **dict.fromkeys(PlainIndex.FUNCTIONS, PlainIndex),
 }
 
 
-def plain(operation: Any, args: Any, kwargs: Any) -> Make | None:
-    """What makes a plain copy of `operation` for such a call; None where it converts as it is."""
-    if not isinstance(operation, keras.layers.Layer):
-        make = OPERATIONS.get(type(operation).__name__)
-        return None if make is None else partial(_operation, make)
-    kind = _plain_layer(operation, keras_private.tensors_in(args, kwargs))
-    return None if kind is None else partial(_layer, kind)
+def plain(operation: Any) -> Make | None:
+    """What makes a plain copy of `operation`; None where it converts as it is."""
+    if isinstance(operation, keras.layers.Layer):
+        layer = _plain_layer(operation)
+        return None if layer is None else partial(_layer, layer)
+    bare = OPERATIONS.get(type(operation).__name__)
+    return None if bare is None else partial(_operation, bare)
 
 
 def _operation(
-    make: Callable[[Any, str], keras.Operation], operation: Any, args: Any, kwargs: Any, name: str
+    kind: type[PlainOperation], operation: Any, args: Any, kwargs: Any, name: str
 ) -> tuple[Any, Any]:
-    copy = make(operation, name)
+    copy = kind(operation, name=name)
     return copy, copy(*args, **kwargs)
 
 
@@ -259,12 +248,10 @@ def _layer(
     return copy, outputs
 
 
-def _plain_layer(layer: Any, inputs: list[Any]) -> type[keras.layers.Layer] | None:
+def _plain_layer(layer: Any) -> type[keras.layers.Layer] | None:
     kind = type(layer)
     if kind in GROUPED and layer.groups > 1:
         return GROUPED[kind]
-    if kind is keras.layers.Add and len({len(one.shape) for one in inputs}) == 1:
-        return PlainAdd if any(map(_looks_like_a_bias, inputs)) else None
     if kind is keras.layers.UpSampling2D and layer.data_format == "channels_last":
         return UP_SAMPLING.get(layer.interpolation)
     if kind is keras.layers.Resizing and layer.data_format == "channels_last":
@@ -282,7 +269,3 @@ UP_SAMPLING: dict[str, type[keras.layers.Layer]] = {
     "lanczos3": PlainSmoothUpSampling2D,
     "lanczos5": PlainSmoothUpSampling2D,
 }
-
-
-def _looks_like_a_bias(tensor: Any) -> bool:
-    return sum(side != 1 for side in tensor.shape) == 1

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -13,6 +13,20 @@ from keras_bottleneck.export.errors import translated
 from keras_bottleneck.export.inference import INPUT_NAME
 from keras_bottleneck.export.names import ScopeNames
 from keras_bottleneck.runtime.saved_model import SIGNATURE
+
+
+class Traced(NamedTuple):
+    """An operator of the traced model.
+
+    Attributes:
+        operator: The `tf.Operation`.
+        varying: Those of its inputs that depend on the image.
+        layer: The layer or bare operation of Keras that it is from; None where it is from none.
+    """
+
+    operator: Any
+    varying: list[Any]
+    layer: Any
 
 
 class Source:
@@ -80,24 +94,33 @@ class Source:
         return path
 
     @cached_property
-    def operators(self) -> list[tuple[str, Any]]:
-        """The TensorFlow operators of the traced model, each with the layer that it came from."""
+    def operators(self) -> list[Traced]:
+        """The TensorFlow operators that compute with the image, in order."""
         makers = {operation.name: operation for operation in self.model.operations}
 
         def maker(scopes: list[str]) -> Any:
             # The second time that a layer is traced, its scope is called `name_1`.
             again = (re.sub(r"_\d+$", "", scope) for scope in scopes)
-            named = (name for name in (*scopes, *again) if name in makers)
-            return makers.get(next(named, ""))
+            return makers.get(next((name for name in (*scopes, *again) if name in makers), ""))
 
-        traced = self.function.get_concrete_function().graph.get_operations()
-        return [(one.type, maker(one.name.split("/")[:-1])) for one in traced]
+        graph = self.function.get_concrete_function().graph
+        reached = {graph.inputs[0].op}
+        traced = []
+        for operator in graph.get_operations():
+            varying = [tensor for tensor in operator.inputs if tensor.op in reached]
+            if varying:
+                reached.add(operator)
+                traced.append(Traced(operator, varying, maker(operator.name.split("/")[:-1])))
+        return traced
+
+    def user_name(self, layer: Any) -> str:
+        """What the user calls a layer of `model`."""
+        return self.names.original(layer.name)
 
     def layer_with(self, kinds: Collection[str]) -> str | None:
         """What the user calls the first layer that traces to one of these TensorFlow operators."""
-        makers = (maker for kind, maker in self.operators if kind in kinds and maker is not None)
-        found = next(makers, None)
-        return None if found is None else self.names.original(found.name)
+        layers = (one.layer for one in self.operators if one.operator.type in kinds)
+        return next((self.user_name(layer) for layer in layers if layer is not None), None)
 
 
 def _scoped(operation: keras.Operation) -> Callable[..., Any]:

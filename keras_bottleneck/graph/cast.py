@@ -6,19 +6,18 @@ import keras
 
 from keras_bottleneck import keras_private
 from keras_bottleneck.graph.flatten import flat_copy
-from keras_bottleneck.graph.transposed import (
-    holds_dilated_transposed,
-    without_dilated_transposed,
-)
+from keras_bottleneck.graph.transposed import computable
 
 
 def in_float32(model: keras.Model) -> keras.Model:
     """`model` itself, or a flat float32 copy where a layer computes in another precision.
 
-    It runs on every backend: see `graph.transposed`.
+    Transposed convolutions are in a form that TensorFlow computes.
+
+    Raises:
+        ValueError: If there is none for one of them.
     """
-    single = cast(model) if other_precision(model) else model
-    return without_dilated_transposed(single) if holds_dilated_transposed(single) else single
+    return computable(cast(model) if other_precision(model) else model)
 
 
 def other_precision(model: keras.Model) -> Any:
