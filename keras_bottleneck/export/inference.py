@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_bottleneck import checks, graph, keras_private
 from keras_bottleneck.export.names import ScopeNames, scope_name
@@ -95,6 +96,7 @@ class _Exportable:
         if operation.name == INPUT_NAME:
             wanted = f"{INPUT_NAME}_1"
         name = self.names.new(operation.name, wanted)
+        args, kwargs = keras.tree.map_structure(_single, (args, kwargs))
         make = plain(operation)
         if make is None:
             return copied(operation, args, kwargs, name=name)
@@ -109,6 +111,17 @@ class _Exportable:
         negative, output = self._copied(layer, args, kwargs)
         negative.set_weights([-weight for weight in negative.get_weights()])
         return lambda x: -negative(x), -output
+
+
+def _single(argument: Any) -> Any:
+    """An argument of a call, in float32 if it is a constant in double precision.
+
+    NumPy's numbers are, such as `np.sqrt(2.0)`, and with them whatever they are added to.
+    """
+    if isinstance(argument, keras.KerasTensor) or not hasattr(argument, "dtype"):
+        return argument
+    double = keras.backend.standardize_dtype(argument.dtype) == "float64"
+    return np.asarray(argument, np.float32) if double else argument
 
 
 def artifact_shape(

@@ -69,7 +69,7 @@ class PlainSum(PlainOperation):
 
         if _is_constant(x2) and tf.is_tensor(x1):
             x2 = _as_bias(x1, x2)
-        return tf.add(_apart_from(x2, x1), _apart_from(x1, x2))
+        return tf.add(*_apart(x1, x2))
 
 
 class PlainDifference(PlainOperation):
@@ -79,19 +79,24 @@ class PlainDifference(PlainOperation):
         """The difference."""
         import tensorflow as tf
 
-        return tf.subtract(_apart_from(x2, x1), _apart_from(x1, x2))
+        return tf.subtract(*_apart(x1, x2))
 
 
-def _apart_from(other: Any, x: Any) -> Any:
-    """`x` as a tensor that TensorFlow does not merge with a constant `other`.
+def _apart(x1: Any, x2: Any) -> list[Any]:
+    """Both as tensors of one dtype, of which TensorFlow merges none with a constant.
 
     In a SavedModel, it adds constants to the bias of the convolution before. It does so for one
     value, and for a map of one channel, too, and computes whatever lies behind them in memory.
     """
     import tensorflow as tf
 
-    traced = tf.is_tensor(x) and not _is_constant(x)
-    return tf.ensure_shape(x, x.shape) if traced and _is_constant(other) else x
+    dtype = keras.backend.result_type(*(getattr(x, "dtype", type(x)) for x in (x1, x2)))
+    constant = _is_constant(x1) or _is_constant(x2)
+    tensors = [(x, keras.ops.convert_to_tensor(x, dtype)) for x in (x1, x2)]
+    return [
+        tf.ensure_shape(tensor, tensor.shape) if constant and not _is_constant(x) else tensor
+        for x, tensor in tensors
+    ]
 
 
 def _is_constant(value: Any) -> bool:
@@ -125,15 +130,12 @@ class PlainIndex(PlainOperation):
         """The indices, int32."""
         import tensorflow as tf
 
-        find = getattr(tf, self.FUNCTIONS[type(self.original).__name__])
-        axis, rank = self.original.axis, len(x.shape)
+        axis = self.original.axis
         if axis is None:
-            x, axis = tf.reshape(x, [-1]), 0
+            return self.original.call(x)
+        find = getattr(tf, self.FUNCTIONS[type(self.original).__name__])
         index = find(x, axis=axis, output_type=tf.int32)
-        if not self.original.keepdims:
-            return index
-        whole = self.original.axis is None
-        return tf.reshape(index, [1] * rank) if whole else tf.expand_dims(index, axis)
+        return tf.expand_dims(index, axis) if self.original.keepdims else index
 
 
 class PlainUpSampling2D(keras.layers.UpSampling2D):
