@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks, graph, keras_private
-from keras_bottleneck.export.names import ScopeNames, scope_name
+from keras_bottleneck.export.names import ScopeNames
 from keras_bottleneck.export.plain import plain
 from keras_bottleneck.graph.cast import in_float32
 from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
@@ -51,13 +51,13 @@ def inference_model(
 
     Returns:
         A folded functional model whose input is called "image", and whose layers have names that
-        every converter takes; and their names in `model`.
+        every converter takes, as does its own; and the names that `model` has for all these.
     """
     folded = graph.fold(model)
     image = keras.Input(batch_shape=input_shape, name=INPUT_NAME)
     names = ScopeNames.of(folded)
     visit = _Exportable(is_quantized(model), names).visit
-    return rebuild(folded, visit, [image], name=scope_name(model.name)), names
+    return rebuild(folded, visit, [image], name=names.new(model.name)), names
 
 
 class _Exportable:

@@ -37,7 +37,7 @@ def write_int8(source: Source, path: Path) -> None:
 
 
 def _converted(source: Source, finish: Callable[[Any], Any]) -> Any:
-    with translated(f"ONNX conversion of {source.model.name!r}", source.layer_with):
+    with translated(f"ONNX conversion of {source.title}", source.layer_with):
         import onnx
 
         proto = finish(_proto(source))

@@ -89,7 +89,7 @@ class Source:
         module.weights = [variable.value for variable in self.model.variables]
         module.serve = self.function
         path = self.scratch / "saved_model"
-        with translated(f"Tracing {self.model.name!r} as a SavedModel"):
+        with translated(f"Tracing {self.title} as a SavedModel"):
             tf.saved_model.save(module, str(path), signatures={SIGNATURE: module.serve})
         return path
 
@@ -103,7 +103,8 @@ class Source:
             again = (re.sub(r"_\d+$", "", scope) for scope in scopes)
             return makers.get(next((name for name in (*scopes, *again) if name in makers), ""))
 
-        graph = self.function.get_concrete_function().graph
+        with translated(f"Tracing {self.title}"):
+            graph = self.function.get_concrete_function().graph
         reached = {graph.inputs[0].op}
         traced = []
         for operator in graph.get_operations():
@@ -113,8 +114,13 @@ class Source:
                 traced.append(Traced(operator, varying, maker(operator.name.split("/")[:-1])))
         return traced
 
+    @property
+    def title(self) -> str:
+        """The user's name of the model, in quotes."""
+        return repr(self.user_name(self.model))
+
     def user_name(self, layer: Any) -> str:
-        """What the user calls a layer of `model`."""
+        """What the user calls a layer of `model`, or `model` itself."""
         return self.names.original(layer.name)
 
     def layer_with(self, kinds: Collection[str]) -> str | None:

@@ -70,6 +70,6 @@ def _converter(source: Source) -> Any:
 
 
 def _convert(converter: Any, source: Source, path: Path) -> None:
-    with translated(f"TFLite conversion of {source.model.name!r}", source.layer_with):
+    with translated(f"TFLite conversion of {source.title}", source.layer_with):
         content = converter.convert()
     path.write_bytes(content)
