@@ -14,7 +14,12 @@ from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.quantization.kernels import QUANTIZED, QuantizedKernel
+from keras_bottleneck.quantization.fake_quant import step_of
+from keras_bottleneck.quantization.kernels import (
+    QUANTIZED,
+    QuantizedConv2DTranspose,
+    QuantizedKernel,
+)
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 
 INPUT_NAME = "image"
@@ -87,7 +92,10 @@ class _Exportable:
         self.uses[layer.name] += 1
         number = self.uses[layer.name]
         wanted = layer.name if number == 1 else f"{layer.name}_call{number}"
-        return self._copied(layer, args, kwargs, wanted)[1]
+        copy, outputs = self._copied(layer, args, kwargs, wanted)
+        if isinstance(copy, QuantizedConv2DTranspose):
+            _keep_bias(copy, keras_private.maker(args[1]))
+        return outputs
 
     def _copied(
         self, operation: Any, args: Any, kwargs: Any, wanted: str | None = None
@@ -111,6 +119,22 @@ class _Exportable:
         negative, output = self._copied(layer, args, kwargs)
         negative.set_weights([-weight for weight in negative.get_weights()])
         return lambda x: -negative(x), -output
+
+
+def _keep_bias(layer: QuantizedConv2DTranspose, rounding: FakeQuantize) -> None:
+    """Put one unit of its int32 grid into a bias that is zero on it, next to nothing in the output.
+
+    The TFLite converter drops zeros, and leaves a ReLU behind what has no bias in float.
+
+    Args:
+        layer: A transposed convolution.
+        rounding: What rounds its input.
+    """
+    step = step_of(rounding.low, rounding.high)
+    bias = np.array(keras.ops.convert_to_numpy(layer.quantized_bias(step)))
+    if not bias.any():
+        bias[0] = keras.ops.convert_to_numpy(step * layer.kernel_step)
+        layer.bias.assign(bias)
 
 
 def _single(argument: Any) -> Any:
