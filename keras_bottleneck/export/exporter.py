@@ -43,12 +43,15 @@ from keras_bottleneck.export.versions import versions
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.progress import track
 from keras_bottleneck.quantization.fake_quant import step_of
+from keras_bottleneck.quantization.observation import spread
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 from keras_bottleneck.runtime import Metadata, manifest, metadata
 from keras_bottleneck.samples import read
 
 # What makes int8 runtimes differ beyond their tolerance.
 CHAOTIC = 0.2
+# Samples that tell how far.
+MOVED_SAMPLES = 32
 IO_TYPES = ("float32", "int8", "uint8")
 CALIBRATION_IMAGES = 512
 
@@ -271,9 +274,10 @@ def _trembling(
     """
     first = next(layer for layer in model.layers if isinstance(layer, FakeQuantize))
     step = float(keras.ops.convert_to_numpy(step_of(first.low, first.high)))
-    shift = np.random.default_rng(0).uniform(-step, step, samples.inputs.shape)
-    moved = keras_outputs(model, samples.inputs + np.asarray(shift, np.float32))
-    found = noise(moved, reference, described.output_name)
+    inputs = spread(samples.inputs, MOVED_SAMPLES)
+    shift = np.random.default_rng(0).uniform(-step, step, inputs.shape)
+    moved = keras_outputs(model, inputs + np.asarray(shift, np.float32))
+    found = noise(moved, spread(reference, MOVED_SAMPLES), described.output_name)
     if found > CHAOTIC:
         warnings.warn(
             f"One step at its input moves the outputs of model {model.name!r} by {found:.0%}: "
