@@ -149,3 +149,40 @@ def test_replaced_call_gets_what_the_layer_would_and_is_gone_afterwards():
     with pytest.raises(RuntimeError), keras_private.calls_replaced({layer: call}):
         raise RuntimeError
     assert "call" not in vars(layer)
+
+
+def test_the_configuration_of_an_h5_file_is_told_apart(tmp_path):
+    told = []
+
+    class Asks(keras.layers.Layer):
+        def get_config(self):
+            told.append(keras_private.in_hdf5())
+            return super().get_config()
+
+    model = keras.Sequential([keras.Input((2,)), Asks()])
+    for ending in (".h5", ".keras"):
+        told.clear()
+        model.save(tmp_path / f"model{ending}")
+        assert set(told) == {ending == ".h5"}
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_an_optimizer_is_restored(scaled, tmp_path, max_difference):
+    image = keras.Input((2,))
+    model = keras.Model(image, keras.layers.Dense(3)(image))
+    optimizer = keras.optimizers.Adam()
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(optimizer, keras.losses.MeanSquaredError())
+    data = keras.ops.ones((4, 2)), keras.ops.ones((4, 3))
+    model.fit(*data, verbose=0)
+    copy = keras.Model.from_config(model.get_config())
+    keras_private.restore_optimizer(copy)
+    copy.compile(type(optimizer).from_config(optimizer.get_config()))
+    # What Keras's loader does.
+    copy.optimizer.build(copy._trainable_variables)
+    copy.optimizer.set_weights([keras.ops.convert_to_numpy(one) for one in optimizer.variables])
+    assert max_difference(copy.optimizer.variables, optimizer.variables) == 0.0
+    assert len(copy.optimizer.variables) > 2
+    assert "compile" not in vars(copy)
+    assert not {"build", "set_weights"} & set(vars(copy.optimizer))
