@@ -15,7 +15,7 @@ IN_GRAPH = "preprocessing"
 
 @keras.saving.register_keras_serializable(package="keras_bottleneck")
 class ImageModel(keras.Model):
-    """A functional model with the `Preprocessing` of its input, which `.keras` and `.h5` files keep.
+    """A functional model with the `Preprocessing` of its input, which files of Keras keep.
 
     Attributes:
         preprocessing: From image files to what the model takes; None where nobody has said. It can
