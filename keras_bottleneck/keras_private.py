@@ -173,6 +173,17 @@ def input_structure(model: keras.Model) -> Any:
     return model._inputs_struct
 
 
+def as_taken(model: keras.Model, inputs: Any) -> Any:
+    """`inputs` as `model` takes them: one tensor in the list or dict of one that it was made with.
+
+    Keras takes the bare tensor too, and warns.
+    """
+    structure = getattr(model, "_inputs_struct", None)
+    if not keras.tree.is_nested(structure) or keras.tree.is_nested(inputs):
+        return inputs
+    return keras.tree.pack_sequence_as(structure, [inputs])
+
+
 @contextmanager
 def calls_replaced(replacements: Mapping[keras.layers.Layer, Callable[..., Any]]) -> Iterator[None]:
     """Layers compute, inside, what their function in `replacements` returns.

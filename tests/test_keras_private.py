@@ -113,6 +113,18 @@ def test_structures_are_as_they_were_given(model):
     assert isinstance(keras_private.output_structure(single), keras.KerasTensor)
 
 
+@pytest.mark.filterwarnings("error:The structure of `inputs`")
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: [x], lambda x: {"a": x}])
+def test_one_tensor_goes_in_as_it_is_taken(wrap, max_difference):
+    a = keras.Input((4,), name="a")
+    one = keras.Model(wrap(a), keras.layers.ReLU()(a))
+    image = keras.ops.ones((2, 4))
+    for given in (image, wrap(image)):
+        assert max_difference(one(keras_private.as_taken(one, given)), image) == 0.0
+    sequential = keras.Sequential([a, keras.layers.ReLU()])
+    assert keras_private.as_taken(sequential, image) is image
+
+
 def test_untraced_forgets_the_calls_made_inside():
     first, second = keras.layers.Dense(3), keras.layers.Dense(3)
     x = keras.Input((3,))

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_bottleneck import keras_private
 from keras_bottleneck.export.errors import translated
 from keras_bottleneck.export.inference import INPUT_NAME
 from keras_bottleneck.runtime.saved_model import SIGNATURE
@@ -48,7 +49,8 @@ class Source:
 
     def serve(self, image: Any) -> dict[str, Any]:
         """The function that is traced: image in, named output out."""
-        (output,) = keras.tree.flatten(self.model(image, training=False))
+        images = keras_private.as_taken(self.model, image)
+        (output,) = keras.tree.flatten(self.model(images, training=False))
         return {self.output_name: output}
 
     @cached_property

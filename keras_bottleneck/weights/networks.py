@@ -86,7 +86,8 @@ def _prefix_of(name: str, names: Collection[str]) -> str | None:
     }
     carriers = {one: layout for one, layout in candidates.items() if layout is not None}
     for prefix, layout in carriers.items():
-        beside = [one for one in names if not one.startswith(prefix)]
+        outside = [one for one in names if not one.startswith(prefix)]
+        beside = [one for one in outside if not one.endswith(layout.ignored)]
         if beside and not any(_knows(layout, one) for one in beside):
             return prefix
     return next(iter(carriers), None)
