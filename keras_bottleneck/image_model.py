@@ -15,7 +15,7 @@ IN_GRAPH = "preprocessing"
 
 @keras.saving.register_keras_serializable(package="keras_bottleneck")
 class ImageModel(keras.Model):
-    """A functional model with the `Preprocessing` of its input, which `.keras` files keep.
+    """A functional model with the `Preprocessing` of its input, which files of Keras keep.
 
     Attributes:
         preprocessing: From image files to what the model takes; None where nobody has said. It can
@@ -53,9 +53,16 @@ class ImageModel(keras.Model):
         """The model that `get_config` described."""
         graph = {name: value for name, value in config.items() if name != "preprocessing"}
         model = super().from_config(graph, custom_objects)
+        if keras_private.in_hdf5():
+            keras_private.restore_optimizer(model)
         if config.get("preprocessing") is not None:
             model.preprocessing = Preprocessing.from_dict(config["preprocessing"])
         return model
+
+
+# In an .h5 file Keras names the class of the whole model without its package, and looks that up. A
+# class of the user's with the same name is found first inside `keras.saving.custom_object_scope`.
+keras.saving.get_custom_objects()[ImageModel.__name__] = ImageModel
 
 
 def model_preprocessing(model: keras.Model) -> Preprocessing | None:

@@ -1,4 +1,4 @@
-"""Whether Keras can be imported, and why not.
+"""Where Keras keeps its files, whether it can be imported, and why not.
 
 Keras is imported with its backend, so that a broken TensorFlow is a broken Keras. What works
 without it, the runtimes and `doctor`, must still be reached then.
@@ -6,6 +6,13 @@ without it, the runtimes and `doctor`, must still be reached then.
 
 import importlib
 import importlib.util
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """Where Keras and this package keep files of the user: `$KERAS_HOME`, or `~/.keras`."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
 
 
 def failure() -> str | None:

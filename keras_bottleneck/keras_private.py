@@ -63,6 +63,44 @@ def start_averages(optimizer: keras.optimizers.Optimizer) -> None:
             average.assign(keras.ops.copy(variable))  # jax gives the memory of each away
 
 
+def in_hdf5() -> bool:
+    """Whether Keras is writing or reading the configuration of an `.h5` file.
+
+    Reads "use_legacy_config" of Keras's global state (Keras 3.0 to 3.15).
+    """
+    from keras.src.backend.common import global_state
+
+    return bool(global_state.get_global_attribute("use_legacy_config", False))
+
+
+def restore_optimizer(model: Any) -> None:
+    """Lets the functional `model`, which Keras is loading from an `.h5` file, train on.
+
+    `load_model_from_hdf5` (Keras 3.0 to 3.15) compiles the model, then calls `build` of the
+    optimizer with `Layer._trainable_variables`, among which are none of a functional model: the
+    state would be lost, and `fit` would refuse the variables. Then it calls `set_weights`, which
+    passes over the optimizer inside a `LossScaleOptimizer`.
+    """
+
+    def compile_once(*args: Any, **kwargs: Any) -> None:
+        del model.compile
+        model.compile(*args, **kwargs)
+        optimizer = model.optimizer
+
+        def build(variables: Any) -> None:
+            del optimizer.build
+            optimizer.build(model.trainable_variables)
+
+        def set_weights(values: Sequence[Any]) -> None:
+            del optimizer.set_weights
+            for variable, value in zip(optimizer.variables, values, strict=True):
+                variable.assign(value)
+
+        optimizer.build, optimizer.set_weights = build, set_weights
+
+    model.compile = compile_once
+
+
 class Call(NamedTuple):
     """One call in a functional model: of a layer, a nested model or a bare `keras.ops` function."""
 
@@ -133,6 +171,17 @@ def output_structure(model: keras.Model) -> Any:
 def input_structure(model: keras.Model) -> Any:
     """The model's inputs as they were given: one tensor, a list or a dict of tensors."""
     return model._inputs_struct
+
+
+def as_taken(model: keras.Model, inputs: Any) -> Any:
+    """`inputs` as `model` takes them: one tensor in the list or dict of one that it was made with.
+
+    Keras takes the bare tensor too, and warns.
+    """
+    structure = getattr(model, "_inputs_struct", None)
+    if not keras.tree.is_nested(structure) or keras.tree.is_nested(inputs):
+        return inputs
+    return keras.tree.pack_sequence_as(structure, [inputs])
 
 
 @contextmanager

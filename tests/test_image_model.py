@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import keras_bottleneck as kb
-from keras_bottleneck import Preprocessing, model_preprocessing
+from keras_bottleneck import Preprocessing, keras_private, model_preprocessing
 
 SIDE = 16
 IMAGENET = Preprocessing(
@@ -58,25 +58,110 @@ def test_a_model_around_it_tells_it_where_it_takes_the_same_input():
 
 @pytest.mark.slow
 @pytest.mark.full
-def test_a_file_of_kerass_own_keeps_it_in_another_process(tmp_path):
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_file_of_kerass_own_keeps_it_in_another_process(ending, tmp_path):
     model = small(preprocessing=IMAGENET)
-    model.save(tmp_path / "model.keras")
+    model.save(tmp_path / f"model{ending}")
     code = """
 import sys, keras, keras_bottleneck as kb
 model = keras.saving.load_model(sys.argv[1])
 print(kb.model_preprocessing(model).to_dict())
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "model.keras")],
+        [sys.executable, "-c", code, str(tmp_path / f"model{ending}")],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.stdout.strip() == str(IMAGENET.to_dict()), done.stderr
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / f"model{ending}")
     for old, new in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def compiled(model):
+    loss = keras.losses.SparseCategoricalCrossentropy()
+    model.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"])
+    return model
+
+
+def frozen():
+    model = small(preprocessing=IMAGENET)
+    for layer in keras_private.sublayers(model):
+        # Its gamma is among the weights that are not trained then, which .h5 files put last.
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    return compiled(model)
+
+
+H5 = {
+    "plain": lambda: small(preprocessing=IMAGENET),
+    "compiled": lambda: compiled(small(preprocessing=IMAGENET)),
+    "partly frozen": frozen,
+    "scaled loss": lambda: compiled(kb.graph.cast(small(preprocessing=IMAGENET), "mixed_float16")),
+    "in Sequential": lambda: keras.Sequential(
+        [keras.Input((SIDE, SIDE, 3)), small(preprocessing=IMAGENET)]
+    ),
+    "blocks": lambda: small(drop_path=0.1, se_ratio=0.25, preprocessing=CAFFE),
+    "in the graph": lambda: small(preprocessing=CAFFE, include_preprocessing=True),
+}
+
+
+@pytest.mark.parametrize("make", H5.values(), ids=H5)
+def test_an_h5_file_brings_everything_back(make, pixels, tmp_path, max_difference):
+    model, labels = make(), np.array([0, 1, 2, 0])
+    callback = keras.callbacks.ModelCheckpoint(tmp_path / "x.h5")
+    if model.compiled:
+        model.fit(pixels, labels, epochs=2, callbacks=[callback], verbose=0)
+    else:
+        model.save(tmp_path / "x.h5")
+    loaded = keras.models.load_model(tmp_path / "x.h5")
+    assert type(loaded) is type(model)
+    assert model_preprocessing(loaded) == model_preprocessing(model) is not None
+    assert max_difference(loaded.weights, model.weights) == 0.0
+    assert max_difference(loaded(pixels), model(pixels)) == 0.0
+    sublayers = keras_private.sublayers
+    assert [one.trainable for one in sublayers(loaded)] == [
+        one.trainable for one in sublayers(model)
+    ]
+    if model.compiled:
+        assert loaded.evaluate(pixels, labels, verbose=0) == model.evaluate(
+            pixels, labels, verbose=0
+        )
+        assert max_difference(loaded.optimizer.variables, model.optimizer.variables) == 0.0
+        for one in (model, loaded):
+            keras.utils.set_random_seed(1)
+            one.fit(pixels, labels, verbose=0)
+        assert int(loaded.optimizer.iterations) == 3
+        assert max_difference(loaded.weights, model.weights) == 0.0
+
+
+@pytest.mark.filterwarnings("ignore:quantize calibrates on")
+def test_an_h5_file_of_a_quantized_model(pixels, tmp_path, max_difference):
+    model = small(preprocessing=IMAGENET)
+    quantized = kb.quantize(model, IMAGENET.normalize(pixels))
+    quantized.save(tmp_path / "x.h5")
+    loaded = keras.models.load_model(tmp_path / "x.h5")
+    assert model_preprocessing(loaded) == IMAGENET
+    assert max_difference(loaded(pixels), quantized(pixels)) == 0.0
+
+
+def test_an_h5_file_that_is_compiled_anew(pixels, tmp_path):
+    compiled(small(preprocessing=IMAGENET)).save(tmp_path / "x.h5")
+    loaded = keras.models.load_model(tmp_path / "x.h5", compile=False)
+    compiled(loaded).fit(pixels, np.zeros(4), verbose=0)
+    assert int(loaded.optimizer.iterations) == 1
+
+
+def test_a_class_of_the_users_own_is_found_first(tmp_path):
+    class ImageModel(keras.Model):
+        pass
+
+    image = keras.Input((4, 4, 3))
+    ImageModel(image, keras.layers.Conv2D(2, 1)(image)).save(tmp_path / "x.h5")
+    with keras.saving.custom_object_scope({"ImageModel": ImageModel}):
+        assert type(keras.models.load_model(tmp_path / "x.h5")) is ImageModel
 
 
 @pytest.mark.parametrize("preprocessing", [IMAGENET, CAFFE], ids=["imagenet", "caffe"])

@@ -113,6 +113,18 @@ def test_structures_are_as_they_were_given(model):
     assert isinstance(keras_private.output_structure(single), keras.KerasTensor)
 
 
+@pytest.mark.filterwarnings("error:The structure of `inputs`")
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: [x], lambda x: {"a": x}])
+def test_one_tensor_goes_in_as_it_is_taken(wrap, max_difference):
+    a = keras.Input((4,), name="a")
+    one = keras.Model(wrap(a), keras.layers.ReLU()(a))
+    image = keras.ops.ones((2, 4))
+    for given in (image, wrap(image)):
+        assert max_difference(one(keras_private.as_taken(one, given)), image) == 0.0
+    sequential = keras.Sequential([a, keras.layers.ReLU()])
+    assert keras_private.as_taken(sequential, image) is image
+
+
 def test_untraced_forgets_the_calls_made_inside():
     first, second = keras.layers.Dense(3), keras.layers.Dense(3)
     x = keras.Input((3,))
@@ -158,3 +170,40 @@ def test_replaced_call_of_a_bare_operation():
     with keras_private.calls_replaced({operation: lambda inputs: inputs + 1.0}):
         assert float(keras.ops.sum(model(keras.ops.ones((1, 2))))) == 4.0
     assert float(keras.ops.sum(model(keras.ops.zeros((1, 2))))) == 2.0
+
+
+def test_the_configuration_of_an_h5_file_is_told_apart(tmp_path):
+    told = []
+
+    class Asks(keras.layers.Layer):
+        def get_config(self):
+            told.append(keras_private.in_hdf5())
+            return super().get_config()
+
+    model = keras.Sequential([keras.Input((2,)), Asks()])
+    for ending in (".h5", ".keras"):
+        told.clear()
+        model.save(tmp_path / f"model{ending}")
+        assert set(told) == {ending == ".h5"}
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_an_optimizer_is_restored(scaled, tmp_path, max_difference):
+    image = keras.Input((2,))
+    model = keras.Model(image, keras.layers.Dense(3)(image))
+    optimizer = keras.optimizers.Adam()
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(optimizer, keras.losses.MeanSquaredError())
+    data = keras.ops.ones((4, 2)), keras.ops.ones((4, 3))
+    model.fit(*data, verbose=0)
+    copy = keras.Model.from_config(model.get_config())
+    keras_private.restore_optimizer(copy)
+    copy.compile(type(optimizer).from_config(optimizer.get_config()))
+    # What Keras's loader does.
+    copy.optimizer.build(copy._trainable_variables)
+    copy.optimizer.set_weights([keras.ops.convert_to_numpy(one) for one in optimizer.variables])
+    assert max_difference(copy.optimizer.variables, optimizer.variables) == 0.0
+    assert len(copy.optimizer.variables) > 2
+    assert "compile" not in vars(copy)
+    assert not {"build", "set_weights"} & set(vars(copy.optimizer))

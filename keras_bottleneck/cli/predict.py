@@ -15,7 +15,7 @@ def run(
     top: Annotated[int, typer.Option(help="How many classes of each.")] = 5,
     threads: Annotated[int | None, typer.Option(help="CPU threads, of .tflite and .onnx.")] = None,
 ) -> Outcome:
-    """Show the most probable classes of images, with a run or any artifact.
+    """Show the most probable classes of images, or the number of each, with a run or any artifact.
 
     Example: keras-bottleneck predict run/exported/resnet18_int8.tflite photo.jpg --top 3
     """
@@ -23,16 +23,22 @@ def run(
 
     from keras_bottleneck import runtime
     from keras_bottleneck.cli.inputs import source
-    from keras_bottleneck.runtime.predictor import Prediction
+    from keras_bottleneck.runtime.predictor import Classes, Prediction
 
     predictor = runtime.load(source(path).path, threads)
     found = cast(list[Prediction], predictor(images, top=top))
     table = Table(title=f"{predictor.path.name}")
     table.add_column("image", overflow="fold")
+    content: list[dict[str, object]] = []
+    if isinstance(found[0], float):
+        table.add_column("value", justify="right")
+        for image, value in zip(images, found, strict=True):
+            table.add_row(str(image), f"{value:.6g}")
+            content.append({"image": image, "value": value})
+        return Outcome(table, {"predictions": content})
     table.add_column("class", overflow="fold")
     table.add_column("probability", justify="right")
-    content = []
-    for image, ranked in zip(images, found, strict=True):
+    for image, ranked in zip(images, cast(list[Classes], found), strict=True):
         for index, (label, probability) in enumerate(ranked):
             table.add_row("" if index else str(image), label, f"{probability:.1%}")
         table.add_section()

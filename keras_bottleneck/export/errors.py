@@ -1,12 +1,18 @@
 """The error of a failed export, and how foreign errors become one."""
 
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from keras_bottleneck.failures import chain, explain, reason
+from keras_bottleneck.keras_here import home
+
+PREFIX = "keras_bottleneck_"
+# Logs that stay, the newest among them.
+KEPT = 20
 
 
 class ExportError(RuntimeError):
@@ -19,7 +25,8 @@ def translated(
 ) -> Iterator[None]:
     """Make an `ExportError` of one sentence of what another library raises inside.
 
-    Its own words, which may fill the screen, go to a log file that the sentence names.
+    Its own words, which may fill the screen, go to a log file in `log_folder()` that the sentence
+    names.
 
     Args:
         what: What is being done, such as "ONNX conversion of 'resnet18'".
@@ -53,13 +60,45 @@ def _speaks_for_itself(error: Exception) -> bool:
     return missing or isinstance(error, OSError)
 
 
+def log_folder() -> Path:
+    """Where the logs that errors point to are: `keras_bottleneck/logs` in `keras_here.home()`."""
+    return home() / "keras_bottleneck" / "logs"
+
+
 def _log(what: str, error: Exception) -> Path:
-    """A new file with all that led to `error`."""
+    """A new file with all that led to `error`; the oldest are removed."""
+    led = (line for one in chain(error) for line in (*_lines(one), "\n"))
+    text = f"{what}\n\n{''.join(led)}"
+    folder = log_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = _written(text, folder)
+    except OSError:  # a home that is full or read-only
+        return _written(text, None)
+    _remove_oldest(folder)
+    return path
+
+
+def _lines(error: BaseException) -> list[str]:
+    return traceback.format_exception(error, chain=False)
+
+
+def _written(text: str, folder: Path | None) -> Path:
+    """A new file in `folder`, by default in the system's for temporary ones."""
+    begin = f"{PREFIX}{time.strftime('%Y%m%d_%H%M%S')}_"
     with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", prefix="keras_bottleneck_", suffix=".log", delete=False
+        "w", encoding="utf-8", prefix=begin, suffix=".log", dir=folder, delete=False
     ) as file:
-        file.write(f"{what}\n\n")
-        for one in chain(error):
-            file.writelines(traceback.format_exception(one, chain=False))
-            file.write("\n")
+        file.write(text)
     return Path(file.name)
+
+
+def _remove_oldest(folder: Path) -> None:
+    """Leaves the newest `KEPT`; other processes may do the same meanwhile."""
+    dated = []
+    for path in folder.glob(f"{PREFIX}*.log"):
+        with suppress(OSError):
+            dated.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(dated)[:-KEPT]:
+        with suppress(OSError):
+            path.unlink()

@@ -69,7 +69,8 @@ class Source:
         """The function that is traced: image in, named output out."""
         bare = [one for one in self.model.operations if not isinstance(one, keras.layers.Layer)]
         with keras_private.calls_replaced({one: _scoped(one) for one in bare}):
-            (output,) = keras.tree.flatten(self.model(image, training=False))
+            images = keras_private.as_taken(self.model, image)
+            (output,) = keras.tree.flatten(self.model(images, training=False))
         return {self.output_name: output}
 
     @cached_property

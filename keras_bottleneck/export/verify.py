@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import runtime, samples
+from keras_bottleneck import keras_private, runtime, samples
 from keras_bottleneck.export.errors import translated
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime.batching import in_batches
@@ -99,7 +99,8 @@ def keras_outputs(model: keras.Model, inputs: Array) -> Array:
 
     def run(batch: Array) -> Array:
         # Called, not `predict`ed: that would leave a compiled function on the user's model.
-        (output,) = keras.tree.flatten(model(batch, training=False))
+        images = keras_private.as_taken(model, batch)
+        (output,) = keras.tree.flatten(model(images, training=False))
         return np.asarray(keras.ops.convert_to_numpy(output), np.float32)
 
     fixed = model.inputs[0].shape[0]

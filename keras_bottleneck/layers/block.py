@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_bottleneck.keras_private import sublayers
+from keras_bottleneck.keras_private import in_hdf5, sublayers
 
 Shape = Sequence[int | None]
 
@@ -48,6 +48,20 @@ class Block(keras.layers.Layer):
             # frozen block would thaw when it is loaded from a file.
             "trainable": self.trainable,
         }
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; in an `.h5` file, which has no other place, how to build."""
+        config = super().get_config()
+        return {**config, "build_config": self.get_build_config()} if in_hdf5() else config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Block":
+        """The layer that `get_config` described."""
+        arguments = {name: value for name, value in config.items() if name != "build_config"}
+        layer = super().from_config(arguments)
+        if config.get("build_config"):
+            layer.build_from_config(config["build_config"])
+        return layer
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The input shape, and which sub-layers are frozen where the block is not."""

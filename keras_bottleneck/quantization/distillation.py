@@ -118,7 +118,8 @@ class Distiller(keras.Model):
         training: bool = True,
     ) -> Any:
         """The divergence from the teacher's answers, and the compiled loss of the labels."""
-        answers = self._log_probabilities(self.teacher(x, training=False), self.teacher)
+        images = keras_private.as_taken(self.teacher, x)
+        answers = self._log_probabilities(self.teacher(images, training=False), self.teacher)
         own = self._log_probabilities(y_pred, self)
         # Gradients shrink with the square of the temperature.
         loss = self.temperature**2 * self._divergence(answers, own, sample_weight)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keras_bottleneck.checks import boolean, integer
-from keras_bottleneck.runtime import kinds, metadata, probing
+from keras_bottleneck.runtime import folders, kinds, metadata, probing
 from keras_bottleneck.runtime.metadata import Metadata
 from keras_bottleneck.runtime.predictor import Predictor
 
@@ -19,10 +19,15 @@ def load(path: str | Path, threads: int | None = None, trusted: bool = False) ->
     and 1 GiB: native runtimes may crash or hang on damaged files, and that process ends then, not
     yours. A file that has changed since its manifest was written is refused.
 
+    Of the folder of an export, the best file whose runtime is installed is opened: the most exact
+    (float32, float16, int16, dynamic range, int8), and of equally exact ones the .tflite, the
+    .onnx, the SavedModel in this order. Of the folder of a run, that is its best.keras, and where
+    Keras is not installed the best file in `exported`. `path` of the predictor says which.
+
     Args:
-        path: .tflite file (LiteRT), .onnx file (ONNX Runtime), .keras file (Keras), or SavedModel
+        path: .tflite file (LiteRT), .onnx file (ONNX Runtime), .keras file (Keras), SavedModel
             folder (TensorFlow; what its graph says is done, so that it must be from someone you
-            trust).
+            trust), or the folder of an export or a run.
         threads: CPU threads for .tflite and .onnx; None leaves the number to the runtime.
         trusted: Whether to open it as it is, without a look at the manifest and without that
             process; for files that you have written yourself.
@@ -35,8 +40,10 @@ def load(path: str | Path, threads: int | None = None, trusted: bool = False) ->
     Example:
         >>> load("model.tflite", threads=2)("cat.jpg", top=1)  # doctest: +SKIP
         [('cat', 0.93)]
+        >>> load("exported").path  # doctest: +SKIP
+        PosixPath('exported/resnet18.tflite')
     """
-    found, kind = kinds.find(path)
+    found, kind = kinds.find(folders.artifact(path))
     count = None if threads is None else integer("threads", threads)
     if not boolean("trusted", trusted):
         probing.admit(found, kind)

@@ -37,7 +37,8 @@ class KerasFile:
             raise unreadable(path, KIND, error) from None
         inputs, outputs = list(self._model.inputs or []), list(self._model.outputs or [])
         check_single(path, KIND, inputs, outputs)
-        self._to_numpy = keras.ops.convert_to_numpy
+        self._to_numpy, self._flat = keras.ops.convert_to_numpy, keras.tree.flatten
+        self._as_taken = importlib.import_module("keras_bottleneck.keras_private").as_taken
         for weight in self._model.weights:
             if not np.isfinite(np.asarray(self._to_numpy(weight), np.float32)).all():
                 raise unreadable(path, KIND, f"{weight.path} holds NaN or infinity")
@@ -50,7 +51,9 @@ class KerasFile:
         return in_batches(self._run, batch, self.input_shape[0])
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        return self._to_numpy(self._model(batch, training=False)).astype(np.float32)
+        images = self._as_taken(self._model, batch)
+        (outputs,) = self._flat(self._model(images, training=False))
+        return self._to_numpy(outputs).astype(np.float32)
 
 
 def read_metadata(path: Path) -> str | None:

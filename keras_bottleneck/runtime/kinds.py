@@ -1,5 +1,6 @@
 """The kinds of artifact that can be run: one row each."""
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,30 +31,55 @@ class Runtime(Protocol):
 class Kind:
     """How artifacts of one kind are called, opened, and given their metadata.
 
-    `native` are those whose runtime is tried in a process of its own first.
+    `module` is what the runtime is imported from; `native` are those whose runtime is tried in a
+    process of its own first.
     """
 
     name: str
+    module: str
     open: Callable[[Path, int | None], Runtime]
     read_metadata: Callable[[Path], str | None]
     write_metadata: Callable[[Path, str, tuple[str, ...] | None], None]
     native: bool = False
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether its runtime can be looked for with success; nothing is imported."""
+        return importlib.util.find_spec(self.module) is not None
+
 
 FILES = {
-    ".keras": Kind(keras_file.KIND, KerasFile, keras_file.read_metadata, keras_file.write_metadata),
+    ".keras": Kind(
+        keras_file.KIND,
+        "keras",
+        KerasFile,
+        keras_file.read_metadata,
+        keras_file.write_metadata,
+    ),
     ".onnx": Kind(
         onnx_runtime.KIND,
+        "onnxruntime",
         ONNX,
         onnx_runtime.read_metadata,
         onnx_runtime.write_metadata,
         native=True,
     ),
-    ".tflite": Kind(tflite.KIND, TFLite, tflite.read_metadata, tflite.write_metadata, native=True),
+    ".tflite": Kind(
+        tflite.KIND,
+        "ai_edge_litert",
+        TFLite,
+        tflite.read_metadata,
+        tflite.write_metadata,
+        native=True,
+    ),
 }
 FOLDERS = {
     "saved_model.pb": Kind(
-        saved_model.KIND, SavedModel, saved_model.read_metadata, saved_model.write_metadata
+        saved_model.KIND,
+        "tensorflow",
+        SavedModel,
+        saved_model.read_metadata,
+        saved_model.write_metadata,
     ),
 }
 ACCEPTED = f"a {', '.join(FILES)} file or a folder with {', '.join(FOLDERS)}"

@@ -14,7 +14,8 @@ from keras_bottleneck.runtime.metadata import Metadata
 # Bounds the memory that preprocessed images and activations take, however many images are given.
 IMAGES_PER_BATCH = 32
 
-Prediction = list[tuple[str, float]]
+Classes = list[tuple[str, float]]
+Prediction = Classes | float
 
 
 class Predictor:
@@ -25,7 +26,7 @@ class Predictor:
     the file once for each thread, at the memory of one more interpreter.
 
     Attributes:
-        path: The file or folder.
+        path: The file or folder; of the folder of an export, the file in it that was opened.
         metadata: What the artifact carries about itself, or None.
         labels: The classes' names in the order of the outputs, or None.
         preprocessing: How an image becomes model input, or None.
@@ -58,7 +59,9 @@ class Predictor:
         return f"<Predictor {str(self.path)!r} {self.input_shape} -> {self.output_name}>"
 
     def __call__(self, images: Any, top: int = 5) -> Prediction | list[Prediction]:
-        """The `top` most probable classes as (label, probability), best first.
+        """The `top` most probable classes as (label, probability), best first; or a number.
+
+        A number is what a model gives that ends in one linear output and has no labels.
 
         Args:
             images: One image (path, PIL image, or uint8 or float array (H, W) or (H, W, C) of pixel
@@ -66,7 +69,8 @@ class Predictor:
             top: How many classes; all where there are fewer.
 
         Returns:
-            A list of pairs for one image; a list of such lists for a list or an (N, H, W, C) array.
+            A list of pairs, or a float, for one image; a list of such for a list or an (N, H, W, C)
+            array.
             Without labels in the metadata, a class is called by its index: "0", "1", ...
 
         Raises:
@@ -74,11 +78,15 @@ class Predictor:
                 whole images.
         """
         count = integer("top", top)
-        found = self.probabilities(images)
+        outputs = self._outputs(images)
+        if self._is_number(outputs):
+            numbers: list[Prediction] = outputs[:, 0].tolist()
+            return numbers if _is_many(images) else numbers[0]
+        found = self._classified(outputs)
         if found.ndim != 2:
             accepted = "a classifier of whole images (`probabilities` gives those of each pixel)"
             raise reject("path", str(self.path), accepted)
-        ranked = [self._ranked(row, count) for row in found]
+        ranked: list[Prediction] = [self._ranked(row, count) for row in found]
         return ranked if _is_many(images) else ranked[0]
 
     def probabilities(self, images: Any) -> np.ndarray:
@@ -87,16 +95,13 @@ class Predictor:
         Those of a segmenter that this package has exported are (N, height, width, classes).
         Images go through the stored preprocessing; without one they must have the model's size
         already, and their values are passed on as they are. Outputs named "logits" go through a
-        softmax, all others are taken as they are.
+        softmax, all others are taken as they are. A single output is taken for that of the second
+        of two classes.
 
         Raises:
             ValueError: If an image is not as described, or the model is no classifier.
         """
-        many = images if _is_many(images) else [images]
-        if len(many) == 0:
-            raise reject("images", images, "one image or more")
-        starts = range(0, len(many), IMAGES_PER_BATCH)
-        return np.concatenate([self._classify(many[i : i + IMAGES_PER_BATCH]) for i in starts])
+        return self._classified(self._outputs(images))
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """The model's raw outputs, float32, for an already preprocessed float `batch`.
@@ -120,8 +125,21 @@ class Predictor:
             raise self._misfit("batch", array)
         return self._runtime.run(np.ascontiguousarray(array, np.float32))
 
-    def _classify(self, images: Any) -> np.ndarray:
-        outputs = self.run(np.stack([self._prepared(image) for image in images]))
+    def _outputs(self, images: Any) -> np.ndarray:
+        """The raw outputs for what a call accepts."""
+        many = images if _is_many(images) else [images]
+        if len(many) == 0:
+            raise reject("images", images, "one image or more")
+        starts = range(0, len(many), IMAGES_PER_BATCH)
+        batches = ([self._prepared(one) for one in many[i : i + IMAGES_PER_BATCH]] for i in starts)
+        return np.concatenate([self.run(np.stack(batch)) for batch in batches])
+
+    def _is_number(self, outputs: np.ndarray) -> bool:
+        """Whether they are numbers, not classes: of one linear output that has no labels."""
+        linear = self.metadata is not None and self.output_name == "logits"
+        return linear and self.labels is None and outputs.ndim == 2 and outputs.shape[1] == 1
+
+    def _classified(self, outputs: np.ndarray) -> np.ndarray:
         # A file that does not say so may return anything in more than two dimensions.
         dense = outputs.ndim > 2 and self.metadata is not None
         if not (outputs.ndim == 2 or dense) or self.output_name == "features":
@@ -140,7 +158,7 @@ class Predictor:
             raise self._misfit("image", array)
         return array
 
-    def _ranked(self, probabilities: np.ndarray, top: int) -> Prediction:
+    def _ranked(self, probabilities: np.ndarray, top: int) -> Classes:
         names = self.labels or tuple(str(index) for index in range(len(probabilities)))
         order = np.argsort(-probabilities, kind="stable")[:top]
         return [(names[index], float(probabilities[index])) for index in order]

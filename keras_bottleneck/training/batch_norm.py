@@ -74,7 +74,7 @@ def recalibrate_batch_norm(
     with keras_private.calls_replaced({one.layer: one.call for one in layers}):
         try:
             for images in track(_images(data, batch_size, steps), total, "batch norm"):
-                model(images, training=False)
+                model(keras_private.as_taken(model, images), training=False)
         finally:
             for one in layers:
                 one.restore()

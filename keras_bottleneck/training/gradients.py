@@ -54,7 +54,8 @@ def gradient_norms(model: keras.Model, batch: Batch) -> list[float]:
     def loss(values: list[Any]) -> Any:
         mapping = list(zip(variables, values, strict=True))
         with keras.StatelessScope(mapping, collect_losses=True):
-            return model.compute_loss(x, y, model(x, training=True), weights)
+            outputs = model(keras_private.as_taken(model, x), training=True)
+            return model.compute_loss(x, y, outputs, weights)
 
     values = [keras.ops.convert_to_tensor(variable.value) for variable in variables]
     found = GRADIENTS[keras.config.backend()](loss, values)

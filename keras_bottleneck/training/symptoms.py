@@ -75,7 +75,7 @@ def look_inside(model: keras.Model, images: Any) -> Inside:
     watchers = {layer: watched(layer) for layer in layers if _is_rectifier(layer)}
     watchers.update({layer: counted(layer) for layer in norms})
     with keras_private.calls_replaced(watchers), keras.StatelessScope(_state(model)):
-        model(images, training=True)
+        model(keras_private.as_taken(model, images), training=True)
     return Inside([name for name, most in largest.items() if most == 0.0], values)
 
 

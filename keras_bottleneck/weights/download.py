@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from keras_bottleneck import checks
+from keras_bottleneck.keras_here import home
 from keras_bottleneck.locking import alone
 from keras_bottleneck.progress import track_bytes
 from keras_bottleneck.version import __version__
@@ -77,7 +78,7 @@ def cache_folder() -> Path:
     Source: `keras.utils.get_file` with `cache_subdir="models"`, so that files which
     `keras.applications` has downloaded are found.
     """
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"
+    return home() / "models"
 
 
 def download(

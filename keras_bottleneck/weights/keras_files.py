@@ -28,8 +28,6 @@ LONGEST_CONFIG = 2**24
 # What Keras 3 stores under numbers, in the order of the layer's variables.
 KERNEL = ("kernel", "bias")
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
-# Keras 2 gave the kernel of a depthwise convolution a name of its own.
-RENAMED = {"depthwise_kernel": "kernel"}
 
 
 def read_archive(path: Path, limit: int, stack: ExitStack) -> Tensors:
@@ -73,15 +71,25 @@ def _legacy(group: Any) -> Iterator[tuple[str, Tensor]]:
         # A layer of layers: each is named in the path.
         several = len({path.rpartition("/")[0] for path in paths}) > 1
         for path in paths:
-            *above, last = path.split("/")
-            name = last.split(":")[0]
-            owner = above[-1] if several and above else layer
-            yield f"{owner}/{RENAMED.get(name, name)}", _tensor(_inside(variables, path))
+            inside = path if several else path.rpartition("/")[2]
+            yield f"{layer}/{inside}", _tensor(_inside(variables, path))
 
 
-def _numbered(group: Any, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
-    """The variables of a file of Keras 3: the name of a layer is an attribute of its `vars`."""
+def _numbered(group: Any, seen: set[int], above: str | None = None) -> Iterator[tuple[str, Tensor]]:
+    """The variables of a file of Keras 3: the name of a layer is an attribute of its `vars`.
+
+    Args:
+        group: Of a layer, or of several.
+        seen: Addresses of what has been read.
+        above: The names of the layers around it, each with a slash behind it; None for the whole
+            model, whose own name is none of them.
+    """
     import h5py
+
+    own = group["vars"].attrs.get("name") if _is_group(group, "vars") else None
+    path = above or ""
+    if above is not None and own is not None:
+        path = f"{above}{_text(own)}/"
 
     for key in group:
         if key == "optimizer":
@@ -92,12 +100,20 @@ def _numbered(group: Any, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
             raise ValueError(f"{child.name} is there twice")
         seen.add(address)
         if key == "vars":
-            yield from _variables(child)
+            yield from _variables(child, path)
         elif isinstance(child, h5py.Group):
-            yield from _numbered(child, seen)
+            yield from _numbered(child, seen, path)
 
 
-def _variables(group: Any) -> Iterator[tuple[str, Tensor]]:
+def _is_group(group: Any, key: str) -> bool:
+    """Whether `key` is a group in `group` itself, and no link."""
+    import h5py
+
+    is_own = isinstance(group.get(key, getlink=True), h5py.HardLink)
+    return is_own and isinstance(group[key], h5py.Group)
+
+
+def _variables(group: Any, path: str) -> Iterator[tuple[str, Tensor]]:
     count = len(group)
     if count and "name" not in group.attrs:
         raise ValueError(
@@ -107,7 +123,7 @@ def _variables(group: Any) -> Iterator[tuple[str, Tensor]]:
     found = [_tensor(_inside(group, str(index))) for index in range(count)]
     vectors = count > 2 or (count and len(found[0].shape) == 1)
     for name, tensor in zip(NORM if vectors else KERNEL, found, strict=False):
-        yield f"{_text(group.attrs['name'])}/{name}", tensor
+        yield f"{path or _text(group.attrs['name']) + '/'}{name}", tensor
 
 
 def _inside(group: Any, path: str) -> Any:

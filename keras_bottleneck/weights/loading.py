@@ -12,8 +12,9 @@ from keras_bottleneck import checks
 from keras_bottleneck.image_model import image_models, normalizes
 from keras_bottleneck.weights.checkpoints import CHECKPOINTS, Checkpoint
 from keras_bottleneck.weights.facts import Facts, check_facts, checked_facts, facts_of
-from keras_bottleneck.weights.layouts import LAYOUTS, OWN, Layout, recognised
+from keras_bottleneck.weights.layouts import OWN, Layout
 from keras_bottleneck.weights.matching import places_in, planned
+from keras_bottleneck.weights.networks import network_in
 from keras_bottleneck.weights.reading import read
 from keras_bottleneck.weights.tensors import Tensors
 from keras_bottleneck.weights.wording import LOAD, Wording
@@ -32,6 +33,7 @@ def load(
     epsilon: float | None = None,
     skip_head: bool = False,
     adapt_stem: bool = False,
+    prefix: str | None = None,
 ) -> None:
     """Load trained weights into `model`, in place: all of them, or none if anything does not fit.
 
@@ -57,11 +59,15 @@ def load(
         skip_head: Leave the classifier as it is.
         adapt_stem: Fit the first kernel to another number of input channels: summed over them for
             one channel, else repeated and scaled to the same sum.
+        prefix: What the names of the network's tensors begin with, such as `"module.encoder_q."`,
+            where there are several networks. By default the only one, whatever its prefix; a
+            warning tells what was beside it.
 
     Raises:
-        ValueError: If `source` cannot be read; is of no known layout; lacks, has too much or
-            misshapes any tensor (all are listed); holds NaN, infinity or a negative variance; or
-            belongs to another architecture. `model` is unchanged.
+        ValueError: If `source` cannot be read; is of no known layout; holds several networks, of
+            which `prefix` chooses none; lacks, has too much or misshapes any tensor (all are
+            listed); holds NaN, infinity or a negative variance; or belongs to another architecture.
+            `model` is unchanged.
         ImportError: If the package that reads such a file is not installed.
         DownloadError: If a checkpoint cannot be downloaded.
 
@@ -75,7 +81,9 @@ def load(
     said = checked_facts(variant, padding, epsilon)
     checks.boolean("skip_head", skip_head)
     checks.boolean("adapt_stem", adapt_stem)
-    load_as(LOAD, model, source, said, skip_head, adapt_stem)
+    if prefix is not None and not isinstance(prefix, str):
+        raise checks.reject("prefix", prefix, "a string or None")
+    load_as(LOAD, model, source, said, skip_head, adapt_stem, prefix)
 
 
 def load_as(
@@ -85,6 +93,7 @@ def load_as(
     said: Facts,
     skip_head: bool,
     adapt_stem: bool = False,
+    prefix: str | None = None,
 ) -> None:
     """`load`, of checked arguments, with refusals in the words of whoever calls it."""
     places = places_in(model)
@@ -95,10 +104,7 @@ def load_as(
     limit = COPIES * sum(4 * math.prod(place.shape) for place in places) + ROOM
     with ExitStack() as stack:
         found = read(source, limit, stack)
-        layout = recognised(found.by_name)
-        if layout is None:
-            accepted = f"weights of one of: {', '.join(one.name for one in LAYOUTS)}"
-            raise checks.reject("source", sorted(found.by_name), accepted)
+        found, layout = network_in(found, prefix, wording)
         plan = planned(places, layout, found, skip_head, adapt_stem, wording)
         known = _known(layout, found, source)
         check_facts(model, known, said, found.described, wording)

@@ -9,6 +9,22 @@ HEAD = "predictions"
 STEM = "stem_conv"
 
 
+# Keras 2 gave the kernel of a depthwise convolution a name of its own.
+RENAMED = {"depthwise_kernel": "kernel"}
+
+
+def own_name(name: str) -> str:
+    """Layer and variable of the name of a tensor, as Keras 3 calls them.
+
+    `block/layer/depthwise_kernel:0` is `layer/kernel`; a name without a slash stays as it is.
+    """
+    if "/" not in name:
+        return name
+    *_, layer, variable = name.split("/")
+    variable = variable.partition(":")[0]
+    return f"{layer}/{RENAMED.get(variable, variable)}"
+
+
 def part_of(layer: str) -> str:
     """What `layer` belongs to, as far as it matters to what does not fit.
 

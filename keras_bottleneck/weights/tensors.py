@@ -65,12 +65,23 @@ def of_mapping(state: Mapping[str, Any], described: str) -> Tensors:
     Raises:
         RefusedError: If it has none.
     """
-    found = {str(name): _of_array(one) for name, one in state.items() if hasattr(one, "shape")}
+    found = _arrays(state)
+    if not found:  # several networks, each in a state dict of its own
+        found = {
+            f"{key}.{name}": tensor
+            for key, inside in state.items()
+            if isinstance(inside, Mapping)
+            for name, tensor in _arrays(inside).items()
+        }
     if not found:
         raise RefusedError(
             f"`source` must hold tensors by name. Received: {described} with {_some(state)}"
         )
     return Tensors(found, described)
+
+
+def _arrays(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {str(name): _of_array(one) for name, one in state.items() if hasattr(one, "shape")}
 
 
 def _some(state: Mapping[str, Any]) -> str:

@@ -19,7 +19,8 @@ class Wording:
 
     Attributes:
         of_builder: Whether it calls the variants by where they stride, as builders do.
-        advice: What helps where all that does not fit belongs to one part of the network.
+        advice: What helps where all that does not fit belongs to one part of the network; under
+            "prefix" what helps where there are several networks.
     """
 
     of_builder: bool
@@ -36,6 +37,7 @@ LOAD = Wording(
     of_builder=False,
     advice={
         "head": "`skip_head=True` leaves the classifier as it is",
+        "prefix": "`prefix` chooses one",
         "stem channels": "`adapt_stem=True` fits the first kernel to other input channels",
         **_STRUCTURE,
     },
@@ -44,6 +46,7 @@ BUILDER = Wording(
     of_builder=True,
     advice={
         "head": "build without `weights` and call `weights.load(model, source, skip_head=True)`",
+        "prefix": "build without `weights` and call `weights.load(model, source, prefix=...)`",
         "stem channels": "build without `weights` and call `weights.load(model, source, "
         "adapt_stem=True)`",
         **_STRUCTURE,

@@ -1,5 +1,6 @@
 """What cannot be exported right is not exported, and the directory stays as it was."""
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from keras import layers
 
 import keras_bottleneck as kb
 from keras_bottleneck.export import formats, tflite
+from keras_bottleneck.export.errors import KEPT, log_folder, translated
 from keras_bottleneck.export.source import Source
 
 
@@ -156,9 +158,34 @@ BORROWED = []
 @pytest.fixture
 def logs(tmp_path_factory, monkeypatch):
     """The folder where log files go."""
-    folder = tmp_path_factory.mktemp("logs")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("KERAS_HOME", str(home))
+    return home / "keras_bottleneck" / "logs"
+
+
+def failed():
+    with pytest.raises(kb.export.ExportError) as caught, translated("It"):
+        raise TypeError("what a converter says")
+    return Path(re.search(r"own words are in (.+)\.$", str(caught.value))[1])
+
+
+def test_the_last_logs_are_kept_and_no_others(logs):
+    written = []
+    for number in range(KEPT + 3):
+        written.append(failed())
+        os.utime(written[-1], (1e9 + number, 1e9 + number))  # clocks of file systems are coarse
+    (logs / "notes.log").write_text("the user's own")
+    newest = failed()
+    assert newest.parent == logs == log_folder()
+    kept = [*written[-KEPT + 1 :], newest]
+    assert sorted(logs.iterdir()) == sorted([*kept, logs / "notes.log"])
+    assert "TypeError: what a converter says" in newest.read_text()
+
+
+def test_a_home_that_cannot_be_written_costs_no_error(logs, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (logs.parent.parent / "keras_bottleneck").write_text("a file where the folder would be")
+    assert failed().parent == tmp_path
 
 
 def around(layer):

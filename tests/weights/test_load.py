@@ -529,7 +529,7 @@ def test_options_are_named():
     kinds = [one.kind for one in inspect.signature(weights.load).parameters.values()]
     assert (
         kinds
-        == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * 2 + [inspect.Parameter.KEYWORD_ONLY] * 5
+        == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * 2 + [inspect.Parameter.KEYWORD_ONLY] * 6
     )
 
 
