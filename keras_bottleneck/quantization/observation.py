@@ -21,7 +21,7 @@ BATCH = 32
 # Bytes that the largest tensor of a batch may take.
 MEMORY = 2**28
 # Values of a tensor that are counted in each batch: more change no range.
-COUNTED = 2**20
+COUNTED = 2**22
 
 
 @dataclass

@@ -19,7 +19,7 @@ from keras_bottleneck.quantization.quantizers import FakeQuantize
 Array = np.ndarray[Any, Any]
 
 # The means of sums are the same on more images; adaptive rounding takes what fits in memory.
-IMAGES = 32
+IMAGES = 64
 
 
 @dataclass

@@ -20,7 +20,7 @@ FREE = (-KERNEL_CODES, KERNEL_CODES)
 # Reaches that are tried, as parts of the one that clips nothing. Twice that one leaves room for
 # the sum of any two codes.
 CLIPPING = np.linspace(1.0, 0.7, 13)
-WIDENING = np.linspace(1.0, 2.0, 11)
+WIDENING = np.linspace(1.0, 2.0, 21)
 
 
 def fit(moment: Array, cross: Array, kernel: Array) -> Array:
