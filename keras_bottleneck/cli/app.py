@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from keras_bottleneck import checks, keras_here
+from keras_bottleneck.cli.backend import elsewhere
 from keras_bottleneck.cli.outcome import FAILED, INTERRUPTED, WRONG_CALL, command, say
 
 PROGRAM = "keras-bottleneck"
@@ -110,4 +111,5 @@ def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -
 
 def entry_point() -> None:
     """What the installed command runs."""
-    sys.exit(main())
+    code = elsewhere(sys.argv[1:])
+    sys.exit(main() if code is None else code)

@@ -145,7 +145,8 @@ def advice() -> str:
     """What would make the next training faster, as lines to come last; empty if nothing would."""
     import keras
 
-    if keras.distribution.list_devices("gpu") or not ONEDNN_LEFT_OFF.found(Environment.here()):
+    # On another backend Keras cannot always list devices, and nothing is to be said.
+    if not ONEDNN_LEFT_OFF.found(Environment.here()) or keras.distribution.list_devices("gpu"):
         return ""
     return f"\n\n{ONEDNN_LEFT_OFF.sentence}: {ONEDNN_LEFT_OFF.fix}."
 

@@ -15,7 +15,7 @@ if not LOCKS.exists():
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
-EXTRAS = {"tests": {"demo", "report", "test"}, "slow": {"hub", "npu", "docs"}, "jax": set()}
+EXTRAS = {"tests": {"demo", "report", "test"}, "slow": {"hub", "npu", "jax", "docs"}, "jax": set()}
 
 
 def asked(name):
