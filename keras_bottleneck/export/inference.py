@@ -167,4 +167,5 @@ def _is_dense(layer: Any) -> bool:
 def _passes_values_on(layer: Any) -> bool:
     if isinstance(layer, keras.layers.Activation):
         return layer.activation is keras.activations.linear
-    return isinstance(layer, (keras.layers.Identity, keras.layers.Dropout, FakeQuantize))
+    passes = (keras.layers.Identity, keras.layers.Dropout)
+    return isinstance(layer, passes) or getattr(layer, "passes_values_on", False)

@@ -251,6 +251,8 @@ def _store_integers(graph: _Graph, kernels: Sequence[Kernel]) -> None:
         present.add(kernel.name)
         if not graph.grid(node.input[0]):
             problems.append(f"the input of {kernel.name!r} is not quantized")
+        elif not _bias(graph, node)[0]:
+            problems.append(f"the bias of {kernel.name!r} is not in the graph")
         elif not _store_layer(graph, node, kernel):
             problems.append(f"the kernel of {kernel.name!r} is not on the grid of its steps")
     lost = [kernel.name for kernel in kernels if kernel.name not in present]
@@ -281,11 +283,10 @@ def _store_layer(graph: _Graph, node: Any, kernel: Kernel) -> bool:
     biased, slot = _bias(graph, node)
     input_step = graph.constants[graph.makers[node.input[0]].input[1]]
     node.input[1] = graph.store(f"{kernel.name}_kernel", codes, steps, axis)
-    if biased:
-        step = (input_step * steps).astype(np.float32)
-        bias = kernel.bias.astype(np.float64).reshape(graph.constants[biased.input[slot]].shape)
-        codes = _rounded(bias, step)[0].astype(np.int32)
-        biased.input[slot] = graph.store(f"{node.output[0]}_bias", codes, step, 0)
+    step = (input_step * steps).astype(np.float32)
+    bias = kernel.bias.astype(np.float64).reshape(graph.constants[biased.input[slot]].shape)
+    codes = _rounded(bias, step)[0].astype(np.int32)
+    biased.input[slot] = graph.store(f"{node.output[0]}_bias", codes, step, 0)
     return True
 
 

@@ -38,6 +38,7 @@ class Insertion:
         self._copies = Copies()
         self._steps = TensorMap()
         self._rounded_inputs = TensorMap()
+        self._taken = {call.operation.name for call in placement.calls}
         inputs = inputs_like(placement.model)
         self._inputs = TensorMap()
         for new, tensor in zip(inputs, placement.model.inputs, strict=True):
@@ -89,8 +90,15 @@ class Insertion:
         """An input of a concatenation, on the grid of its output."""
         output = call.outputs[0]
         group = self.placement.group(output)
-        same = self.placement.group(self.original[x]) == group
-        return x if same else self._quantized(group, output, x)
+        if self.placement.group(self.original[x]) == group:
+            return x
+        # What lies on a grid of its own has a fixed range within -1 and 1, so that this changes
+        # nothing; but the TFLite converter takes no tensor with two grids and nothing between.
+        between = self._unused(f"{call.operation.name}_input")
+        clip = keras.layers.Activation("hard_tanh", name=between, dtype="float32")
+        rule, factor = rule_for(clip, x.shape)
+        rounding = {"input_step": self._steps[x], "rule": rule, "factor": factor}
+        return self._quantized(group, output, clip(x), **rounding)
 
     def _quantized(self, group: int, old: Any, new: Any, **rounding: Any) -> Any:
         if group not in self.quantizers:
@@ -108,9 +116,9 @@ class Insertion:
 
     def _unused(self, name: str) -> str:
         """`name`, or with a number where it is taken: a layer that is called twice has two."""
-        taken = {call.operation.name for call in self.placement.calls}
-        taken.update(quantizer.name for quantizer in self.quantizers.values())
-        return unused_name([name], taken)
+        unused = unused_name([name], self._taken)
+        self._taken.add(unused)
+        return unused
 
     def _kernel(self, layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         copy = QUANTIZED[type(layer)].from_config(layer.get_config())

@@ -13,6 +13,7 @@ from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.layers import CropLike
 from keras_bottleneck.quantization.kernels import QUANTIZED
+from keras_bottleneck.quantization.positions import Positions
 
 
 class Rule(Enum):
@@ -90,6 +91,7 @@ RULES: dict[type, Choice] = {
     keras.layers.Reshape: _always(Rule.PASS),
     keras.layers.Permute: _always(Rule.PASS),
     keras.layers.Identity: _always(Rule.PASS),
+    Positions: _always(Rule.PASS),
     keras.layers.Concatenate: _always(Rule.JOIN),
 }
 
@@ -118,7 +120,7 @@ def _rule_of_call(call: Call) -> Rule | None:
 
 
 # What `primitive` calls the parts of one layer; the name of a block is that of all its layers.
-PARTS = "(_(activation|sigmoid|plus|clip|depthwise))*"
+PARTS = "(_(activation|sigmoid|plus|clip|depthwise|column|positions))*"
 
 
 class Placement:
@@ -147,6 +149,7 @@ class Placement:
         self.rounded: set[int] = set()
         self._parents: dict[int, int] = {}
         self._fixed: dict[int, tuple[float, float]] = {}
+        self._joined: dict[int, Any] = {}
         self._place()
 
     def rule(self, call: Call) -> Rule | None:
@@ -232,11 +235,16 @@ class Placement:
         return len(readers) == 1 and readers[0] is not None and self.rule(readers[0]) is Rule.CLIP
 
     def _join(self, call: Call) -> None:
-        """One range for what is concatenated; a fixed one that not all have keeps its own."""
+        """One range for what is concatenated; a fixed one that not all have keeps its own.
+
+        What keeps its own has one other: that of all concatenations that it goes into.
+        """
         ranges = {self._fixed.get(self.group(tensor)) for tensor in call.inputs}
         for tensor in call.inputs:
             if len(ranges) == 1 or self.group(tensor) not in self._fixed:
                 self._unite(tensor, call.outputs[0])
+            else:
+                self._unite(self._joined.setdefault(id(tensor), call.outputs[0]), call.outputs[0])
 
     def _root(self, key: int) -> int:
         while self._parents.get(key, key) != key:

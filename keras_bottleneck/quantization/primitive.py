@@ -16,6 +16,7 @@ from keras_bottleneck.graph.rebuild import (
     unused_name,
 )
 from keras_bottleneck.keras_private import Call
+from keras_bottleneck.quantization.positions import Positions
 
 Array = np.ndarray[Any, Any]
 # A layer or chain of layers, and what it makes of its arguments.
@@ -56,7 +57,8 @@ LAYERS: dict[Any, tuple[type, tuple[float, ...]]] = {
 def primitive(model: keras.Model) -> keras.Model:
     """A folded copy of `model` with one operator each layer.
 
-    Activations leave their layers; separable convolutions become two; swish becomes sigmoid and
+    Activations leave their layers; separable convolutions become two; dense layers on many
+    positions become 1x1 convolutions; swish becomes sigmoid and
     product; Rescaling, Normalization and arithmetic with constants become 1x1 depthwise
     convolutions, several in a row a single one; every kernel has a bias. What has no such form
     is copied as it is.
@@ -145,6 +147,27 @@ class _Primitives:
             config = {**layer.get_config(), "activation": None, "use_bias": True}
             linear = type(layer).from_config(config)
         return self._weighted(linear, weights, layer, args)
+
+    def _dense(self, layer: Any, args: Any) -> Made:
+        """A dense layer on each pixel or position of many: a 1x1 convolution.
+
+        That has a scale for each channel, and is all that ONNX Runtime computes in integers.
+        """
+        rank = len(args[0].shape)
+        if rank not in (3, 4):
+            return self._kernel(layer, args)
+        name, trainable = layer.name, layer.trainable
+        conv = self._new(
+            keras.layers.Conv2D, name, layer.units, 1, original=name, trainable=trainable
+        )
+        kernel, *bias = layer.get_weights()[: 1 + layer.use_bias]
+        weights = [kernel[None, None], *(bias or [np.zeros(layer.units, np.float32)])]
+        if rank == 4:
+            return self._weighted(conv, weights, layer, args)
+        column = self._new(keras.layers.Reshape, f"{name}_column", (-1, 1, kernel.shape[0]))
+        back = self._new(Positions, f"{name}_positions")
+        made, output = self._weighted(conv, weights, layer, (column(args[0]),))
+        return lambda x: back(made(column(x))), back(output)
 
     def _separable(self, layer: Any, args: Any) -> Made:
         """A separable convolution as a depthwise and a 1x1 convolution."""
@@ -254,7 +277,7 @@ class _Primitives:
         keras.layers.Conv2D: _kernel,
         keras.layers.DepthwiseConv2D: _kernel,
         keras.layers.Conv2DTranspose: _kernel,
-        keras.layers.Dense: _kernel,
+        keras.layers.Dense: _dense,
         keras.layers.SeparableConv2D: _separable,
         keras.layers.Activation: _activation,
         keras.layers.ReLU: _relu,

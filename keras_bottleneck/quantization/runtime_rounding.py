@@ -45,6 +45,12 @@ def _negative(x: Any, step: Any, zero: Any, input_step: Any, factor: float) -> A
     return ops.where(x < 0, -step * 2.0 ** -(shift + 1.0), 0.0)
 
 
+def _rescaled(x: Any, step: Any, zero: Any, input_step: Any, factor: float) -> Any:
+    """What is only rescaled: multiplied and rounded, then shifted and rounded away from zero."""
+    shift = -_exponent(factor * input_step / step)
+    return ops.where(shift > 0, ops.sign(x) * step * 2.0 ** -(shift + 1.0), 0.0)
+
+
 def _exponent(ratio: Any) -> Any:
     """e, where `ratio` is m * 2^e with m in [0.5, 1)."""
     return ops.floor(ops.log2(ratio)) + 1.0
@@ -54,6 +60,7 @@ RULES: dict[str, Callable[[Any, Any, Any, Any, float], Any]] = {
     "away": _away,
     "twice": _twice,
     "negative": _negative,
+    "rescaled": _rescaled,
 }
 
 
@@ -66,4 +73,6 @@ def rule_for(layer: Any, input_shape: Any) -> tuple[str, float] | None:
         return "negative", float(layer.negative_slope)
     if isinstance(layer, (keras.layers.AveragePooling2D, keras.layers.UpSampling2D)):
         return "away", 1.0
+    if getattr(layer, "activation", None) is keras.activations.hard_tanh:
+        return "rescaled", 1.0
     return None
