@@ -12,8 +12,8 @@ from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.quantization.kernels import QUANTIZED, QuantizedKernel
-from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
+from keras_bottleneck.quantization.kernels import QuantizedKernel
+from keras_bottleneck.quantization.quantizers import FakeQuantize
 
 INPUT_NAME = "image"
 
@@ -49,14 +49,13 @@ def inference_model(model: keras.Model, input_shape: tuple[int | None, ...]) -> 
         A folded functional model whose input is called "image".
     """
     image = keras.Input(batch_shape=input_shape, name=INPUT_NAME)
-    return rebuild(graph.fold(model), _Exportable(is_quantized(model)).visit, [image])
+    return rebuild(graph.fold(model), _Exportable().visit, [image])
 
 
 class _Exportable:
     """Copies calls in forms that every converter takes, leaving out training's layers."""
 
-    def __init__(self, quantized: bool) -> None:
-        self.quantized = quantized
+    def __init__(self) -> None:
         self.copies = Copies()
         self.uses: Counter[str] = Counter()
 
@@ -69,8 +68,6 @@ class _Exportable:
             args, kwargs = args[:1], {}
         if isinstance(operation, QuantizedKernel):
             return self._own_kernel(operation, args, kwargs)
-        if self.quantized and type(operation) in QUANTIZED:
-            return self.copies.call(operation, args, kwargs, _kept_in_float)
         return self.copies.call(operation, args, kwargs, _copied)
 
     def _own_kernel(self, layer: QuantizedKernel, args: Any, kwargs: Any) -> Any:
@@ -92,17 +89,6 @@ def _copied(operation: Any, args: Any, kwargs: Any, **changes: Any) -> tuple[Any
     outputs = copy(*args, **kwargs)
     copy.set_weights(operation.get_weights())
     return copy, outputs
-
-
-def _kept_in_float(layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """A layer that was not quantized, with its sign changed twice.
-
-    The TFLite converter quantizes whatever stands between two quantized tensors, with a scale of
-    its own. It has no integer operator for the second change of sign.
-    """
-    negative, output = _copied(layer, args, kwargs)
-    negative.set_weights([-weight for weight in negative.get_weights()])
-    return lambda x: -negative(x), -output
 
 
 def artifact_shape(

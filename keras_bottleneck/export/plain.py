@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_bottleneck.quantization.boundary import Boundary
 from keras_bottleneck.quantization.kernels import QuantizedConv2D
 
 
@@ -89,6 +90,18 @@ class PlainUnitNormalization(keras.layers.UnitNormalization):
         return tf.math.l2_normalize(inputs, self.axis)
 
 
+class PlainBoundary(Boundary):
+    """`Boundary` for export: the sign changed twice.
+
+    The TFLite converter quantizes whatever stands between two quantized tensors, with scales of
+    its own; it has no integer operator for the second change. Two of the same would be left out.
+    """
+
+    def call(self, x: Any) -> Any:
+        """`x` as it is."""
+        return -(x * -1.0)
+
+
 GROUPED: dict[type, type[keras.layers.Layer]] = {
     keras.layers.Conv2D: GroupedConv2D,
     QuantizedConv2D: GroupedQuantizedConv2D,
@@ -106,6 +119,8 @@ def plain(operation: Any, inputs: Sequence[Any]) -> type[keras.layers.Layer] | N
         return PlainUpSampling2D if plainly else None
     if type(operation) is keras.layers.UnitNormalization:
         return PlainUnitNormalization
+    if type(operation) is Boundary:
+        return PlainBoundary
     return None
 
 

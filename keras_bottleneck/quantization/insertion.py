@@ -14,6 +14,7 @@ from keras_bottleneck.graph.rebuild import (
     unused_name,
 )
 from keras_bottleneck.keras_private import Call
+from keras_bottleneck.quantization.boundary import Boundary
 from keras_bottleneck.quantization.kernels import QUANTIZED
 from keras_bottleneck.quantization.placement import Placement, Rule
 from keras_bottleneck.quantization.quantizers import FakeQuantize
@@ -48,6 +49,8 @@ class Insertion:
     def _visit(self, call: Call, args: Any, kwargs: Any) -> Any:
         args, kwargs = keras.tree.map_structure(self._read, (args, kwargs))
         rule = self.placement.rule(call)
+        if rule is None:
+            args, kwargs = keras.tree.map_structure(self._into_float, (args, kwargs))
         if rule is Rule.JOIN:
             args = ([self._joined(x, call) for x in args[0]],)
         if rule is Rule.KERNEL:
@@ -60,6 +63,8 @@ class Insertion:
         if rule is Rule.PASS:
             self._steps[outputs[0]] = self._steps[keras_private.tensors_in(args)[0]]
         rounding = {} if rule is None else self._rounding(call, keras_private.tensors_in(args)[0])
+        if rule is None:
+            outputs = [self._out_of_float(*pair) for pair in zip(call.outputs, outputs, strict=True)]
         rounded = [
             self._rounded(x, y, **rounding) for x, y in zip(call.outputs, outputs, strict=True)
         ]
@@ -80,6 +85,18 @@ class Insertion:
         if argument not in self._rounded_inputs:
             self._rounded_inputs[argument] = self._rounded(self._inputs[argument], argument)
         return self._rounded_inputs[argument]
+
+    def _into_float(self, argument: Any) -> Any:
+        """What a layer in float reads in place of `argument`."""
+        return self._boundary(argument) if argument in self._steps else argument
+
+    def _out_of_float(self, old: Any, new: Any) -> Any:
+        """What is rounded in place of `new`, which a layer in float has made."""
+        return self._boundary(new) if id(old) in self.placement.rounded else new
+
+    def _boundary(self, x: Any) -> Any:
+        name = self._unused(f"{keras_private.maker(x).name}_boundary")
+        return Boundary(name=name, dtype="float32")(x)
 
     def _rounded(self, old: Any, new: Any, **rounding: Any) -> Any:
         if id(old) not in self.placement.rounded:
