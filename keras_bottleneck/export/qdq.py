@@ -24,7 +24,8 @@ CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
 # Operators whose output holds nothing but values of their one input.
 MOVING = {
     *("Expand", "Flatten", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "ReduceMax", "Reshape"),
-    *("Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
+    *("Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze", "Split", "Gather", "ReduceMin"),
+    *("DepthToSpace", "SpaceToDepth"),
 }
 # Operators whose output stays within the range of their one input.
 AVERAGING = {"AveragePool", "GlobalAveragePool", "Resize"}
@@ -172,7 +173,7 @@ def _quantize_before_moving(graph: _Graph) -> None:
         nodes.append(node)
         grid = graph.next_grid(node.output[0])
         source = node.input[0] if node.input else ""
-        if not grid or graph.grid(source):
+        if not grid or graph.grid(source) or len(node.output) > 1:
             continue
         if _moves(graph, node) or _clips(graph, node, grid):
             node.input[0] = f"{node.output[0]}_input"
@@ -217,7 +218,11 @@ def _quantize_after_passing(graph: _Graph) -> None:
         grid = _passed_grid(graph, node)
         # The last node makes the old name, so that readers and graph outputs stay as they are.
         name = node.output[0]
-        if grid and node.op_type == "Pad":
+        if grid and node.op_type == "Split":
+            for number, name in enumerate(node.output):
+                node.output[number] = f"{name}_float"
+                nodes += graph.pair(node.output[number], grid, name)
+        elif grid and node.op_type == "Pad":
             # ONNX Runtime has no rule for it; but it can pad codes, with the code of zero.
             inputs = [graph.makers[node.input[0]].input[0], node.input[1], grid[1]]
             nodes[-1] = graph.make("Pad", inputs, f"{name}_codes")

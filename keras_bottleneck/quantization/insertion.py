@@ -15,7 +15,8 @@ from keras_bottleneck.graph.rebuild import (
 )
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.quantization.boundary import Boundary
-from keras_bottleneck.quantization.kernels import QUANTIZED
+from keras_bottleneck.quantization.fake_quant import fake_quant_kernel
+from keras_bottleneck.quantization.kernels import QUANTIZED, SMALLEST_REACH
 from keras_bottleneck.quantization.placement import Placement, Rule
 from keras_bottleneck.quantization.quantizers import FakeQuantize
 from keras_bottleneck.quantization.runtime_rounding import rule_for
@@ -55,13 +56,15 @@ class Insertion:
             args = ([self._joined(x, call) for x in args[0]],)
         if rule is Rule.KERNEL:
             args = (*args, self._steps[args[0]])
-        make = self._kernel if rule is Rule.KERNEL else copied
+        make = {Rule.KERNEL: self._kernel, Rule.ROUND: _with_slopes}.get(rule, copied)
         made = self._copies.call(call.operation, args, kwargs, make)
         outputs = keras.tree.flatten(made)
         for old, new in zip(call.outputs, outputs, strict=True):
             self.original[new] = old
         if rule is Rule.PASS:
-            self._steps[outputs[0]] = self._steps[keras_private.tensors_in(args)[0]]
+            step = self._steps[keras_private.tensors_in(args)[0]]
+            for output in outputs:
+                self._steps[output] = step
         rounding = {} if rule is None else self._rounding(call, keras_private.tensors_in(args)[0])
         if rule is None:
             outputs = [self._out_of_float(*pair) for pair in zip(call.outputs, outputs, strict=True)]
@@ -73,7 +76,7 @@ class Insertion:
     def _rounding(self, call: Call, x: Any) -> dict[str, Any]:
         """How the runtime rounds what `call` makes of `x`, as arguments of the quantizer."""
         found = rule_for(call.operation, x.shape)
-        if found is None:
+        if found is None or x not in self._steps:  # a clip that is fused into the kernel before it
             return {}
         rule, factor = found
         return {"input_step": self._steps[x], "rule": rule, "factor": factor}
@@ -145,3 +148,13 @@ class Insertion:
         copy.bias.assign(bias)
         self.sources[id(copy)] = layer
         return copy, outputs
+
+
+def _with_slopes(operation: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """A copy; the slopes of a PReLU lie on the int8 grid on which the TFLite converter has them."""
+    copy, outputs = copied(operation, args, kwargs)
+    if isinstance(operation, keras.layers.PReLU):
+        slopes = keras.ops.abs(copy.alpha)
+        reach = keras.ops.maximum(keras.ops.max(slopes), SMALLEST_REACH)
+        copy.alpha.assign(fake_quant_kernel(copy.alpha, reach, None))
+    return copy, outputs

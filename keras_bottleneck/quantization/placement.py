@@ -53,6 +53,9 @@ ACTIVATIONS = {
     keras.activations.sigmoid: Rule.SIGMOID,
     keras.activations.tanh: Rule.TANH,
     keras.activations.hard_silu: Rule.ROUND,
+    keras.activations.hard_tanh: Rule.CLIP,
+    keras.activations.gelu: Rule.ROUND,
+    keras.activations.exponential: Rule.ROUND,
 }
 
 
@@ -76,6 +79,7 @@ RULES: dict[type, Choice] = {
     keras.layers.Multiply: _always(Rule.SUM),
     keras.layers.ReLU: _clip,
     keras.layers.LeakyReLU: _always(Rule.ROUND),
+    keras.layers.PReLU: _always(Rule.ROUND),
     keras.layers.Activation: _activation,
     keras.layers.Softmax: _always(Rule.SIGMOID),
     keras.layers.UnitNormalization: _unit_length,
@@ -93,10 +97,26 @@ RULES: dict[type, Choice] = {
     keras.layers.Identity: _always(Rule.PASS),
     Positions: _always(Rule.PASS),
     keras.layers.Concatenate: _always(Rule.JOIN),
+    keras.layers.Maximum: _always(Rule.JOIN),
+    keras.layers.Minimum: _always(Rule.JOIN),
 }
 
 # Bare operations have no public classes, only names.
-OPERATION_RULES = dict.fromkeys(("Pad", "Reshape", "Transpose", "Squeeze", "ExpandDims"), Rule.PASS)
+OPERATION_RULES = {
+    **dict.fromkeys(
+        (
+            *("Pad", "Reshape", "Transpose", "Squeeze", "ExpandDims", "Swapaxes", "Moveaxis"),
+            *("GetItem", "Split", "Unstack", "Roll", "Repeat", "Tile", "BroadcastTo"),
+            *("Take", "Max", "Amax", "Min", "Amin", "DepthToSpace", "SpaceToDepth"),
+        ),
+        Rule.PASS,
+    ),
+    "Stack": Rule.JOIN,
+    # Minimum and maximum of a tensor and constants; those of two tensors are layers by now. The
+    # TFLite converter wants a grid behind a flip, too.
+    **dict.fromkeys(("Clip", "Maximum", "Minimum", "Flip"), Rule.AVERAGE),
+    **dict.fromkeys(("Gelu", "Absolute", "Sum", "Mean"), Rule.ROUND),
+}
 
 
 def rule_of(operation: Any) -> Rule | None:
@@ -113,14 +133,17 @@ def rule_of(operation: Any) -> Rule | None:
 
 def _rule_of_call(call: Call) -> Rule | None:
     """The rule for a call: values that a padding brings in lie on no grid, except zero."""
-    if type(call.operation).__name__ == "Pad":
+    kind, rule = type(call.operation).__name__, rule_of(call.operation)
+    if isinstance(call.operation, keras.layers.Layer):
+        return rule
+    if kind == "Pad":
         value = keras_private.argument(call, 1, "constant_values")
-        return Rule.PASS if value is None or value == 0 else None
-    return rule_of(call.operation)
+        return rule if value is None or value == 0 else None
+    return rule if len(call.inputs) == 1 or rule is Rule.JOIN else None
 
 
 # What `primitive` calls the parts of one layer; the name of a block is that of all its layers.
-PARTS = "(_(activation|sigmoid|plus|clip|depthwise|column|positions))*"
+PARTS = "(_(activation|sigmoid|plus|clip|depthwise|column|positions|positive|exp|negative|sum))*"
 
 
 class Placement:

@@ -73,7 +73,8 @@ def reconstruct(
             rounded = operation(x.rounded, step.rounded)
             noise[id(operation)] = operation, sqnr(_numpy(exact), _numpy(rounded))
             return Twin(exact, rounded)
-        return Twin(*(_run(operation, side, args, kwargs) for side in ("exact", "rounded")))
+        made = [_run(operation, side, args, kwargs) for side in ("exact", "rounded")]
+        return keras.tree.map_structure(Twin, *made)
 
     chosen = keras.ops.convert_to_tensor(spread(images, _affordable(model)))
     keras_private.replay(model, [Twin(chosen, chosen)], visit)

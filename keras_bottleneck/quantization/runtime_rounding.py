@@ -4,7 +4,8 @@ Each rule is an amount that is added before the nearest is taken. They were meas
 one operator: with them, the integers of TFLite's built-in kernels are met.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -73,6 +74,16 @@ def rule_for(layer: Any, input_shape: Any) -> tuple[str, float] | None:
         return "negative", float(layer.negative_slope)
     if isinstance(layer, (keras.layers.AveragePooling2D, keras.layers.UpSampling2D)):
         return "away", 1.0
-    if getattr(layer, "activation", None) is keras.activations.hard_tanh:
+    # Bare operations have no public classes, only names.
+    kind = type(layer).__name__
+    if kind == "Mean":
+        axes = range(len(input_shape)) if layer.axis is None else _each(layer.axis)
+        sides = [input_shape[axis] for axis in axes]
+        return ("twice", float(math.prod(sides))) if all(sides) else None
+    if kind == "Absolute" or getattr(layer, "activation", None) is keras.activations.hard_tanh:
         return "rescaled", 1.0
     return None
+
+
+def _each(axes: int | Sequence[int]) -> Sequence[int]:
+    return [axes] if isinstance(axes, int) else axes
