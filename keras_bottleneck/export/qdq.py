@@ -187,6 +187,9 @@ def _moves(graph: _Graph, node: Any) -> bool:
     """Whether the output holds only values of the input and zeros, which are on every grid."""
     if node.op_type == "Resize":
         return _attribute(node, "mode", b"nearest") == b"nearest"
+    if node.op_type in ("Max", "Min"):
+        # With limits that the grid has, since all grids are rounded to behind it.
+        return all(name in graph.constants for name in node.input[1:])
     if node.op_type == "Pad" and len(node.input) > 2:
         return not np.any(graph.constants.get(node.input[2], 1.0))
     return node.op_type in MOVING

@@ -40,6 +40,7 @@ class Insertion:
         self._copies = Copies()
         self._steps = TensorMap()
         self._rounded_inputs = TensorMap()
+        self._requantized = TensorMap()
         self._taken = {call.operation.name for call in placement.calls}
         inputs = inputs_like(placement.model)
         self._inputs = TensorMap()
@@ -65,17 +66,19 @@ class Insertion:
             step = self._steps[keras_private.tensors_in(args)[0]]
             for output in outputs:
                 self._steps[output] = step
-        rounding = {} if rule is None else self._rounding(call, keras_private.tensors_in(args)[0])
+        rounding = {} if rule is None else self._rounding(call.operation, keras_private.tensors_in(args)[0])
         if rule is None:
-            outputs = [self._out_of_float(*pair) for pair in zip(call.outputs, outputs, strict=True)]
+            outputs = [
+                self._out_of_float(*pair) for pair in zip(call.outputs, outputs, strict=True)
+            ]
         rounded = [
             self._rounded(x, y, **rounding) for x, y in zip(call.outputs, outputs, strict=True)
         ]
         return keras.tree.pack_sequence_as(made, rounded)
 
-    def _rounding(self, call: Call, x: Any) -> dict[str, Any]:
-        """How the runtime rounds what `call` makes of `x`, as arguments of the quantizer."""
-        found = rule_for(call.operation, x.shape)
+    def _rounding(self, operation: Any, x: Any) -> dict[str, Any]:
+        """How the runtime rounds what `operation` makes of `x`, as arguments of the quantizer."""
+        found = rule_for(operation, x.shape)
         if found is None or x not in self._steps:  # a clip that is fused into the kernel before it
             return {}
         rule, factor = found
@@ -112,13 +115,14 @@ class Insertion:
         group = self.placement.group(output)
         if self.placement.group(self.original[x]) == group:
             return x
-        # What lies on a grid of its own has a fixed range within -1 and 1, so that this changes
-        # nothing; but the TFLite converter takes no tensor with two grids and nothing between.
-        between = self._unused(f"{call.operation.name}_input")
-        clip = keras.layers.Activation("hard_tanh", name=between, dtype="float32")
-        rule, factor = rule_for(clip, x.shape)
-        rounding = {"input_step": self._steps[x], "rule": rule, "factor": factor}
-        return self._quantized(group, output, clip(x), **rounding)
+        if x not in self._requantized:
+            # What lies on a grid of its own has a fixed range within -1 and 1, so that this changes
+            # nothing; but the TFLite converter takes no tensor with two grids and nothing between.
+            between = self._unused(f"{call.operation.name}_input")
+            clip = keras.layers.Activation("hard_tanh", name=between, dtype="float32")
+            rounding = self._rounding(clip, x)
+            self._requantized[x] = self._quantized(group, output, clip(x), **rounding)
+        return self._requantized[x]
 
     def _quantized(self, group: int, old: Any, new: Any, **rounding: Any) -> Any:
         if group not in self.quantizers:

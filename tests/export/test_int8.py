@@ -195,6 +195,38 @@ def test_layers_with_equal_weights_are_told_apart(given, images, tmp_path):
         np.testing.assert_array_equal(stored[f"{name}_kernel_steps"], steps)
 
 
+def attention(x):
+    x = layers.Reshape((-1, 8))(layers.MaxPooling2D(4)(x))
+    return layers.Reshape((6, 6, 8))(layers.MultiHeadAttention(2, 4)(x, x))
+
+
+IN_FLOAT = {
+    "group_normalization": lambda: layers.GroupNormalization(4),
+    "layer_normalization": lambda: layers.LayerNormalization(),
+    "unit_normalization": lambda: layers.UnitNormalization(axis=1),
+    "selu": lambda: layers.Activation("selu"),
+    "variance": lambda: lambda x: x - keras.ops.var(x, (1, 2), keepdims=True),
+    "resizing": lambda: layers.Resizing(12, 12),
+    "attention": lambda: attention,
+}
+
+
+@pytest.mark.parametrize("name", IN_FLOAT)
+def test_what_stays_in_float_computes_in_float(name, images, tmp_path):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((SIDE, SIDE, 3))
+    x = IN_FLOAT[name]()(layers.Conv2D(8, 3, padding="same")(image))
+    x = layers.Conv2D(8, 3, activation="relu")(x)
+    model = keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
+    quantized = kb.quantize(model, images[:100], skip="unsupported")
+    assert quantized.quantization_report.in_float
+    report = kb.export_model(quantized, tmp_path, verify=images[100:], allow_float=True)
+    tflite, onnx_int8 = (one.comparison.error for one in report.artifacts)
+    # Of what is computed in float, the two runtimes make the same; they round the rest alike.
+    assert tflite < 0.02
+    assert tflite < 2 * onnx_int8 + 1e-3
+
+
 @pytest.mark.parametrize("form", ["tflite", "onnx", "saved_model", "tflite_int16"])
 def test_a_quantized_model_is_not_written_as_a_float_file(quantized, form, tmp_path):
     with pytest.raises(ValueError, match=r"`formats` must be one of tflite_int8, onnx_int8 for"):

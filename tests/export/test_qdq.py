@@ -235,7 +235,7 @@ CASES = {
 
 
 def convert(network, high=HIGH, low=LOW):
-    """(tf2onnx's graph of a quantized image through a network, the same with marks, its kernels)."""
+    """(tf2onnx's graph of a quantized image through a network, that with marks, the kernels)."""
     protos = []
     for marked in (False, True):
         net = Layers(marked)
