@@ -57,7 +57,8 @@ class Insertion:
             args = ([self._joined(x, call) for x in args[0]],)
         if rule is Rule.KERNEL:
             args = (*args, self._steps[args[0]])
-        make = {Rule.KERNEL: self._kernel, Rule.ROUND: _with_slopes}.get(rule, copied)
+        makers = {Rule.KERNEL: self._kernel, Rule.ROUND: _with_slopes}
+        make = copied if rule is None else makers.get(rule, copied)
         made = self._copies.call(call.operation, args, kwargs, make)
         outputs = keras.tree.flatten(made)
         for old, new in zip(call.outputs, outputs, strict=True):
@@ -66,7 +67,11 @@ class Insertion:
             step = self._steps[keras_private.tensors_in(args)[0]]
             for output in outputs:
                 self._steps[output] = step
-        rounding = {} if rule is None else self._rounding(call.operation, keras_private.tensors_in(args)[0])
+        rounding = (
+            {}
+            if rule is None
+            else self._rounding(call.operation, keras_private.tensors_in(args)[0])
+        )
         if rule is None:
             outputs = [
                 self._out_of_float(*pair) for pair in zip(call.outputs, outputs, strict=True)

@@ -73,13 +73,12 @@ def _on_axis(kind: type) -> Callable[[Any, Any], Any]:
 
 
 def _clip(operation: Any, x: Any) -> Any:
-    limits = tuple(
-        float(one) if isinstance(one, (int, float)) else None
-        for one in (operation.x_min, operation.x_max)
-    )
+    limits = operation.x_min, operation.x_max
+    if not all(isinstance(limit, (int, float)) for limit in limits):
+        return None
     return {
-        (0.0, 6.0): (keras.layers.ReLU, {"max_value": 6.0}),
-        (-1.0, 1.0): (keras.layers.Activation, {"activation": "hard_tanh"}),
+        (0, 6): (keras.layers.ReLU, {"max_value": 6.0}),
+        (-1, 1): (keras.layers.Activation, {"activation": "hard_tanh"}),
     }.get(limits)
 
 

@@ -292,20 +292,11 @@ UNSUPPORTED = {
     "LayerNormalization": lambda: layers.LayerNormalization(name="odd"),
     "Lambda": lambda: layers.Lambda(lambda x: x + 1, output_shape=(8, 8, 4), name="odd"),
     "GroupNormalization": lambda: layers.GroupNormalization(2, name="odd"),
-    "Dot": lambda: Twice(layers.Dot(-1, name="odd")),
     "ReLU": lambda: layers.ReLU(max_value=1.0, name="odd"),
     "Activation": lambda: layers.Activation("softplus", name="odd"),
     "Resizing": lambda: layers.Resizing(4, 4, name="odd"),
     "UpSampling2D": lambda: layers.UpSampling2D(2, None, "bicubic", name="odd"),
 }
-
-
-class Twice:
-    def __init__(self, layer):
-        self.layer = layer
-
-    def __call__(self, x):
-        return self.layer([x, x])
 
 
 @pytest.mark.parametrize("kind", UNSUPPORTED)
