@@ -16,11 +16,7 @@ from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.quantization.fake_quant import step_of
-from keras_bottleneck.quantization.kernels import (
-    QUANTIZED,
-    QuantizedConv2DTranspose,
-    QuantizedKernel,
-)
+from keras_bottleneck.quantization.kernels import QuantizedConv2DTranspose, QuantizedKernel
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 
 INPUT_NAME = "image"
@@ -60,19 +56,16 @@ def inference_model(
         every converter takes, as does its own; and the names that `model` has for all these.
     """
     # What `quantize` returns has been folded, unless it has become part of another model.
-    quantized = is_quantized(model)
-    folded = model if quantized and is_flat(model) else graph.fold(model)
+    folded = model if is_quantized(model) and is_flat(model) else graph.fold(model)
     image = keras.Input(batch_shape=input_shape, name=INPUT_NAME)
     names = ScopeNames.of(folded)
-    visit = _Exportable(quantized, names).visit
-    return rebuild(folded, visit, [image], name=names.new(model.name)), names
+    return rebuild(folded, _Exportable(names).visit, [image], name=names.new(model.name)), names
 
 
 class _Exportable:
     """Copies calls in forms that every converter takes, leaving out training's layers."""
 
-    def __init__(self, quantized: bool, names: ScopeNames) -> None:
-        self.quantized = quantized
+    def __init__(self, names: ScopeNames) -> None:
         self.names = names
         self.copies = Copies()
         self.uses: Counter[str] = Counter()
@@ -86,8 +79,6 @@ class _Exportable:
             args, kwargs = args[:1], {}
         if isinstance(operation, QuantizedKernel):
             return self._own_kernel(operation, args, kwargs)
-        if self.quantized and type(operation) in QUANTIZED:
-            return self.copies.call(operation, args, kwargs, self._kept_in_float)
         return self.copies.call(operation, args, kwargs, self._copied)
 
     def _own_kernel(self, layer: QuantizedKernel, args: Any, kwargs: Any) -> Any:
@@ -113,16 +104,6 @@ class _Exportable:
         if make is None:
             return copied(operation, args, kwargs, name=name)
         return make(operation, args, kwargs, name)
-
-    def _kept_in_float(self, layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        """A layer that was not quantized, with its sign changed twice.
-
-        The TFLite converter quantizes whatever stands between two quantized tensors, with a scale
-        of its own. It has no integer operator for the second change of sign.
-        """
-        negative, output = self._copied(layer, args, kwargs)
-        negative.set_weights([-weight for weight in negative.get_weights()])
-        return lambda x: -negative(x), -output
 
 
 def _keep_bias(layer: QuantizedConv2DTranspose, rounding: FakeQuantize) -> None:
@@ -214,4 +195,5 @@ def _is_dense(layer: Any) -> bool:
 def _passes_values_on(layer: Any) -> bool:
     if isinstance(layer, keras.layers.Activation):
         return layer.activation is keras.activations.linear
-    return isinstance(layer, (keras.layers.Identity, keras.layers.Dropout, FakeQuantize))
+    passes = (keras.layers.Identity, keras.layers.Dropout)
+    return isinstance(layer, passes) or getattr(layer, "passes_values_on", False)

@@ -1,6 +1,7 @@
 """ONNX."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ def write_int8(source: Source, path: Path) -> None:
     import onnx
 
     layers = [layer for layer in source.model.layers if isinstance(layer, QuantizedKernel)]
-    kernels = [_kernel(layer) for layer in layers]
-    onnx.save(_converted(source, lambda proto: qdq.rewrite(proto, kernels)), str(path))
+    kernels = [_kernel(*pair) for pair in zip(layers, qdq.marks(len(layers)), strict=True)]
+    with _marked(layers, kernels):
+        proto = _converted(source, lambda proto: qdq.rewrite(proto, kernels))
+    onnx.save(proto, str(path))
 
 
 def _converted(source: Source, finish: Callable[[Any], Any]) -> Any:
@@ -121,12 +124,33 @@ def _reads_as_it_is(graph: Any, kernel: Any, reader: Any) -> bool:
     return len(reader.input) > 2 or all(node.type != "Mul" for node in (*turned, *behind))
 
 
-def _kernel(layer: QuantizedKernel) -> qdq.Kernel:
+def _kernel(layer: QuantizedKernel, mark: float) -> qdq.Kernel:
     """The kernel of `layer` in ONNX's layout."""
-    values = np.asarray(keras.ops.convert_to_numpy(layer.quantized_kernel()))
-    steps = np.asarray(keras.ops.convert_to_numpy(layer.kernel_step))
+    values, steps, bias = (
+        np.asarray(keras.ops.convert_to_numpy(tensor))
+        for tensor in (layer.quantized_kernel(), layer.kernel_step, layer.bias)
+    )
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         values = values.transpose(2, 3, 0, 1)
     elif values.ndim == 4:
         values = values.transpose(3, 2, 0, 1)
-    return qdq.Kernel(layer.name, np.ascontiguousarray(values), steps)
+    return qdq.Kernel(layer.name, mark, np.ascontiguousarray(values), steps, bias)
+
+
+@contextmanager
+def _marked(layers: list[QuantizedKernel], kernels: list[qdq.Kernel]) -> Iterator[None]:
+    """Inside, kernels and biases hold the marks of the kernels, and lie on grids on which they can.
+
+    tf2onnx shares equal constants, and leaves out a bias of zeros.
+    """
+    variables = [(layer.kernel, layer.bias, layer.reach) for layer in layers]
+    values = [tuple(map(keras.ops.convert_to_numpy, of_layer)) for of_layer in variables]
+    try:
+        for kernel, of_layer in zip(kernels, variables, strict=True):
+            for variable in of_layer:
+                variable.assign(np.full(variable.shape, kernel.mark))
+        yield
+    finally:
+        for of_layer, kept in zip(variables, values, strict=True):
+            for variable, value in zip(of_layer, kept, strict=True):
+                variable.assign(value)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from keras_bottleneck.quantization.boundary import Boundary
 from keras_bottleneck.quantization.kernels import QuantizedConv2D
 
 Make = Callable[[Any, Any, Any, str], tuple[Any, Any]]
@@ -212,6 +213,18 @@ class PlainUnitNormalization(keras.layers.UnitNormalization):
         return tf.math.l2_normalize(inputs, self.axis)
 
 
+class PlainBoundary(Boundary):
+    """`Boundary` for export: the sign changed twice.
+
+    The TFLite converter quantizes whatever stands between two quantized tensors, with scales of
+    its own; it has no integer operator for the second change. Two of the same would be left out.
+    """
+
+    def call(self, x: Any) -> Any:
+        """`x` as it is."""
+        return -(x * -1.0)
+
+
 GROUPED: dict[type, type[keras.layers.Layer]] = {
     keras.layers.Conv2D: GroupedConv2D,
     QuantizedConv2D: GroupedQuantizedConv2D,
@@ -262,6 +275,8 @@ def _plain_layer(layer: Any) -> type[keras.layers.Layer] | None:
         return PlainResizing if whole and smooth and layer.interpolation != "nearest" else None
     if kind is keras.layers.UnitNormalization:
         return PlainUnitNormalization
+    if kind is Boundary:
+        return PlainBoundary
     return None
 
 

@@ -1,12 +1,12 @@
 """From an ONNX graph that simulates int8 in float32 to one that ONNX Runtime computes in int8.
 
 tf2onnx makes QuantizeLinear and DequantizeLinear out of the fake quantizers of activations, but
-folds those of kernels and biases into float32 constants that lie on the int8 and int32 grids.
+folds those of kernels and biases into float32 constants, and shares those that are equal. So each
+kernel is converted with a number of its own in place of its values, by which it is known again.
 ONNX Runtime computes an operator in integers where a DequantizeLinear makes each of its inputs
 and its output goes into a QuantizeLinear. `rewrite` brings that about everywhere.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,8 @@ CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
 # Operators whose output holds nothing but values of their one input.
 MOVING = {
     *("Expand", "Flatten", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "ReduceMax", "Reshape"),
-    *("Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
+    *("Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze", "Split", "Gather", "ReduceMin"),
+    *("DepthToSpace", "SpaceToDepth"),
 }
 # Operators whose output stays within the range of their one input.
 AVERAGING = {"AveragePool", "GlobalAveragePool", "Resize"}
@@ -32,22 +33,33 @@ AVERAGING = {"AveragePool", "GlobalAveragePool", "Resize"}
 BIAS_CODES = 2**31 - 1
 # How far a float32 kernel may be off its grid, in parts of its largest value.
 OFF_GRID = 1e-6
+# The first mark; no kernel that was left in float is filled with such a number.
+FIRST_MARK = 4096.5
 
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """The kernel of one layer, which lies on an int8 grid.
+    """The kernel and the bias of one layer, which lie on integer grids.
 
     Attributes:
         name: The layer; no two kernels share a name.
+        mark: The number that fills the kernel in the graph, one of `marks`.
         values: float32, in ONNX's layout: (O, I/groups, kh, kw) for Conv, (I, O, kh, kw) for
             ConvTranspose, (I, O) for Gemm and MatMul.
         steps: float32, what one step of the codes is worth: shape (O,), or () for all channels.
+        bias: float32, (O,). What the graph holds in its place is any number but zero.
     """
 
     name: str
+    mark: float
     values: np.ndarray
     steps: np.ndarray
+    bias: np.ndarray
+
+
+def marks(count: int) -> list[float]:
+    """The marks of so many kernels, far enough apart to survive float32 arithmetic."""
+    return [FIRST_MARK + number for number in range(count)]
 
 
 def rewrite(proto: "onnx.ModelProto", kernels: Sequence[Kernel]) -> "onnx.ModelProto":
@@ -55,7 +67,7 @@ def rewrite(proto: "onnx.ModelProto", kernels: Sequence[Kernel]) -> "onnx.ModelP
 
     Args:
         proto: A graph from tf2onnx, opset 13 or later, whose activations are quantized.
-        kernels: The kernel of every quantized layer. They are found in the graph by their values.
+        kernels: The kernel of every quantized layer. They are found in the graph by their marks.
 
     Returns:
         A new graph with the same inputs and outputs.
@@ -161,7 +173,7 @@ def _quantize_before_moving(graph: _Graph) -> None:
         nodes.append(node)
         grid = graph.next_grid(node.output[0])
         source = node.input[0] if node.input else ""
-        if not grid or graph.grid(source):
+        if not grid or graph.grid(source) or len(node.output) > 1:
             continue
         if _moves(graph, node) or _clips(graph, node, grid):
             node.input[0] = f"{node.output[0]}_input"
@@ -175,6 +187,9 @@ def _moves(graph: _Graph, node: Any) -> bool:
     """Whether the output holds only values of the input and zeros, which are on every grid."""
     if node.op_type == "Resize":
         return _attribute(node, "mode", b"nearest") == b"nearest"
+    if node.op_type in ("Max", "Min"):
+        # With limits that the grid has, since all grids are rounded to behind it.
+        return all(name in graph.constants for name in node.input[1:])
     if node.op_type == "Pad" and len(node.input) > 2:
         return not np.any(graph.constants.get(node.input[2], 1.0))
     return node.op_type in MOVING
@@ -206,7 +221,11 @@ def _quantize_after_passing(graph: _Graph) -> None:
         grid = _passed_grid(graph, node)
         # The last node makes the old name, so that readers and graph outputs stay as they are.
         name = node.output[0]
-        if grid and node.op_type == "Pad":
+        if grid and node.op_type == "Split":
+            for number, name in enumerate(node.output):
+                node.output[number] = f"{name}_float"
+                nodes += graph.pair(node.output[number], grid, name)
+        elif grid and node.op_type == "Pad":
             # ONNX Runtime has no rule for it; but it can pad codes, with the code of zero.
             inputs = [graph.makers[node.input[0]].input[0], node.input[1], grid[1]]
             nodes[-1] = graph.make("Pad", inputs, f"{name}_codes")
@@ -230,54 +249,52 @@ def _passed_grid(graph: _Graph, node: Any) -> list[str] | None:
 
 def _store_integers(graph: _Graph, kernels: Sequence[Kernel]) -> None:
     """Replace the float constants of every quantized layer; `ValueError` if one cannot be."""
-    by_content = defaultdict(list)
-    for kernel in kernels:
-        by_content[_content(kernel.values)].append(kernel)
+    by_mark = {kernel.mark: kernel for kernel in kernels}
     problems: list[str] = []
-    seen: set[str] = set()
+    present: set[str] = set()
     for node in list(graph.nodes):
-        if node.op_type not in CHANNEL_AXIS or node.input[1] not in graph.constants:
+        kernel = by_mark.get(_mark(graph, node))
+        if kernel is None:
             continue
-        values = graph.constants[node.input[1]]
-        same = by_content[_content(values.T if _attribute(node, "transB", 0) else values)]
-        seen.update(kernel.name for kernel in same)
-        quantized = graph.grid(node.input[0])
-        if same and not quantized:
-            problems.append(f"the input of {same[0].name!r} is not quantized")
-        elif same and not _store_layer(graph, node, same):
-            problems.append(f"the kernel of {same[0].name!r} is not on the grid of its steps")
-    lost = [kernel.name for kernel in kernels if kernel.name not in seen]
+        present.add(kernel.name)
+        if not graph.grid(node.input[0]):
+            problems.append(f"the input of {kernel.name!r} is not quantized")
+        elif not _bias(graph, node)[0]:
+            problems.append(f"the bias of {kernel.name!r} is not in the graph")
+        elif not _store_layer(graph, node, kernel):
+            problems.append(f"the kernel of {kernel.name!r} is not on the grid of its steps")
+    lost = [kernel.name for kernel in kernels if kernel.name not in present]
     problems += [f"the kernel of {name!r} is not in the graph" for name in lost]
     if problems:
         raise ValueError(f"The graph does not match the kernels: {'; '.join(problems)}.")
 
 
-def _content(values: np.ndarray) -> bytes:
-    """A key for the numbers of an array, whatever its shape; adding zero unites 0 and -0."""
-    return hashlib.sha256((values + np.float32(0)).tobytes()).digest()
+def _mark(graph: _Graph, node: Any) -> float:
+    """The mark that fills the kernel of `node`; 0 where it has no kernel, or no mark."""
+    values = graph.constants.get(node.input[1]) if node.op_type in CHANNEL_AXIS else None
+    if values is None or not np.allclose(values, values.flat[0], rtol=1e-6):
+        return 0.0
+    return float(np.rint(values.flat[0] - FIRST_MARK) + FIRST_MARK)
 
 
-def _store_layer(graph: _Graph, node: Any, same: Sequence[Kernel]) -> bool:
-    """Store the integers of one layer, if it is one of these kernels."""
-    values = graph.constants[node.input[1]].astype(np.float64)
-    axis = 0 if _attribute(node, "transB", 0) else CHANNEL_AXIS[node.op_type]
-    input_step = graph.constants[graph.makers[node.input[0]].input[1]].astype(np.float64)
-    biased, slot = _bias(graph, node)
-    bias = graph.constants[biased.input[slot]].astype(np.float64) if biased else np.zeros(1)
-    # Kernels of nothing but zeros are equal whatever their steps; the bias tells them apart.
-    kernel = min(same, key=lambda one: _rounded(bias, input_step * one.steps)[1])
-
+def _store_layer(graph: _Graph, node: Any, kernel: Kernel) -> bool:
+    """Store the integers of one layer; False if its kernel is not on its grid."""
+    axis, values = CHANNEL_AXIS[node.op_type], kernel.values.astype(np.float64)
     steps = np.asarray(kernel.steps, np.float32)
     shape = [-1 if one == axis else 1 for one in range(values.ndim)]
-    codes, error = _rounded(values / (steps.reshape(shape) if steps.ndim else steps), 1.0)
-    if error > OFF_GRID * KERNEL_CODES or np.abs(codes).max() > KERNEL_CODES:
+    codes, error = _rounded(values, steps.reshape(shape) if steps.ndim else steps)
+    if error > OFF_GRID * np.abs(values).max() or np.abs(codes).max() > KERNEL_CODES:
         return False
-    name = f"{kernel.name}_kernel"
-    node.input[1] = graph.store(name, codes.astype(np.int8), steps, axis)
-    if biased:
-        step = (input_step * steps).astype(np.float32)
-        codes = _rounded(bias, step)[0].astype(np.int32)
-        biased.input[slot] = graph.store(f"{node.output[0]}_bias", codes, step, 0)
+    if _attribute(node, "transB", 0):
+        axis, codes = 0, codes.T
+    codes = codes.reshape(graph.constants[node.input[1]].shape).astype(np.int8)
+    biased, slot = _bias(graph, node)
+    input_step = graph.constants[graph.makers[node.input[0]].input[1]]
+    node.input[1] = graph.store(f"{kernel.name}_kernel", codes, steps, axis)
+    step = (input_step * steps).astype(np.float32)
+    bias = kernel.bias.astype(np.float64).reshape(graph.constants[biased.input[slot]].shape)
+    codes = _rounded(bias, step)[0].astype(np.int32)
+    biased.input[slot] = graph.store(f"{node.output[0]}_bias", codes, step, 0)
     return True
 
 

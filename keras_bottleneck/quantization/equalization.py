@@ -102,7 +102,7 @@ def _pair(placement: Placement, call: Call) -> Pair | None:
         rule = placement.rule(reader)
         if rule is Rule.KERNEL:
             return Pair(call.operation, reader.operation, tensor, clipped, ceiling)
-        clips = rule is Rule.CLIP
+        clips = rule is Rule.CLIP and isinstance(reader.operation, keras.layers.ReLU)
         if rule is None or not (clips or isinstance(reader.operation, UNMIXED)):
             return None
         tensor = reader.outputs[0]

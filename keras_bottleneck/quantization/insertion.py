@@ -14,7 +14,9 @@ from keras_bottleneck.graph.rebuild import (
     unused_name,
 )
 from keras_bottleneck.keras_private import Call
-from keras_bottleneck.quantization.kernels import QUANTIZED
+from keras_bottleneck.quantization.boundary import Boundary
+from keras_bottleneck.quantization.fake_quant import fake_quant_kernel
+from keras_bottleneck.quantization.kernels import QUANTIZED, SMALLEST_REACH
 from keras_bottleneck.quantization.placement import Placement, Rule
 from keras_bottleneck.quantization.quantizers import FakeQuantize
 from keras_bottleneck.quantization.runtime_rounding import rule_for
@@ -39,6 +41,8 @@ class Insertion:
         self._copies = Copies()
         self._steps = TensorMap()
         self._rounded_inputs = TensorMap()
+        self._requantized = TensorMap()
+        self._taken = {call.operation.name for call in placement.calls}
         inputs = inputs_like(placement.model)
         self._inputs = TensorMap()
         for new, tensor in zip(inputs, placement.model.inputs, strict=True):
@@ -48,27 +52,40 @@ class Insertion:
     def _visit(self, call: Call, args: Any, kwargs: Any) -> Any:
         args, kwargs = keras.tree.map_structure(self._read, (args, kwargs))
         rule = self.placement.rule(call)
+        if rule is None:
+            args, kwargs = keras.tree.map_structure(self._into_float, (args, kwargs))
         if rule is Rule.JOIN:
             args = ([self._joined(x, call) for x in args[0]],)
         if rule is Rule.KERNEL:
             args = (*args, self._steps[args[0]])
-        make = self._kernel if rule is Rule.KERNEL else copied
+        makers = {Rule.KERNEL: self._kernel, Rule.ROUND: _with_slopes}
+        make = copied if rule is None else makers.get(rule, copied)
         made = self._copies.call(call.operation, args, kwargs, make)
         outputs = keras.tree.flatten(made)
         for old, new in zip(call.outputs, outputs, strict=True):
             self.original[new] = old
         if rule is Rule.PASS:
-            self._steps[outputs[0]] = self._steps[keras_private.tensors_in(args)[0]]
-        rounding = {} if rule is None else self._rounding(call, keras_private.tensors_in(args)[0])
+            step = self._steps[keras_private.tensors_in(args)[0]]
+            for output in outputs:
+                self._steps[output] = step
+        rounding = (
+            {}
+            if rule is None
+            else self._rounding(call.operation, keras_private.tensors_in(args)[0])
+        )
+        if rule is None:
+            outputs = [
+                self._out_of_float(*pair) for pair in zip(call.outputs, outputs, strict=True)
+            ]
         rounded = [
             self._rounded(x, y, **rounding) for x, y in zip(call.outputs, outputs, strict=True)
         ]
         return keras.tree.pack_sequence_as(made, rounded)
 
-    def _rounding(self, call: Call, x: Any) -> dict[str, Any]:
-        """How the runtime rounds what `call` makes of `x`, as arguments of the quantizer."""
-        found = rule_for(call.operation, x.shape)
-        if found is None:
+    def _rounding(self, operation: Any, x: Any) -> dict[str, Any]:
+        """How the runtime rounds what `operation` makes of `x`, as arguments of the quantizer."""
+        found = rule_for(operation, x.shape)
+        if found is None or x not in self._steps:  # a clip that is fused into the kernel before it
             return {}
         rule, factor = found
         return {"input_step": self._steps[x], "rule": rule, "factor": factor}
@@ -81,6 +98,18 @@ class Insertion:
             self._rounded_inputs[argument] = self._rounded(self._inputs[argument], argument)
         return self._rounded_inputs[argument]
 
+    def _into_float(self, argument: Any) -> Any:
+        """What a layer in float reads in place of `argument`."""
+        return self._boundary(argument) if argument in self._steps else argument
+
+    def _out_of_float(self, old: Any, new: Any) -> Any:
+        """What is rounded in place of `new`, which a layer in float has made."""
+        return self._boundary(new) if id(old) in self.placement.rounded else new
+
+    def _boundary(self, x: Any) -> Any:
+        name = self._unused(f"{keras_private.maker(x).name}_boundary")
+        return Boundary(name=name, dtype="float32")(x)
+
     def _rounded(self, old: Any, new: Any, **rounding: Any) -> Any:
         if id(old) not in self.placement.rounded:
             return new
@@ -90,8 +119,16 @@ class Insertion:
         """An input of a concatenation, on the grid of its output."""
         output = call.outputs[0]
         group = self.placement.group(output)
-        same = self.placement.group(self.original[x]) == group
-        return x if same else self._quantized(group, output, x)
+        if self.placement.group(self.original[x]) == group:
+            return x
+        if x not in self._requantized:
+            # What lies on a grid of its own has a fixed range within -1 and 1, so that this changes
+            # nothing; but the TFLite converter takes no tensor with two grids and nothing between.
+            between = self._unused(f"{call.operation.name}_input")
+            clip = keras.layers.Activation("hard_tanh", name=between, dtype="float32")
+            rounding = self._rounding(clip, x)
+            self._requantized[x] = self._quantized(group, output, clip(x), **rounding)
+        return self._requantized[x]
 
     def _quantized(self, group: int, old: Any, new: Any, **rounding: Any) -> Any:
         if group not in self.quantizers:
@@ -109,9 +146,9 @@ class Insertion:
 
     def _unused(self, name: str) -> str:
         """`name`, or with a number where it is taken: a layer that is called twice has two."""
-        taken = {call.operation.name for call in self.placement.calls}
-        taken.update(quantizer.name for quantizer in self.quantizers.values())
-        return unused_name([name], taken)
+        unused = unused_name([name], self._taken)
+        self._taken.add(unused)
+        return unused
 
     def _kernel(self, layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         copy = QUANTIZED[type(layer)].from_config(
@@ -123,3 +160,13 @@ class Insertion:
         copy.bias.assign(bias)
         self.sources[id(copy)] = layer
         return copy, outputs
+
+
+def _with_slopes(operation: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """A copy; the slopes of a PReLU lie on the int8 grid on which the TFLite converter has them."""
+    copy, outputs = copied(operation, args, kwargs)
+    if isinstance(operation, keras.layers.PReLU):
+        slopes = keras.ops.abs(copy.alpha)
+        reach = keras.ops.maximum(keras.ops.max(slopes), SMALLEST_REACH)
+        copy.alpha.assign(fake_quant_kernel(copy.alpha, reach, None))
+    return copy, outputs

@@ -13,6 +13,7 @@ from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.layers import CropLike
 from keras_bottleneck.quantization.kernels import QUANTIZED
+from keras_bottleneck.quantization.positions import Positions
 
 
 class Rule(Enum):
@@ -52,6 +53,9 @@ ACTIVATIONS = {
     keras.activations.sigmoid: Rule.SIGMOID,
     keras.activations.tanh: Rule.TANH,
     keras.activations.hard_silu: Rule.ROUND,
+    keras.activations.hard_tanh: Rule.CLIP,
+    keras.activations.gelu: Rule.ROUND,
+    keras.activations.exponential: Rule.ROUND,
 }
 
 
@@ -75,6 +79,7 @@ RULES: dict[type, Choice] = {
     keras.layers.Multiply: _always(Rule.SUM),
     keras.layers.ReLU: _clip,
     keras.layers.LeakyReLU: _always(Rule.ROUND),
+    keras.layers.PReLU: _always(Rule.ROUND),
     keras.layers.Activation: _activation,
     keras.layers.Softmax: _always(Rule.SIGMOID),
     keras.layers.UnitNormalization: _unit_length,
@@ -90,11 +95,28 @@ RULES: dict[type, Choice] = {
     keras.layers.Reshape: _always(Rule.PASS),
     keras.layers.Permute: _always(Rule.PASS),
     keras.layers.Identity: _always(Rule.PASS),
+    Positions: _always(Rule.PASS),
     keras.layers.Concatenate: _always(Rule.JOIN),
+    keras.layers.Maximum: _always(Rule.JOIN),
+    keras.layers.Minimum: _always(Rule.JOIN),
 }
 
 # Bare operations have no public classes, only names.
-OPERATION_RULES = dict.fromkeys(("Pad", "Reshape", "Transpose", "Squeeze", "ExpandDims"), Rule.PASS)
+OPERATION_RULES = {
+    **dict.fromkeys(
+        (
+            *("Pad", "Reshape", "Transpose", "Squeeze", "ExpandDims", "Swapaxes", "Moveaxis"),
+            *("GetItem", "Split", "Unstack", "Roll", "Repeat", "Tile", "BroadcastTo"),
+            *("Take", "Max", "Amax", "Min", "Amin", "DepthToSpace", "SpaceToDepth"),
+        ),
+        Rule.PASS,
+    ),
+    "Stack": Rule.JOIN,
+    # Minimum and maximum of a tensor and constants; those of two tensors are layers by now. The
+    # TFLite converter wants a grid behind a flip, too.
+    **dict.fromkeys(("Clip", "Maximum", "Minimum", "Flip"), Rule.AVERAGE),
+    **dict.fromkeys(("Gelu", "Absolute", "Sum", "Mean"), Rule.ROUND),
+}
 
 
 def rule_of(operation: Any) -> Rule | None:
@@ -111,14 +133,17 @@ def rule_of(operation: Any) -> Rule | None:
 
 def _rule_of_call(call: Call) -> Rule | None:
     """The rule for a call: values that a padding brings in lie on no grid, except zero."""
-    if type(call.operation).__name__ == "Pad":
+    kind, rule = type(call.operation).__name__, rule_of(call.operation)
+    if isinstance(call.operation, keras.layers.Layer):
+        return rule
+    if kind == "Pad":
         value = keras_private.argument(call, 1, "constant_values")
-        return Rule.PASS if value is None or value == 0 else None
-    return rule_of(call.operation)
+        return rule if value is None or value == 0 else None
+    return rule if len(call.inputs) == 1 or rule is Rule.JOIN else None
 
 
 # What `primitive` calls the parts of one layer; the name of a block is that of all its layers.
-PARTS = "(_(activation|sigmoid|plus|clip|depthwise))*"
+PARTS = "(_(activation|sigmoid|plus|clip|depthwise|column|positions|positive|exp|negative|sum))*"
 
 
 class Placement:
@@ -147,6 +172,7 @@ class Placement:
         self.rounded: set[int] = set()
         self._parents: dict[int, int] = {}
         self._fixed: dict[int, tuple[float, float]] = {}
+        self._joined: dict[int, Any] = {}
         self._place()
 
     def rule(self, call: Call) -> Rule | None:
@@ -232,11 +258,16 @@ class Placement:
         return len(readers) == 1 and readers[0] is not None and self.rule(readers[0]) is Rule.CLIP
 
     def _join(self, call: Call) -> None:
-        """One range for what is concatenated; a fixed one that not all have keeps its own."""
+        """One range for what is concatenated; a fixed one that not all have keeps its own.
+
+        What keeps its own has one other: that of all concatenations that it goes into.
+        """
         ranges = {self._fixed.get(self.group(tensor)) for tensor in call.inputs}
         for tensor in call.inputs:
             if len(ranges) == 1 or self.group(tensor) not in self._fixed:
                 self._unite(tensor, call.outputs[0])
+            else:
+                self._unite(self._joined.setdefault(id(tensor), call.outputs[0]), call.outputs[0])
 
     def _root(self, key: int) -> int:
         while self._parents.get(key, key) != key:

@@ -16,6 +16,7 @@ from keras_bottleneck.graph.rebuild import (
     unused_name,
 )
 from keras_bottleneck.keras_private import Call
+from keras_bottleneck.quantization.positions import Positions
 
 Array = np.ndarray[Any, Any]
 # A layer or chain of layers, and what it makes of its arguments.
@@ -24,7 +25,7 @@ Made = tuple[Callable[..., Any], Any]
 # Layers, and the names of bare operations with a constant, which have no public classes.
 AFFINE = (
     *(keras.layers.Rescaling, keras.layers.Normalization),
-    *("Add", "Subtract", "Multiply", "Divide", "TrueDivide"),
+    *("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative"),
 )
 PROBE = 128.0
 
@@ -33,6 +34,8 @@ MERGING = {
     "Add": keras.layers.Add,
     "Subtract": keras.layers.Subtract,
     "Multiply": keras.layers.Multiply,
+    "Maximum": keras.layers.Maximum,
+    "Minimum": keras.layers.Minimum,
 }
 ACTIVATIONS = {
     "Relu": "relu",
@@ -42,8 +45,9 @@ ACTIVATIONS = {
     "HardSigmoid": "hard_sigmoid",
     "HardSilu": "hard_silu",
     "Tanh": "tanh",
+    "HardTanh": "hard_tanh",
+    "Exp": "exponential",
 }
-ON_AXIS = {"Softmax": keras.layers.Softmax, "Concatenate": keras.layers.Concatenate}
 # Functions that are layers of their own, with their arguments.
 LAYERS: dict[Any, tuple[type, tuple[float, ...]]] = {
     keras.activations.relu: (keras.layers.ReLU, ()),
@@ -53,10 +57,51 @@ LAYERS: dict[Any, tuple[type, tuple[float, ...]]] = {
 }
 
 
+def _over_pixels(kind: type) -> Callable[[Any, Any], Any]:
+    """The layer that reduces height and width, where a bare operation does that."""
+
+    def choose(operation: Any, x: Any) -> Any:
+        axes = operation.axis if isinstance(operation.axis, (tuple, list)) else ()
+        pixels = len(x.shape) == 4 and sorted(axis % 4 for axis in axes) == [1, 2]
+        return (kind, {"keepdims": operation.keepdims}) if pixels else None
+
+    return choose
+
+
+def _on_axis(kind: type) -> Callable[[Any, Any], Any]:
+    return lambda operation, x: (kind, {"axis": operation.axis})
+
+
+def _clip(operation: Any, x: Any) -> Any:
+    limits = operation.x_min, operation.x_max
+    if not all(isinstance(limit, (int, float)) for limit in limits):
+        return None
+    return {
+        (0, 6): (keras.layers.ReLU, {"max_value": 6.0}),
+        (-1, 1): (keras.layers.Activation, {"activation": "hard_tanh"}),
+    }.get(limits)
+
+
+# Of a bare operation and its input: the layer that does the same, with its arguments, or None.
+OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "Softmax": _on_axis(keras.layers.Softmax),
+    "Concatenate": _on_axis(keras.layers.Concatenate),
+    "LeakyRelu": lambda operation, x: (
+        keras.layers.LeakyReLU,
+        {"negative_slope": operation.negative_slope},
+    ),
+    "Clip": _clip,
+    "Mean": _over_pixels(keras.layers.GlobalAveragePooling2D),
+    "Max": _over_pixels(keras.layers.GlobalMaxPooling2D),
+    "Amax": _over_pixels(keras.layers.GlobalMaxPooling2D),
+}
+
+
 def primitive(model: keras.Model) -> keras.Model:
     """A folded copy of `model` with one operator each layer.
 
-    Activations leave their layers; separable convolutions become two; swish becomes sigmoid and
+    Activations leave their layers; separable convolutions become two; dense layers on many
+    positions become 1x1 convolutions; swish becomes sigmoid and
     product; Rescaling, Normalization and arithmetic with constants become 1x1 depthwise
     convolutions, several in a row a single one; every kernel has a bias. What has no such form
     is copied as it is.
@@ -129,8 +174,14 @@ class _Primitives:
             return merge, merge(*tensors)
         if kind in ACTIVATIONS:
             return self._activated(ACTIVATIONS[kind], name, args, name)
-        if kind in ON_AXIS:
-            return _called(self._new(ON_AXIS[kind], name, operation.axis, original=name), args)
+        if kind == "Elu" and len(tensors[0].shape) == 4:
+            return self._elu(name, tensors[0], name, operation.alpha)
+        if kind == "Square" or (kind == "Power" and args[1:] == (2,)):
+            layer = self._new(keras.layers.Multiply, name, original=name)
+            return lambda x, *exponent: layer([x, x]), layer([tensors[0], tensors[0]])
+        found = OPERATIONS[kind](operation, tensors[0]) if kind in OPERATIONS else None
+        if found is not None:
+            return _called(self._new(found[0], name, original=name, **found[1]), args)
         return copied(operation, args, kwargs)
 
     def _kernel(self, layer: Any, args: Any) -> Made:
@@ -145,6 +196,27 @@ class _Primitives:
             config = {**layer.get_config(), "activation": None, "use_bias": True}
             linear = type(layer).from_config(config)
         return self._weighted(linear, weights, layer, args)
+
+    def _dense(self, layer: Any, args: Any) -> Made:
+        """A dense layer on each pixel or position of many: a 1x1 convolution.
+
+        That has a scale for each channel, and is all that ONNX Runtime computes in integers.
+        """
+        rank = len(args[0].shape)
+        if rank not in (3, 4):
+            return self._kernel(layer, args)
+        name, trainable = layer.name, layer.trainable
+        conv = self._new(
+            keras.layers.Conv2D, name, layer.units, 1, original=name, trainable=trainable
+        )
+        kernel, *bias = layer.get_weights()[: 1 + layer.use_bias]
+        weights = [kernel[None, None], *(bias or [np.zeros(layer.units, np.float32)])]
+        if rank == 4:
+            return self._weighted(conv, weights, layer, args)
+        column = self._new(keras.layers.Reshape, f"{name}_column", (-1, 1, kernel.shape[0]))
+        back = self._new(Positions, f"{name}_positions")
+        made, output = self._weighted(conv, weights, layer, (column(args[0]),))
+        return lambda x: back(made(column(x))), back(output)
 
     def _separable(self, layer: Any, args: Any) -> Made:
         """A separable convolution as a depthwise and a 1x1 convolution."""
@@ -198,6 +270,8 @@ class _Primitives:
             return (lambda x: x), x
         if found is keras.activations.silu:
             return self._swish(name, x, original)
+        if found is keras.activations.elu and len(x.shape) == 4:
+            return self._elu(name, x, original)
         if found is keras.activations.hard_sigmoid and len(x.shape) == 4:
             return self._hard_sigmoid(name, x, original)
         kind, arguments = LAYERS.get(found, (keras.layers.Activation, (found,)))
@@ -227,6 +301,49 @@ class _Primitives:
             layer.set_weights([np.full((1, 1, channels, 1), scale), np.full(channels, shift)])
         return hard_sigmoid, output
 
+    def _elu(self, name: str, x: Any, original: str, alpha: float = 1.0) -> Made:
+        """relu(x) + alpha (exp(min(x, 0)) - 1), the last part as a 1x1 depthwise convolution.
+
+        The TFLite converter leaves an ELU as it is in float.
+        """
+        positive = self._new(keras.layers.ReLU, f"{name}_positive")
+        power = self._new(keras.layers.Activation, f"{name}_exp", "exponential")
+        scale = self._new(keras.layers.DepthwiseConv2D, f"{name}_negative", 1)
+        total = self._new(keras.layers.Add, name, original=original)
+
+        def elu(x: Any) -> Any:
+            return total([positive(x), scale(power(keras.ops.minimum(x, 0.0)))])
+
+        output, channels = elu(x), x.shape[-1]
+        scale.set_weights([np.full((1, 1, channels, 1), alpha), np.full(channels, -alpha)])
+        return elu, output
+
+    def _elu_layer(self, layer: Any, args: Any) -> Made:
+        (x,) = args
+        if len(x.shape) != 4:
+            return copied(layer, args, {})
+        return self._elu(layer.name, x, layer.name, layer.alpha)
+
+    def _average(self, layer: Any, args: Any) -> Made:
+        """A mean of several tensors: their sum, divided by a 1x1 depthwise convolution."""
+        (tensors,) = args
+        if len(tensors[0].shape) != 4:
+            return copied(layer, args, {})
+        name, count = layer.name, len(tensors)
+        steps = [self._new(keras.layers.Add, f"{name}_sum") for _ in tensors[1:]]
+        over = self._new(keras.layers.DepthwiseConv2D, name, 1, original=name)
+
+        def average(tensors: Any) -> Any:
+            total = tensors[0]
+            for step, other in zip(steps, tensors[1:], strict=True):
+                total = step([total, other])
+            return over(total)
+
+        output = average(tensors)
+        channels = output.shape[-1]
+        over.set_weights([np.full((1, 1, channels, 1), 1 / count), np.zeros(channels)])
+        return average, output
+
     def _merged(self, layer: Any, args: Any) -> Made:
         """A sum or product of many, two at a time."""
         (tensors,) = args
@@ -254,12 +371,16 @@ class _Primitives:
         keras.layers.Conv2D: _kernel,
         keras.layers.DepthwiseConv2D: _kernel,
         keras.layers.Conv2DTranspose: _kernel,
-        keras.layers.Dense: _kernel,
+        keras.layers.Dense: _dense,
         keras.layers.SeparableConv2D: _separable,
         keras.layers.Activation: _activation,
         keras.layers.ReLU: _relu,
         keras.layers.Add: _merged,
         keras.layers.Multiply: _merged,
+        keras.layers.Maximum: _merged,
+        keras.layers.Minimum: _merged,
+        keras.layers.Average: _average,
+        keras.layers.ELU: _elu_layer,
     }
 
 

@@ -73,7 +73,8 @@ def reconstruct(
                 )
             noise[id(operation)] = operation, sqnr(_numpy(exact), _numpy(rounded))
             return Twin(exact, rounded)
-        return Twin(*(_run(operation, side, args, kwargs) for side in ("exact", "rounded")))
+        made = [_run(operation, side, args, kwargs) for side in ("exact", "rounded")]
+        return keras.tree.map_structure(Twin, *made)
 
     most = affordable(model) if adaptive else min(IMAGES, affordable(model))
     chosen = keras.ops.convert_to_tensor(spread(images, most))

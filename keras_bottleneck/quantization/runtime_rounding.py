@@ -4,7 +4,8 @@ Each rule is an amount that is added before the nearest is taken. They were meas
 one operator: with them, the integers of TFLite's built-in kernels are met.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -45,6 +46,12 @@ def _negative(x: Any, step: Any, zero: Any, input_step: Any, factor: float) -> A
     return ops.where(x < 0, -step * 2.0 ** -(shift + 1.0), 0.0)
 
 
+def _rescaled(x: Any, step: Any, zero: Any, input_step: Any, factor: float) -> Any:
+    """What is only rescaled: multiplied and rounded, then shifted and rounded away from zero."""
+    shift = -_exponent(factor * input_step / step)
+    return ops.where(shift > 0, ops.sign(x) * step * 2.0 ** -(shift + 1.0), 0.0)
+
+
 def _exponent(ratio: Any) -> Any:
     """e, where `ratio` is m * 2^e with m in [0.5, 1)."""
     return ops.floor(ops.log2(ratio)) + 1.0
@@ -54,6 +61,7 @@ RULES: dict[str, Callable[[Any, Any, Any, Any, float], Any]] = {
     "away": _away,
     "twice": _twice,
     "negative": _negative,
+    "rescaled": _rescaled,
 }
 
 
@@ -66,4 +74,16 @@ def rule_for(layer: Any, input_shape: Any) -> tuple[str, float] | None:
         return "negative", float(layer.negative_slope)
     if isinstance(layer, (keras.layers.AveragePooling2D, keras.layers.UpSampling2D)):
         return "away", 1.0
+    # Bare operations have no public classes, only names.
+    kind = type(layer).__name__
+    if kind == "Mean":
+        axes = range(len(input_shape)) if layer.axis is None else _each(layer.axis)
+        sides = [input_shape[axis] for axis in axes]
+        return ("twice", float(math.prod(sides))) if all(sides) else None
+    if kind == "Absolute" or getattr(layer, "activation", None) is keras.activations.hard_tanh:
+        return "rescaled", 1.0
     return None
+
+
+def _each(axes: int | Sequence[int]) -> Sequence[int]:
+    return [axes] if isinstance(axes, int) else axes

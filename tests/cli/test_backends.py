@@ -82,7 +82,7 @@ def test_every_verb(backend, flowers):
     assert "Traceback" not in done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert [code for code, _ in found] == [0] * len(HERE), done.stderr
-    assert f"files: README.md, best.keras" in found[3][1]
+    assert "files: README.md, best.keras" in found[3][1]
     config = json.loads((flowers / RUN / "config.json").read_text())
     assert config["classes"] == ["daisy", "rose", "tulip"]
     for words in (*ON_ITS_OWN, AUDITED):

@@ -2,10 +2,12 @@
 
 import keras
 import numpy as np
+import onnx
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
+from onnx import numpy_helper
 
 import keras_bottleneck as kb
 
@@ -154,6 +156,75 @@ def test_a_layer_that_is_called_twice_is_int8_both_times(images, tmp_path):
     kb.export_model(quantized, tmp_path, verify=images[100:])
     assert kb.audit(tmp_path / "shared_int8.tflite").operators["CONV_2D"] == 2
     assert kb.audit(tmp_path / "shared_int8.onnx").operators["Conv"] == 2
+
+
+def alike(image, given):
+    """Two layers with the weights of one, behind a third."""
+    x = layers.Conv2D(8, 3, name="first")(image)
+    twins = [layers.Conv2D(8, 3, padding="same", name=name, **given) for name in ("left", "right")]
+    left, right = (twin(x) for twin in twins)
+    twins[1].set_weights(twins[0].get_weights())
+    return layers.Add()([layers.ReLU()(left), right])
+
+
+EQUAL = {
+    "kernels_of_zeros": {"kernel_initializer": "zeros", "bias_initializer": "random_normal"},
+    "nothing_but_zeros": {"kernel_initializer": "zeros"},
+    "kernels_and_biases": {"bias_initializer": "random_normal"},
+    "grouped": {"groups": 2},
+}
+
+
+@pytest.mark.parametrize("given", EQUAL.values(), ids=EQUAL)
+def test_layers_with_equal_weights_are_told_apart(given, images, tmp_path):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((SIDE, SIDE, 3))
+    x = layers.GlobalAveragePooling2D()(alike(image, given))
+    model = keras.Model(image, layers.Dense(4)(x), name="equal")
+    quantized = kb.quantize(model, images[:100])
+    # In training the one's grid has become another than the other's.
+    quantized.get_layer("right").reach.assign(1.5 * quantized.get_layer("right").reach)
+    report = kb.export_model(quantized, tmp_path, verify=images[100:])
+    assert max(one.comparison.error for one in report.artifacts) < 0.03
+    stored = {
+        one.name: numpy_helper.to_array(one)
+        for one in onnx.load(str(tmp_path / "equal_int8.onnx")).graph.initializer
+    }
+    for name in ("first", "left", "right"):
+        steps = keras.ops.convert_to_numpy(quantized.get_layer(name).kernel_step)
+        np.testing.assert_array_equal(stored[f"{name}_kernel_steps"], steps)
+
+
+def attention(x):
+    x = layers.Reshape((-1, 8))(layers.MaxPooling2D(4)(x))
+    return layers.Reshape((6, 6, 8))(layers.MultiHeadAttention(2, 4)(x, x))
+
+
+IN_FLOAT = {
+    "group_normalization": lambda: layers.GroupNormalization(4),
+    "layer_normalization": lambda: layers.LayerNormalization(),
+    "unit_normalization": lambda: layers.UnitNormalization(axis=1),
+    "selu": lambda: layers.Activation("selu"),
+    "variance": lambda: lambda x: x - keras.ops.var(x, (1, 2), keepdims=True),
+    "resizing": lambda: layers.Resizing(12, 12),
+    "attention": lambda: attention,
+}
+
+
+@pytest.mark.parametrize("name", IN_FLOAT)
+def test_what_stays_in_float_computes_in_float(name, images, tmp_path):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((SIDE, SIDE, 3))
+    x = IN_FLOAT[name]()(layers.Conv2D(8, 3, padding="same")(image))
+    x = layers.Conv2D(8, 3, activation="relu")(x)
+    model = keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
+    quantized = kb.quantize(model, images[:100], skip="unsupported")
+    assert quantized.quantization_report.in_float
+    report = kb.export_model(quantized, tmp_path, verify=images[100:], allow_float=True)
+    tflite, onnx_int8 = (one.comparison.error for one in report.artifacts)
+    # Of what is computed in float, the two runtimes make the same; they round the rest alike.
+    assert tflite < 0.02
+    assert tflite < 2 * onnx_int8 + 1e-3
 
 
 @pytest.mark.parametrize("form", ["tflite", "onnx", "saved_model", "tflite_int16"])

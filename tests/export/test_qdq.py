@@ -1,6 +1,7 @@
 """Small graphs whose constants lie on integer grids, as tf2onnx leaves them, made integer."""
 
 from collections import Counter
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from keras_bottleneck.export.qdq import Kernel, rewrite
+from keras_bottleneck.export.qdq import FIRST_MARK, Kernel, rewrite
 
 tf = pytest.importorskip("tensorflow")
 tf2onnx = pytest.importorskip("tf2onnx")
@@ -34,10 +35,14 @@ def rectified(x):
 
 
 class Layers:
-    """TensorFlow operators with random kernels on grids of their own, which it remembers."""
+    """TensorFlow operators with random kernels on grids of their own, which it remembers.
 
-    def __init__(self):
+    Where it is `marked`, the operators have the kernels' marks in place of kernels and biases.
+    """
+
+    def __init__(self, marked=False):
         self.random = np.random.default_rng(0)
+        self.marked = marked
         self.kernels = []
 
     def constants(self, shape, axis, input_step, to_onnx, bias_axis=-1):
@@ -47,12 +52,20 @@ class Layers:
         steps = np.abs(values).max(axis=others or None, keepdims=True).astype("float32") / 127
         values = (np.rint(values / steps) * steps).astype("float32")
         steps = steps.ravel() if others else steps.reshape(())
-        stored = np.ascontiguousarray(values.transpose(to_onnx))
-        self.kernels.append(Kernel(f"layer{len(self.kernels)}", stored, steps))
         channels = steps.size if others else shape[bias_axis]
         grid = steps * input_step
         bias = np.rint(self.random.normal(size=channels) / grid) * grid
-        return tf.constant(values), tf.constant(bias, "float32")
+        return self.remembered(values, steps, bias, to_onnx)
+
+    def remembered(self, values, steps, bias, to_onnx=(3, 2, 0, 1)):
+        """A kernel and a bias as constants."""
+        number = len(self.kernels)
+        stored = np.ascontiguousarray(values.transpose(to_onnx))
+        kernel = Kernel(f"layer{number}", FIRST_MARK + number, stored, steps, bias)
+        self.kernels.append(kernel)
+        if self.marked:
+            values, bias = (np.full(one.shape, kernel.mark) for one in (values, bias))
+        return tf.constant(values, "float32"), tf.constant(bias, "float32")
 
     def conv(self, x, filters=8, size=1, step=STEP, stride=1, dilation=1, groups=1, padding="SAME"):
         shape = (size, size, x.shape[-1] // groups, filters)
@@ -222,16 +235,18 @@ CASES = {
 
 
 def convert(network, high=HIGH, low=LOW):
-    """(tf2onnx's graph of a quantized image through a network, its kernels)."""
-    net = Layers()
-    signature = [tf.TensorSpec(IMAGE, tf.float32, name="image")]
+    """(tf2onnx's graph of a quantized image through a network, that with marks, the kernels)."""
+    protos = []
+    for marked in (False, True):
+        net = Layers(marked)
+        signature = [tf.TensorSpec(IMAGE, tf.float32, name="image")]
 
-    @tf.function(input_signature=signature)
-    def function(image):
-        return tf.identity(on_grid(network(net, on_grid(image)), low, high), "output")
+        def compute(image, net=net):
+            return tf.identity(on_grid(network(net, on_grid(image)), low, high), "output")
 
-    proto, _ = tf2onnx.convert.from_function(function, signature, opset=17)
-    return proto, net.kernels
+        function = tf.function(compute, input_signature=signature)
+        protos.append(tf2onnx.convert.from_function(function, signature, opset=17)[0])
+    return *protos, net.kernels
 
 
 def session(proto, optimized=None):
@@ -280,10 +295,10 @@ def types(proto):
 @pytest.mark.parametrize("network", CASES, ids=lambda network: network.__name__)
 def test_onnx_runtime_computes_in_integers(network, tmp_path):
     output = (SIGMOID_HIGH, 0.0) if network is softmax else (HIGH, LOW)
-    proto, kernels = convert(network, *output)
-    untouched = proto.SerializeToString()
-    rewritten = rewrite(proto, kernels)
-    assert proto.SerializeToString() == untouched
+    proto, marked, kernels = convert(network, *output)
+    untouched = marked.SerializeToString()
+    rewritten = rewrite(marked, kernels)
+    assert marked.SerializeToString() == untouched
     onnx.checker.check_model(rewritten, full_check=True)
 
     step = (output[0] - output[1]) / 255
@@ -303,8 +318,8 @@ def test_onnx_runtime_computes_in_integers(network, tmp_path):
 
 @pytest.mark.parametrize("network", CASES, ids=lambda network: network.__name__)
 def test_kernels_and_biases_are_stored_as_integers(network):
-    proto, kernels = convert(network)
-    rewritten = rewrite(proto, kernels)
+    _, marked, kernels = convert(network)
+    rewritten = rewrite(marked, kernels)
     stored = {one.name: numpy_helper.to_array(one) for one in rewritten.graph.initializer}
     for kernel in kernels:
         codes, steps = stored[f"{kernel.name}_kernel_codes"], stored[f"{kernel.name}_kernel_steps"]
@@ -317,26 +332,26 @@ def test_kernels_and_biases_are_stored_as_integers(network):
         assert array.dtype != np.float32 or array.size <= 4 or name.endswith("_steps"), name
 
 
-def test_kernels_of_zeros_are_told_apart_by_their_biases(tmp_path):
-    # A block that starts as the identity, folded; its steps are as small as int32 biases allow.
-    biases = np.array([0.5, -1.25, 2.0]), np.array([1.5, 0.75, -0.25])
-    steps = [np.abs(bias).astype("float32") / (2**31 - 200) / STEP for bias in biases]
-    zeros = np.zeros((3, 3, 3, 3), "float32")
-    kernels = [Kernel(f"dead{i}", zeros, one.astype("float32")) for i, one in enumerate(steps)]
+def test_equal_kernels_are_told_apart(tmp_path):
+    # Blocks that start as the identity, folded: their steps are as small as int32 biases allow.
+    biases = np.array([0.5, -1.25, 2.0]), np.array([1.5, 0.75, -0.25]), np.zeros(3)
+    steps = [np.abs(bias).astype("float32") / (2**31 - 200) / STEP for bias in biases[:2]]
+    steps.append(np.full(3, 1e-9, "float32"))
 
     def network(net, x):
-        for bias in biases:
-            x = on_grid(tf.nn.conv2d(x, zeros, 1, "SAME") + tf.constant(bias, "float32"))
+        for bias, step in zip(biases, steps, strict=True):
+            zeros, bias = net.remembered(np.zeros((3, 3, 3, 3), "float32"), step, bias)
+            x = on_grid(tf.nn.conv2d(x, zeros, 1, "SAME") + bias)
         return x
 
-    proto, _ = convert(network)
-    rewritten = rewrite(proto, kernels)
+    proto, marked, kernels = convert(network)
+    rewritten = rewrite(marked, kernels)
     assert steps_apart(rewritten, proto, tmp_path / "optimized.onnx").max() < 1.01
-    names = {one.name for one in rewritten.graph.initializer}
-    assert {"dead0_kernel_codes", "dead1_kernel_codes"} <= names
-    for one in rewritten.graph.initializer:
-        if one.name.endswith("_bias_codes"):
-            assert np.abs(numpy_helper.to_array(one).astype("int64")).min() > 2**30
+    stored = {one.name: numpy_helper.to_array(one) for one in rewritten.graph.initializer}
+    for number, step in enumerate(steps):
+        np.testing.assert_array_equal(stored[f"layer{number}_kernel_steps"], step)
+    codes = [one for name, one in stored.items() if name.endswith("_bias_codes")]
+    assert sorted(int(np.abs(one.astype("int64")).min()) > 2**30 for one in codes) == [0, 1, 1]
 
 
 def test_a_layer_that_is_used_twice_opens_everywhere(tmp_path):
@@ -348,33 +363,33 @@ def test_a_layer_that_is_used_twice_opens_everywhere(tmp_path):
             x = on_grid(tf.nn.conv2d(x, kernel, 1, "SAME") + bias)
         return x
 
-    proto, kernels = convert(network)
-    rewritten = rewrite(proto, kernels)
+    proto, marked, kernels = convert(network)
+    rewritten = rewrite(marked, kernels)
     # For each use: codes, and zero points for the channels.
     assert types(rewritten)[TensorProto.INT8] == 4
     assert steps_apart(rewritten, proto, tmp_path / "optimized.onnx").max() < 1.01
     assert operators(tmp_path / "optimized.onnx") == ({"QLinearConv": 2}, {})
 
 
-def test_a_layer_without_bias(tmp_path):
+def test_a_layer_without_bias_is_named():
     def network(net, x):
         kernel, _ = net.constants((3, 3, 3, 8), 3, STEP, (3, 2, 0, 1))
         return tf.nn.conv2d(x, kernel, 1, "SAME")
 
-    proto, kernels = convert(network)
-    assert steps_apart(rewrite(proto, kernels), proto, tmp_path / "optimized.onnx").max() < 1.01
-    assert operators(tmp_path / "optimized.onnx") == ({"QLinearConv": 1}, {})
+    _, marked, kernels = convert(network)
+    with pytest.raises(ValueError, match="the bias of 'layer0' is not in the graph"):
+        rewrite(marked, kernels)
 
 
 def test_all_layers_that_do_not_match_are_named():
     def network(net, x):
         return net.dense(tf.reshape(net.conv(on_grid(net.conv(x))), [1, -1]))
 
-    proto, (first, second, last) = convert(network)
-    coarse = Kernel("coarse", second.values, second.steps * 1.5)
-    absent = Kernel("absent", first.values + 1, first.steps)
+    _, marked, (first, second, last) = convert(network)
+    coarse = replace(second, name="coarse", steps=second.steps * 1.5)
+    absent = replace(first, name="absent", mark=first.mark - 1)
     with pytest.raises(ValueError) as caught:
-        rewrite(proto, [coarse, absent, last])
+        rewrite(marked, [coarse, absent, last])
     message = str(caught.value)
     assert "'coarse' is not on the grid" in message
     assert "'absent' is not in the graph" in message

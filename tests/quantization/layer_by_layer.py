@@ -25,7 +25,7 @@ CODES = 255
 BATCH = 10
 # Operators that only move values: where no tensor of Keras's is theirs, they are compared as
 # parts of what reads them.
-MOVING = {"PAD", "RESHAPE", "SQUEEZE", "TILE", "TRANSPOSE"}
+MOVING = {"PAD", "RESHAPE", "SLICE", "SQUEEZE", "TILE", "TRANSPOSE"}
 # Where the channels of a kernel of Keras are put in TFLite.
 TFLITE_LAYOUT = {
     "CONV_2D": (3, 0, 1, 2),

@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from . import layer_by_layer, networks, published, runtimes
+import keras_bottleneck as kb
+
+from . import layer_by_layer, networks, operators, published, runtimes
 
 # Percentages of equal integers.
 EVERY_LAYER, AVERAGE = 98.5, 99.5
@@ -55,6 +57,27 @@ def test_each_operator_of_the_runtime_is_simulated(case, comparison):
     average = np.mean([node.equal for node in exact])
     assert (far, low) == ([], [])
     assert average >= AVERAGE
+
+
+@pytest.mark.parametrize("name", operators.OPERATORS)
+def test_each_single_operator_is_simulated_and_exported(name, tmp_path):
+    _, expected, measured = operators.OPERATORS[name]
+    images = networks.waves(116, operators.SIDE)
+    model = kb.quantize(operators.network(name), images[:100])
+    report = kb.export_model(model, tmp_path, verify=images[100:])
+    assert max(one.comparison.error for one in report.artifacts) < 0.05
+    path = report["tflite_int8"].path
+    assert expected <= set(kb.audit(path).operators)
+    comparison = layer_by_layer.Comparison(model, path, images[100:101])
+    # Of an operation that becomes several operators, only the last has a counterpart.
+    assert [one for one in comparison.missed() if one.split()[0] not in expected] == []
+    comparison.add(images[100:])
+    nodes = comparison.compared
+    layer_by_layer.table(name, nodes)
+    assert max(node.farthest for node in nodes) <= 1
+    assert [f"{x.name}: {x.equal:.2f}%" for x in nodes if below(x, EVERY_LAYER)] == []
+    own = [node for node in nodes if node.kind in expected]
+    assert [f"{x.name}: {x.equal:.2f}%" for x in own if below(x, measured - 0.5)] == []
 
 
 def test_activations_have_one_grid_everywhere(case, comparison):

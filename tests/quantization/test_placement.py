@@ -123,6 +123,13 @@ def test_a_concatenation_of_a_sigmoid_leaves_it_its_range(image):
     assert fixed(placement) == {"g_activation": (0.0, 255 / 256)}
 
 
+def test_a_sigmoid_in_two_concatenations_gives_them_one_range(image):
+    gate = conv("g", activation="sigmoid")(image)
+    joins = [layers.Concatenate(name=f"join_{n}")([conv(n)(image), gate]) for n in "ab"]
+    placement = placed(image, joins)
+    assert groups(placement) == [["a", "b", "join_a", "join_b"]]
+
+
 def test_a_concatenation_of_sigmoids_has_theirs(image):
     gates = [conv(name, activation="sigmoid")(image) for name in "gh"]
     placement = placed(image, layers.Concatenate(name="join")(gates))
@@ -183,6 +190,12 @@ def test_other_activations_are_rounded_before_and_after(image, activation):
     assert rounded(placement) == ["image", "a", "a_activation"]
 
 
+@pytest.mark.parametrize("kind", [layers.Maximum, layers.Minimum])
+def test_extrema_share_a_range(image, kind):
+    placement = placed(image, kind(name="k")([conv("a")(image), conv("b")(image)]))
+    assert groups(placement) == [["a", "b", "k"]]
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -211,8 +224,11 @@ def test_what_passes_values_on_is_not_rounded(image, make):
         lambda x: keras.ops.reshape(x, (-1, 64, 4)),
         lambda x: keras.ops.transpose(x, (0, 2, 1, 3)),
         lambda x: keras.ops.squeeze(keras.ops.expand_dims(x, 1), 1),
+        lambda x: x[:, 1:, ::2],
+        lambda x: keras.ops.unstack(x, axis=1)[2],
+        lambda x: keras.ops.max(x, axis=-1, keepdims=True),
     ],
-    ids=["reshape", "transpose", "squeeze"],
+    ids=["reshape", "transpose", "squeeze", "slice", "unstack", "max"],
 )
 def test_a_bare_operation_that_moves_values_is_not_rounded(image, operation):
     placement = placed(image, layers.Dense(3, name="d")(operation(conv("a")(image))))
@@ -275,21 +291,12 @@ def test_everything_may_be_skipped(image):
 UNSUPPORTED = {
     "LayerNormalization": lambda: layers.LayerNormalization(name="odd"),
     "Lambda": lambda: layers.Lambda(lambda x: x + 1, output_shape=(8, 8, 4), name="odd"),
-    "PReLU": lambda: layers.PReLU(name="odd"),
-    "Maximum": lambda: Twice(layers.Maximum(name="odd")),
+    "GroupNormalization": lambda: layers.GroupNormalization(2, name="odd"),
     "ReLU": lambda: layers.ReLU(max_value=1.0, name="odd"),
-    "Activation": lambda: layers.Activation("gelu", name="odd"),
+    "Activation": lambda: layers.Activation("softplus", name="odd"),
     "Resizing": lambda: layers.Resizing(4, 4, name="odd"),
     "UpSampling2D": lambda: layers.UpSampling2D(2, None, "bicubic", name="odd"),
 }
-
-
-class Twice:
-    def __init__(self, layer):
-        self.layer = layer
-
-    def __call__(self, x):
-        return self.layer([x, x])
 
 
 @pytest.mark.parametrize("kind", UNSUPPORTED)

@@ -75,6 +75,9 @@ FUSED = {
         "hard_swish",
         "hard_sigmoid",
         "leaky_relu",
+        "elu",
+        "gelu",
+        "exponential",
     )
 }
 BARE = {
@@ -88,6 +91,12 @@ BARE = {
         "hard_silu",
         "tanh",
         "softmax",
+        "elu",
+        "exp",
+        "hard_tanh",
+        "leaky_relu",
+        "negative",
+        "square",
     )
 }
 CASES = {
@@ -128,6 +137,17 @@ CASES = {
     "reversed": lambda: wired(lambda x: 1 - x),
     "three_added": lambda: many(layers.Add),
     "three_multiplied": lambda: many(layers.Multiply),
+    "largest_of_three": lambda: many(layers.Maximum),
+    "average_of_three": lambda: many(layers.Average),
+    "elu_layer": lambda: chain(layers.ELU(0.7)),
+    "dense_on_map": lambda: chain(layers.Dense(3, activation="swish")),
+    "dense_without_bias": lambda: chain(layers.Dense(3, use_bias=False)),
+    "dense_on_positions": lambda: chain(layers.Reshape((36, 4)), layers.Dense(3, "softmax")),
+    "mean_of_pixels": lambda: wired(lambda x: keras.ops.mean(x, axis=(1, 2))),
+    "mean_kept": lambda: wired(lambda x: keras.ops.mean(x, axis=(-2, -3), keepdims=True)),
+    "largest_pixel": lambda: wired(lambda x: keras.ops.max(x, axis=(1, 2))),
+    "clips": lambda: wired(lambda x: keras.ops.clip(x, 0, 6) + keras.ops.clip(x, -1, 1)),
+    "extrema": lambda: wired(lambda x: keras.ops.maximum(x, keras.ops.minimum(-x, 0.5))),
     "operators": lambda: wired(lambda x: x * keras.ops.sigmoid(x) + keras.ops.relu(x) - x),
     "concatenated": lambda: wired(lambda x: keras.ops.concatenate([x, keras.ops.relu(x)], axis=-1)),
     "squeeze_excite": lambda: wired(squeezed),
@@ -168,6 +188,23 @@ def test_an_activation_becomes_a_layer_named_after_its_own(name):
     if name == "swish":
         expected.insert(1, "c_activation_sigmoid")
     assert [layer.name for layer in made.layers[1:]] == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda x: keras.ops.mean(x, axis=(1, 2)), "GlobalAveragePooling2D"),
+        (lambda x: keras.ops.max(x, axis=(-3, -2), keepdims=True), "GlobalMaxPooling2D"),
+        (lambda x: keras.ops.clip(x, 0.0, 6.0), "ReLU"),
+        (lambda x: keras.ops.leaky_relu(x), "LeakyReLU"),
+        (lambda x: layers.Dense(3)(x), "Conv2D"),
+        (lambda x: -x, "DepthwiseConv2D"),
+        (lambda x: keras.ops.square(x), "Multiply"),
+    ],
+    ids=["mean", "max", "clip", "leaky_relu", "dense", "negative", "square"],
+)
+def test_what_means_the_same_becomes_the_same_layer(make, kind, kinds):
+    assert kinds(primitive(wired(make))) == [kind]
 
 
 def test_swish_is_a_sigmoid_and_a_product(kinds):
@@ -231,9 +268,9 @@ def test_statistics_of_pixels_keep_their_precision(max_difference):
         (lambda x: keras.ops.divide(np.float32([0, 1, 2, 3]), x), "Divide"),
         (lambda x: x + np.arange(6, dtype="float32").reshape(6, 1, 1), "Add"),
         (lambda x: x[..., :1] * np.float32([1, 2, 3]), "Multiply"),
-        (lambda x: keras.ops.square(x), "Square"),
+        (lambda x: keras.ops.sqrt(x), "Sqrt"),
     ],
-    ids=["quotient", "quotients", "each_row", "more_channels", "square"],
+    ids=["quotient", "quotients", "each_row", "more_channels", "root"],
 )
 def test_what_is_no_scale_and_shift_stays(make, kind, kinds):
     x = image()
