@@ -4,8 +4,10 @@ MobileNetV2 1.0 224 with ImageNet weights, ending in logits, is calibrated on on
 validation photos and judged on the other half, in the runtimes that the files are for: LiteRT with
 XNNPACK (its default), LiteRT's built-in kernels, and ONNX Runtime. Judged against the float Keras
 model: SQNR of the logits in dB (also with each image's mean logit removed, on which no ranking
-depends) and top-1 agreement; then top-1 accuracy, file size, and median latency, all files taking
-turns in one process. Peers are TFLiteConverter's post-training quantization and `quantize_static`.
+depends) and top-1 agreement; then top-1 accuracy, file size, and the median CPU time of an image,
+all files taking turns in one process. ONNX files run in a plain session, in one that may not
+saturate on processors without VNNI, and as `runtime.load` opens them. A second table has the CPU
+seconds of each step. Peers are TFLiteConverter's post-training quantization and `quantize_static`.
 
     KERAS_BOTTLENECK_DATA=path/to/data python benchmarks/quantization.py --output quantization.json
 """
@@ -19,7 +21,8 @@ import statistics
 import tempfile
 import time
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -50,6 +53,8 @@ TIMED_RUNS = 3  # of each file in each round, after one that is not timed
 OURS: dict[str, dict[str, Any]] = {
     "default": {},
     "adaptive": {"rounding": "adaptive"},
+    "unrestricted": {"reduce_range": False},
+    "unrestricted-adaptive": {"reduce_range": False, "rounding": "adaptive"},
     "no-equalization": {"equalize": False},
     "no-bias-correction": {"bias_correction": False},
     "percentile": {"calibrator": "percentile"},
@@ -90,9 +95,11 @@ def litert(path: Path, threads: int, resolver: OpResolverType) -> tuple[Callable
     return prepare, run
 
 
-def onnx(path: Path, threads: int) -> tuple[Callable, Callable]:
+def onnx(path: Path, threads: int, careful: bool = False) -> tuple[Callable, Callable]:
     """As `litert`, for ONNX Runtime."""
     options = onnxruntime.SessionOptions()
+    if careful:
+        options.add_session_config_entry("session.x64quantprecision", "1")
     options.intra_op_num_threads = threads
     # Threads that keep spinning after a run would slow down the file that has the next turn.
     options.add_session_config_entry("session.force_spinning_stop", "1")
@@ -101,11 +108,19 @@ def onnx(path: Path, threads: int) -> tuple[Callable, Callable]:
     return lambda image: image, lambda tensor: session.run(None, {name: tensor})[0][0]
 
 
+def loaded(path: Path, threads: int) -> tuple[Callable, Callable]:
+    """As `litert`, for what `runtime.load` makes of a file."""
+    predictor = kb.runtime.load(path, threads=threads, trusted=True)
+    return lambda image: image, lambda tensor: predictor.run(tensor)[0]
+
+
 # Name to file suffix and loader.
 RUNTIMES: dict[str, tuple[str, Callable]] = {
     "XNNPACK": (".tflite", partial(litert, resolver=OpResolverType.AUTO)),
     "TFLite kernels": (".tflite", partial(litert, resolver=PLAIN)),
     "ONNX Runtime": (".onnx", onnx),
+    "ONNX Runtime, careful": (".onnx", partial(onnx, careful=True)),
+    "runtime.load": (".onnx", loaded),
 }
 
 
@@ -118,7 +133,7 @@ class Row:
     runtime: str
     path: Path | None
     figures: dict[str, float]
-    latency_ms: dict[int, float] = field(default_factory=dict)
+    cpu_ms: dict[int, float] = field(default_factory=dict)
 
 
 def sqnr(reference: np.ndarray, found: np.ndarray) -> float:
@@ -137,6 +152,7 @@ class Bench:
     labels: np.ndarray
     folder: Path
     rows: list[Row] = field(default_factory=list)
+    steps: list[tuple[str, str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.reference = np.asarray(self.model(self.images))
@@ -144,15 +160,21 @@ class Bench:
 
     def attempt(self, maker: str, name: str, make: Callable[..., list[Path]], *setting) -> None:
         """Make files and judge them; where that fails, say why, and go on."""
-        start = time.perf_counter()
         try:
             with native_messages_held():
                 paths = make(*setting)
-            print(f"{maker} {name}: made in {time.perf_counter() - start:.0f} s")
+            print(f"{maker} {name}")
             for path in paths:
                 self.run(maker, name, path)
         except Exception as error:  # quantizers and runtimes raise anything
             print(f"{maker} {name} left out: {type(error).__name__}: {error}", flush=True)
+
+    @contextmanager
+    def step(self, name: str, what: str) -> Iterator[None]:
+        """Notes the CPU seconds of what is done inside, of all threads."""
+        start = time.process_time()
+        yield
+        self.steps.append((name, what, time.process_time() - start))
 
     def run(self, maker: str, name: str, path: Path) -> None:
         for runtime, (suffix, load) in RUNTIMES.items():
@@ -187,13 +209,16 @@ class Bench:
         # `fold` first changes no figure: the converter folds batch norm into the same weights.
         saved, path = self.folder / "saved_model", self.folder / f"ptq_{ends.name}.tflite"
         static = keras.InputSpec(shape=(1, *PREPROCESSING.input_shape), dtype="float32")
-        self.model.export(saved, verbose=False, input_signature=[static])
+        name = f"official PTQ {ends.name} I/O"
+        with self.step(name, "SavedModel"):
+            self.model.export(saved, verbose=False, input_signature=[static])
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([image[None]] for image in self.calibration)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = ends
-        path.write_bytes(converter.convert())
+        with self.step(name, "calibrate and convert"):
+            path.write_bytes(converter.convert())
         return [path]
 
     def onnx_static(self, start: str, activations: str, method: str) -> list[Path]:
@@ -212,23 +237,31 @@ class Bench:
 
     def ours(self, name: str) -> list[Path]:
         """Quantize with one row of `OURS`; also judges the quantized Keras model itself."""
-        quantized = kb.quantize(self.model, self.calibration, **OURS[name])
+        with self.step(f"ours {name}", "quantize"):
+            quantized = kb.quantize(self.model, self.calibration, **OURS[name])
         self.judge("ours", name, "Keras (int8)", np.asarray(quantized(self.images)))
-        formats = ("tflite_int8", "onnx_int8")
-        report = kb.export_model(quantized, self.folder, formats, name=name, verify=self.images)
-        return [artifact.path for artifact in report.artifacts]
+        paths = []
+        for form in ("tflite_int8", "onnx_int8"):
+            with self.step(f"ours {name}", f"write and verify {form}"):
+                report = kb.export_model(
+                    quantized, self.folder, [form], name=name, verify=self.images
+                )
+            paths.append(report[form].path)
+        return paths
 
     def time_in_turns(self, rounds: int, threads: int) -> None:
-        """Fill in the median latencies: in each round every file has its turn."""
+        """Fill in the median CPU times: in each round every file has its turn."""
         rows = [row for row in self.rows if row.path]
-        loaded = [RUNTIMES[row.runtime][1](row.path, threads=threads) for row in rows]
-        calls = [partial(run, prepare(self.images[:1])) for prepare, run in loaded]
+        opened = [RUNTIMES[row.runtime][1](row.path, threads=threads) for row in rows]
+        calls = [partial(run, prepare(self.images[:1])) for prepare, run in opened]
         seconds: list[list[float]] = [[] for _ in rows]
         for _ in range(rounds):
             for call, times in zip(calls, seconds, strict=True):
-                times += timeit.repeat(call, number=1, repeat=1 + TIMED_RUNS)[1:]
+                times += timeit.repeat(
+                    call, timer=time.process_time, number=1, repeat=1 + TIMED_RUNS
+                )[1:]
         for row, times in zip(rows, seconds, strict=True):
-            row.latency_ms[threads] = 1e3 * statistics.median(times)
+            row.cpu_ms[threads] = 1e3 * statistics.median(times)
 
     def best_official(self, *runtimes: str) -> float:
         peers = [row for row in self.rows if row.maker == "official" and row.runtime in runtimes]
@@ -237,7 +270,7 @@ class Bench:
     def table(self) -> Table:
         """All rows; gains are dB above the best official row, of the same runtime and of any."""
         shown = Table(title="int8 MobileNetV2 against the float Keras model")
-        times = [f"ms, {threads} thr." for threads in THREADS]
+        times = [f"CPU ms, {threads} thr." for threads in THREADS]
         for title in ("quantizer", "runtime"):
             shown.add_column(title, no_wrap=True)
         for title in ("gain, same runtime", "gain, any", *self.rows[0].figures, *times):
@@ -245,16 +278,30 @@ class Bench:
         for row in self.rows:
             bests = [self.best_official(row.runtime), self.best_official(*RUNTIMES)]
             gains = [np.nan if row.maker == "float" else row.figures["SQNR dB"] - x for x in bests]
-            numbers = [*gains, *row.figures.values(), *row.latency_ms.values()]
+            numbers = [*gains, *row.figures.values(), *row.cpu_ms.values()]
             cells = ("" if np.isnan(x) else f"{x:.2f}" for x in numbers)
             shown.add_row(f"{row.maker} {row.name}", row.runtime, *cells)
+        return shown
+
+    def step_table(self) -> Table:
+        """The CPU seconds of each step."""
+        shown = Table(title=f"CPU seconds, {len(self.calibration)} images")
+        for title in ("quantizer", "step"):
+            shown.add_column(title, no_wrap=True)
+        shown.add_column("CPU s", justify="right")
+        for name, what, seconds in self.steps:
+            shown.add_row(name, what, f"{seconds:.1f}")
         return shown
 
     def write(self, path: Path) -> None:
         packages = ("tensorflow", "keras", "ai-edge-litert", "onnxruntime", "tf2onnx")
         about = {"images": len(self.images), "vnni": VNNI, "versions": versions(*packages)}
         rows = [asdict(row) for row in self.rows if row.runtime != "Keras"]  # infinity is no JSON
-        path.write_text(json.dumps({**about, "rows": rows}, indent=1, default=lambda p: p.name))
+        path.write_text(
+            json.dumps(
+                {**about, "steps": self.steps, "rows": rows}, indent=1, default=lambda p: p.name
+            )
+        )
 
 
 def photos(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -270,6 +317,9 @@ def main() -> None:
     parser.add_argument("--peers-only", action="store_true")
     parser.add_argument("--ours", nargs="+", choices=OURS, default=OURS, metavar="NAME")
     parser.add_argument("--swap", action="store_true", help="swap the two halves")
+    parser.add_argument(
+        "--all", action="store_true", help="calibrate and verify on all images, for the seconds"
+    )
     parser.add_argument("--rounds", type=int, default=10, help="of timing; 0 for none")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -279,6 +329,8 @@ def main() -> None:
     model.load_weights(data / "mobilenet_v2_1.0_224_imagenet.weights.h5")
     images, labels = photos(data / "imagenet_val100")
     first, second = slice(arguments.swap, None, 2), slice(not arguments.swap, None, 2)
+    if arguments.all:
+        first = second = slice(None)
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(model, images[first], images[second], labels[second], Path(scratch))
         bench.attempt("float", "", bench.float_files)
@@ -290,7 +342,8 @@ def main() -> None:
             bench.attempt("ours", name, bench.ours, name)
         for threads in THREADS if arguments.rounds else ():
             bench.time_in_turns(arguments.rounds, threads)
-        Console(width=150).print(bench.table())
+        for table in (bench.table(), bench.step_table()):
+            Console(width=150).print(table)
         if arguments.output:
             bench.write(arguments.output)
 
