@@ -22,6 +22,9 @@ def run(
     rounding: Annotated[
         str, typer.Option(help="nearest, or adaptive: slower, with less noise.")
     ] = "nearest",
+    reduce_range: Annotated[
+        bool, typer.Option(help="Keep int8 .onnx files right on x86 processors without VNNI.")
+    ] = True,
     calibrator: Annotated[str, typer.Option(help="mse, minmax, percentile or entropy.")] = "mse",
     skip: Annotated[
         str | None, typer.Option(help="Layers to leave in float; commas; or unsupported.")
@@ -59,6 +62,7 @@ def run(
         photographs.train,
         calibrator=calibrator,
         rounding=rounding,
+        reduce_range=reduce_range,
         skip="unsupported" if names == ["unsupported"] else names,
         keep_accuracy=keep_accuracy,
         images=images,
