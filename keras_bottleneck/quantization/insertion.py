@@ -39,7 +39,8 @@ class Insertion:
         self.original = TensorMap()
         self.sources: dict[int, keras.layers.Layer] = {}
         self._copies = Copies()
-        self._steps = TensorMap()
+        # Of a tensor on a grid: the grid's step and its code of zero.
+        self._grids = TensorMap()
         self._rounded_inputs = TensorMap()
         self._requantized = TensorMap()
         self._taken = {call.operation.name for call in placement.calls}
@@ -57,7 +58,7 @@ class Insertion:
         if rule is Rule.JOIN:
             args = ([self._joined(x, call) for x in args[0]],)
         if rule is Rule.KERNEL:
-            args = (*args, self._steps[args[0]])
+            args = (*args, self._grids[args[0]][0])
         makers = {Rule.KERNEL: self._kernel, Rule.ROUND: _with_slopes}
         make = copied if rule is None else makers.get(rule, copied)
         made = self._copies.call(call.operation, args, kwargs, make)
@@ -65,9 +66,9 @@ class Insertion:
         for old, new in zip(call.outputs, outputs, strict=True):
             self.original[new] = old
         if rule is Rule.PASS:
-            step = self._steps[keras_private.tensors_in(args)[0]]
+            grid = self._grids[keras_private.tensors_in(args)[0]]
             for output in outputs:
-                self._steps[output] = step
+                self._grids[output] = grid
         rounding = (
             {}
             if rule is None
@@ -85,10 +86,11 @@ class Insertion:
     def _rounding(self, operation: Any, x: Any) -> dict[str, Any]:
         """How the runtime rounds what `operation` makes of `x`, as arguments of the quantizer."""
         found = rule_for(operation, x.shape)
-        if found is None or x not in self._steps:  # a clip that is fused into the kernel before it
+        if found is None or x not in self._grids:  # a clip that is fused into the kernel before it
             return {}
         rule, factor = found
-        return {"input_step": self._steps[x], "rule": rule, "factor": factor}
+        step, zero = self._grids[x]
+        return {"input_step": step, "input_zero": zero, "rule": rule, "factor": factor}
 
     def _read(self, argument: Any) -> Any:
         """What a layer reads in place of `argument`: the model's inputs are rounded first."""
@@ -100,7 +102,7 @@ class Insertion:
 
     def _into_float(self, argument: Any) -> Any:
         """What a layer in float reads in place of `argument`."""
-        return self._boundary(argument) if argument in self._steps else argument
+        return self._boundary(argument) if argument in self._grids else argument
 
     def _out_of_float(self, old: Any, new: Any) -> Any:
         """What is rounded in place of `new`, which a layer in float has made."""
@@ -139,8 +141,8 @@ class Insertion:
             self.quantizers[group] = FakeQuantize(
                 name=name, fixed=fixed is not None, dtype="float32"
             )
-        rounded, step = self.quantizers[group](new, **rounding)
-        self._steps[rounded] = step
+        rounded, *grid = self.quantizers[group](new, **rounding)
+        self._grids[rounded] = tuple(grid)
         self.original[rounded] = old
         return rounded
 

@@ -18,17 +18,18 @@ NARROWEST = 1e-4
 class FakeQuantize(keras.layers.Layer):
     """Rounds a tensor to the 256 levels of one range, zero among them.
 
-    The step of the grid leaves beside the values, because the layers that read them need it: a
-    bias lies on the grid of input step times kernel step. Called on several tensors, it gives
-    all of them one range. While `moving` is 1 (see `QuantizationSchedule`), training steps pull
-    the range towards that of their batch.
+    The step of the grid and the code of zero leave beside the values, because the layers that read
+    them need them: a bias lies on the grid of input step times kernel step. Called on several
+    tensors, it gives all of them one range. While `moving` is 1 (see `QuantizationSchedule`),
+    training steps pull the range towards that of their batch.
 
     Args:
         momentum: Part of the old range that a training step keeps, in [0, 1).
         fixed: Whether the range never moves, like a sigmoid's; training passes it unrounded.
 
     Input shape: any.
-    Output: a tensor of the same shape and dtype, and the step, a float32 scalar.
+    Output: a tensor of the same shape and dtype; the step and the int8 code of zero, float32
+    scalars.
 
     Raises:
         ValueError: For a wrong argument.
@@ -36,7 +37,7 @@ class FakeQuantize(keras.layers.Layer):
     Source: Jacob et al. 2018, section 3.
 
     Example:
-        >>> values, step = FakeQuantize()(keras.ops.convert_to_tensor([0.0, 0.3, 9.0]))
+        >>> values, step, zero = FakeQuantize()(keras.ops.convert_to_tensor([0.0, 0.3, 9.0]))
         >>> float(keras.ops.max(values)) < 1.01
         True
     """
@@ -75,28 +76,34 @@ class FakeQuantize(keras.layers.Layer):
         input_step: Any = None,
         rule: str | None = None,
         factor: float = 1.0,
+        input_zero: Any = None,
         training: bool | None = None,
-    ) -> tuple[Any, Any]:
-        """The rounded `x`, and the step of its grid.
+    ) -> tuple[Any, Any, Any]:
+        """The rounded `x`, and the step and the code of zero of its grid.
 
         Args:
             x: What an operator has computed.
             input_step: The step of that operator's input, where `rule` needs it.
             rule: How TFLite rounds it, if not to the nearest; see `runtime_rounding.nudge`.
             factor: What else the rule needs.
+            input_zero: The int8 code of zero of the operator's input, where `rule` needs it.
             training: Whether the range may move.
         """
-        step = step_of(self.low, self.high)
+        grid = self.grid()
         x = float32(x)
         if training and self.fixed:
             # A probability that is rounded to zero has no gradient to learn from.
-            return keras.ops.cast(x, self.compute_dtype), step
+            return keras.ops.cast(x, self.compute_dtype), *grid
         if training:
             self._follow(keras.ops.stop_gradient(x))
         if rule is not None:
-            zero = keras.ops.round(-self.low / step) - 128.0
-            x = x + nudge(rule, x, step, zero, input_step, factor)
-        return keras.ops.cast(fake_quant(x, self.low, self.high), self.compute_dtype), step
+            x = x + nudge(rule, x, *grid, input_step, input_zero, factor)
+        return keras.ops.cast(fake_quant(x, self.low, self.high), self.compute_dtype), *grid
+
+    def grid(self) -> tuple[Any, Any]:
+        """The distance of two levels, and the int8 code of zero."""
+        step = step_of(self.low, self.high)
+        return step, keras.ops.round(-self.low / step) - 128.0
 
     def _follow(self, x: Any) -> None:
         """Move the range towards that of `x`; zero stays inside."""
@@ -106,9 +113,10 @@ class FakeQuantize(keras.layers.Layer):
         self.low.assign(self.low + rate * (low - self.low))
         self.high.assign(self.high + rate * (high - self.high))
 
-    def compute_output_spec(self, x: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """The spec of `x`, and that of a scalar."""
-        return keras.KerasTensor(x.shape, self.compute_dtype), keras.KerasTensor((), "float32")
+    def compute_output_spec(self, x: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
+        """The spec of `x`, and those of two scalars."""
+        scalars = (keras.KerasTensor((), "float32") for _ in range(2))
+        return keras.KerasTensor(x.shape, self.compute_dtype), *scalars
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

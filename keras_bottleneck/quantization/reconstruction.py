@@ -60,8 +60,8 @@ def reconstruct(
         operation = call.operation
         if isinstance(operation, FakeQuantize):
             x = args[0]
-            rounded, step = _run(operation, "rounded", args, kwargs)
-            return Twin(x.exact, rounded), Twin(step, step)
+            rounded, *grid = _run(operation, "rounded", args, kwargs)
+            return Twin(x.exact, rounded), *(Twin(one, one) for one in grid)
         if isinstance(operation, QuantizedKernel):
             x, step = args
             exact = insertion.sources[id(operation)](x.exact)

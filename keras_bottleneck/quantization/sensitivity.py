@@ -14,7 +14,6 @@ from keras_bottleneck.keras_private import Call
 from keras_bottleneck.printing import Printable
 from keras_bottleneck.progress import track
 from keras_bottleneck.quantization.calibration import Options, calibrated
-from keras_bottleneck.quantization.fake_quant import step_of
 from keras_bottleneck.quantization.insertion import Insertion
 from keras_bottleneck.quantization.kernels import QuantizedKernel
 from keras_bottleneck.quantization.observation import activations
@@ -175,8 +174,8 @@ def _outputs(insertion: Insertion, x: Any, quantized: QuantizedKernel | None) ->
         operation = call.operation
         if isinstance(operation, FakeQuantize):
             value = args[0]
-            step = step_of(operation.low, operation.high)
-            return _Value(operation(value.tensor)[0] if value.fresh else value.tensor), step
+            rounded = operation(value.tensor)[0] if value.fresh else value.tensor
+            return _Value(rounded), *operation.grid()
         if isinstance(operation, QuantizedKernel):
             value, step = args
             if operation is quantized:

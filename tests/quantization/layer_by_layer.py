@@ -200,9 +200,10 @@ class Comparison:
         def visit(tensor):
             call = self.makers.get(id(tensor))
             stops = id(tensor) in self.known and tensor is not node.output
-            # The step of a grid is no computed value.
-            step = call and isinstance(call.operation, FakeQuantize) and tensor is call.outputs[1]
-            if call is None or stops or step or id(call.outputs[0]) in seen:
+            # What a grid is like is no computed value.
+            grid = call and isinstance(call.operation, FakeQuantize)
+            grid = grid and tensor is not call.outputs[0]
+            if call is None or stops or grid or id(call.outputs[0]) in seen:
                 return
             seen.add(id(call.outputs[0]))
             for one in call.inputs:
@@ -230,8 +231,8 @@ class Comparison:
             if key not in values and key in self.known:
                 values[key] = self.known[key].dequantized(integers[key])
             elif key not in values:
-                operation = self.makers[key].operation
-                values[key] = step_of(operation.low, operation.high)
+                call = self.makers[key]
+                values.update(zip(map(id, call.outputs[1:]), call.operation.grid(), strict=True))
             return values[key]
 
         for call in node.piece:

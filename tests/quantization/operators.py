@@ -75,6 +75,7 @@ OPERATORS = {
     "power": (lambda x: x**2, {"MUL"}, 99.9),
     "negative": (lambda x: -x, {"DEPTHWISE_CONV_2D"}, 99.4),
     "maximum_constant": (lambda x: ops.maximum(x, 0.1), {"MAXIMUM"}, 100),
+    "mean_kept": (lambda x: x * ops.mean(x, (1, 2), keepdims=True), {"MEAN", "MUL"}, 99.3),
     "mean_of_channels": (squeezed, {"MEAN", "MUL"}, 99.3),
     "sum_of_channels": (lambda x: x * ops.sum(x, -1, keepdims=True), {"SUM", "MUL"}, 99.1),
     "largest_channel": (lambda x: x * ops.max(x, -1, keepdims=True), {"REDUCE_MAX"}, 99.1),
