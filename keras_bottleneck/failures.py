@@ -75,6 +75,13 @@ FAILURES = (
         f"{TENSORFLOW}/38285",
     ),
     Failure(
+        "operator_without_int16",
+        r"Quantization to 16x8-bit not yet supported for op: '(?P<operators>\w+)'",
+        "TFLite has no {operators} with int16 activations",
+        "quantize the model with `quantize`, and export it as tflite_int8 instead",
+        f"{TENSORFLOW}/61343",
+    ),
+    Failure(
         "integer_interface_of_float",
         r"inference_input_type and inference_output_type must be tf\.float32",
         "a float model cannot take or return integers",

@@ -185,8 +185,8 @@ def as_taken(model: keras.Model, inputs: Any) -> Any:
 
 
 @contextmanager
-def calls_replaced(replacements: Mapping[keras.layers.Layer, Callable[..., Any]]) -> Iterator[None]:
-    """Layers compute, inside, what their function in `replacements` returns.
+def calls_replaced(replacements: Mapping[keras.Operation, Callable[..., Any]]) -> Iterator[None]:
+    """Layers and operations compute, inside, what their function in `replacements` returns.
 
     Relies on `Operation.__call__` (Keras 3.0 to 3.15) reading `self.call`, which a function set
     on the layer itself hides. What Keras resolves for a call (dtype, `training`, masks) arrives

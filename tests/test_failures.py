@@ -115,6 +115,19 @@ def operator_without_tflite(tools):
 
 
 @provoked
+def operator_without_int16(tools):
+    converter = tools.tf.lite.TFLiteConverter.from_concrete_functions(
+        [tools.traced(tools.model(tools.layer(tools.tf.nn.elu)))]
+    )
+    converter.optimizations = [tools.tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [
+        tools.tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    ]
+    converter.representative_dataset = lambda: [[np.ones((1, 8, 8, 3), np.float32)]]
+    converter.convert()
+
+
+@provoked
 def representative_dataset(tools):
     converter = tools.tf.lite.TFLiteConverter.from_concrete_functions([tools.traced(tools.small())])
     converter.optimizations = [tools.tf.lite.Optimize.DEFAULT]

@@ -163,6 +163,15 @@ def test_replaced_call_gets_what_the_layer_would_and_is_gone_afterwards():
     assert "call" not in vars(layer)
 
 
+def test_replaced_call_of_a_bare_operation():
+    x = keras.Input((2,))
+    model = keras.Model(x, keras.ops.exp(x))
+    operation = keras_private.maker(model.outputs[0])
+    with keras_private.calls_replaced({operation: lambda inputs: inputs + 1.0}):
+        assert float(keras.ops.sum(model(keras.ops.ones((1, 2))))) == 4.0
+    assert float(keras.ops.sum(model(keras.ops.zeros((1, 2))))) == 2.0
+
+
 def test_the_configuration_of_an_h5_file_is_told_apart(tmp_path):
     told = []
 

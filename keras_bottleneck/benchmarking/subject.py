@@ -1,6 +1,5 @@
 """The model under test, from whatever names it."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ import keras
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.export import load_model, save_model
 from keras_bottleneck.export.inference import float32_model, output_name
+from keras_bottleneck.export.names import file_name
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.quantization import is_quantized
 from keras_bottleneck.runs.folder import BEST
 from keras_bottleneck.runtime import Metadata, metadata
 
-LONGEST_NAME = 100
 OURS = ("keras", "keras_bottleneck", "tensorflow")
 
 
@@ -66,7 +65,7 @@ class Subject:
     @property
     def file_name(self) -> str:
         """Its name, as far as file names can have it."""
-        return re.sub(r"[^\w.-]", "_", self.model.name)[:LONGEST_NAME]
+        return file_name(self.model.name)
 
     @property
     def modules(self) -> list[str]:

@@ -148,8 +148,10 @@ KNOWN_BAD = (
             and here.is_x86
             and here.has_vnni is False
         ),
-        "the processor has no VNNI: int8 products of ONNX Runtime saturate in sessions of your own",
-        'set "session.x64quantprecision" to "1" there; `runtime.load` does',
+        "the processor has no VNNI: int8 products of ONNX Runtime saturate in files that other "
+        "tools, or `quantize(reduce_range=False)`, made",
+        'set "session.x64quantprecision" to "1" for those, as `runtime.load` does; `audit` tells '
+        "which they are",
         f"{GITHUB}/microsoft/onnxruntime/issues/11415",
         problem=False,
     ),

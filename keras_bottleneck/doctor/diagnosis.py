@@ -124,7 +124,7 @@ class Diagnosis(Printable):
             return "unknown: this system does not list the features of its processor"
         if vnni:
             return "dot products in hardware: int8 files are fast, and exact in every runtime"
-        return "no dot products in hardware: int8 files gain less; `runtime.load` keeps them exact"
+        return "no dot products in hardware: int8 files gain less"
 
     def _runtimes(self) -> Any:
         from rich.table import Table

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_bottleneck.runtime import processor
 from keras_bottleneck.version import __version__, version_of
 
 # Under each name, the distributions that bring it, the usual one first.
@@ -41,7 +42,6 @@ VARIABLES = (
     "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION",
     "CUDA_VISIBLE_DEVICES",
 )
-CPU_FLAGS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Environment:
             system=f"{platform.system()} {platform.release()}",
             libc=" ".join(platform.libc_ver()).strip(),
             machine=platform.machine(),
-            cpu_flags=cpu_flags(),
+            cpu_flags=processor.flags(),
             cores=len(usable(0)) if usable else os.cpu_count() or 1,
             variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
             backend=keras_backend(),
@@ -94,14 +94,14 @@ class Environment:
     @property
     def is_x86(self) -> bool:
         """Whether the processor is an x86."""
-        return self.machine.lower() in ("x86_64", "amd64")
+        return self.machine.lower() in processor.X86
 
     @property
     def has_vnni(self) -> bool | None:
         """Whether the processor multiplies int8 without saturating; None if that is not known."""
         if self.cpu_flags is None:
             return None
-        return bool(self.cpu_flags & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+        return bool(self.cpu_flags & processor.EXACT)
 
     def has(self, package: str) -> bool:
         """Whether `package` is installed."""
@@ -116,16 +116,6 @@ class Environment:
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers that a version begins with: (2, 21, 0) of "2.21.0rc1"."""
     return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[a-z+-]", version)[0]))
-
-
-def cpu_flags() -> frozenset[str] | None:
-    """Those of `CPU_FLAGS` that Linux reports; None on other systems."""
-    try:
-        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
-    except OSError:
-        return None
-    line = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-    return frozenset(line[1].split()) & frozenset(CPU_FLAGS) if line else None
 
 
 def keras_backend() -> str:

@@ -1,13 +1,16 @@
 """What is inside a .tflite or .onnx file: operators, types, and what will not run on a device."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_bottleneck import checks
 from keras_bottleneck.printing import Printable
+from keras_bottleneck.quantization.pairs import overflow
 
 # Weights left behind as variables: LiteRT's delegates read garbage from them.
 VARIABLES = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
@@ -30,6 +33,9 @@ class AuditReport(Printable):
         per_channel: How many convolutions have an int8 kernel with one scale for each channel,
             and how many one of any kind.
         per_tensor: Depthwise kernels with one scale for many channels.
+        needs_vnni: Int8 kernels of an .onnx file with neighbouring codes that sum to more than
+            128: ONNX Runtime's sums saturate on x86 processors without VNNI, unless the session's
+            `session.x64quantprecision` is "1".
     """
 
     path: Path
@@ -40,6 +46,7 @@ class AuditReport(Printable):
     float_operators: Counter[str] = field(default_factory=Counter)
     per_channel: tuple[int, int] = (0, 0)
     per_tensor: tuple[str, ...] = ()
+    needs_vnni: tuple[str, ...] = ()
 
     @property
     def int8_problems(self) -> tuple[str, ...]:
@@ -56,6 +63,11 @@ class AuditReport(Printable):
     def problems(self) -> tuple[str, ...]:
         """What will not run on every device, one sentence each; empty for a clean file."""
         found = [f"{name} has a dimension that is not fixed" for name in self.dynamic]
+        if self.needs_vnni:
+            found.append(
+                f"{len(self.needs_vnni)} kernels, such as {self.needs_vnni[0]}, saturate in ONNX "
+                "Runtime on x86 processors without VNNI"
+            )
         return (*found, *self.int8_problems)
 
     def __rich__(self) -> Any:
@@ -202,7 +214,34 @@ def _audit_onnx(path: Path) -> AuditReport:
             for name, shape, scale in kernels
             if shape[0] > 1 == shape[1] and not _several(scale)
         ),
+        needs_vnni=tuple(_saturating(model, made_by)),
     )
+
+
+def _saturating(model: Any, made_by: dict[str, Any]) -> Iterator[str]:
+    """The int8 kernels with neighbouring codes whose products overflow 16 bits."""
+    import onnx
+
+    stored = {one.name: one for one in model.graph.initializer}
+    for node in model.graph.node:
+        maker = made_by.get(node.input[1]) if node.op_type in ("Conv", "Gemm", "MatMul") else None
+        if maker is None or maker.op_type != "DequantizeLinear" or maker.input[0] not in stored:
+            continue
+        codes = onnx.numpy_helper.to_array(stored[maker.input[0]])
+        attributes = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+        if codes.dtype != np.int8 or _keeps_channels_apart(codes, attributes):
+            continue
+        if codes.ndim == 4:
+            codes = codes.transpose(2, 3, 1, 0)
+        elif attributes.get("transB"):
+            codes = codes.T
+        if overflow(codes.reshape(-1, codes.shape[-1])):
+            yield maker.input[0]
+
+
+def _keeps_channels_apart(codes: np.ndarray, attributes: dict[str, Any]) -> bool:
+    """Whether a convolution is depthwise: those are multiplied in 32 bits."""
+    return codes.ndim == 4 and attributes.get("group", 1) == codes.shape[0] > 1
 
 
 def _several(dims: tuple[int, ...]) -> bool:

@@ -1,7 +1,6 @@
 """`export_model`: write, run, compare, and only then put in place."""
 
 import json
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,6 +24,8 @@ from keras_bottleneck.export.inference import (
     output_name,
 )
 from keras_bottleneck.export.keras_file import check_labels, checked_preprocessing
+from keras_bottleneck.export.limits import check_limits
+from keras_bottleneck.export.names import FILE_NAME, file_name
 from keras_bottleneck.export.quiet import native_messages_held
 from keras_bottleneck.export.report import Artifact, ExportReport
 from keras_bottleneck.export.source import Source
@@ -42,12 +43,15 @@ from keras_bottleneck.export.versions import versions
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.progress import track
 from keras_bottleneck.quantization.fake_quant import step_of
+from keras_bottleneck.quantization.observation import spread
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 from keras_bottleneck.runtime import Metadata, manifest, metadata
 from keras_bottleneck.samples import read
 
 # What makes int8 runtimes differ beyond their tolerance.
 CHAOTIC = 0.2
+# Samples that tell how far.
+MOVED_SAMPLES = 32
 IO_TYPES = ("float32", "int8", "uint8")
 CALIBRATION_IMAGES = 512
 
@@ -85,7 +89,8 @@ def export_model(
             by default), `"tflite_float16"`, `"tflite_dynamic"` (int8 weights), `"tflite_int16"`
             (int16 activations, int8 weights); of a quantized one `"tflite_int8"` and
             `"onnx_int8"` (both by default).
-        name: Base of the file names; by default the model's name.
+        name: Base of the file names; by default the model's name, with "_" in place of what is no
+            letter, digit, ".", "_" or "-" ("my model v1.0" becomes `my_model_v1.0.tflite`).
         labels: Names of the classes, in the order of the outputs.
         preprocessing: How an image becomes the model's input; by default what the model carries.
         verify: Samples to compare on: a dataset of batches (images, labels) or images, or such
@@ -104,13 +109,15 @@ def export_model(
             skipped.
 
     Returns:
-        An `ExportReport`; printing it shows file, size, accuracy, agreement and latency.
+        An `ExportReport`; printing it shows file, size, accuracy, agreement and latency, and the
+        model's name where the files are called otherwise.
 
     Raises:
         ValueError: For a wrong argument; nothing has been written.
-        ExportError: If a file cannot be written, as on a full disk, or does not compute what the
-            model computes; the message names the first layer that diverges. Also if an int8 file
-            is not int8 throughout. The directory is left as it was.
+        ExportError: If a format has no operator for a layer, which the message names; this is
+            known before any work. If a file cannot be written, as on a full disk, or does not
+            compute what the model computes; the message names the first layer that diverges. Also
+            if an int8 file is not int8 throughout. The directory is left as it was.
 
     Example:
         >>> from keras_bottleneck.models import ResNet18
@@ -136,28 +143,29 @@ def export_model(
     manifest.read(target)
     count = checks.integer("verify_samples", verify_samples)
     described = Metadata(
-        name=_checked_name(model.name if name is None else name),
+        name=file_name(model.name) if name is None else _checked_name(name),
         labels=None if labels is None else tuple(map(str, labels)),
         preprocessing=preprocessing,
         input_name=INPUT_NAME,
         output_name=output_name(reference_model),
         versions=versions("tensorflow", "keras", "tf2onnx", "onnx"),
     )
-    exported = inference_model(reference_model, shape)
+    exported, names = inference_model(reference_model, shape)
     samples = collect(
         verify, shape, count, preprocessing, shape_of_labels(exported, described.output_name)
     )
     ranges = _calibration(rows, calibration, shape)
 
-    reference = keras_outputs(reference_model, samples.inputs)
-    if not np.isfinite(reference).all():
-        raise ExportError(
-            f"The outputs of model {model.name!r} itself are not finite: it has NaN or infinite "
-            "weights, or the samples drive it to infinity."
-        )
-    trembling = _trembling(reference_model, samples, reference, described) if quantized else 0.0
     with placing.scratch_folder(target) as scratch:
-        source = Source(exported, described.output_name, scratch, io_type, ranges)
+        source = Source(exported, described.output_name, scratch, io_type, ranges, names)
+        check_limits(source, rows)
+        reference = keras_outputs(reference_model, samples.inputs)
+        if not np.isfinite(reference).all():
+            raise ExportError(
+                f"The outputs of model {model.name!r} itself are not finite: it has NaN or "
+                "infinite weights, or the samples drive it to infinity."
+            )
+        trembling = _trembling(reference_model, samples, reference, described) if quantized else 0.0
         made = [
             _made(row, source, described, samples, reference, trembling, allow_float)
             for row in track(rows, len(rows), f"export {described.name}")
@@ -165,6 +173,7 @@ def export_model(
         placing.commit(scratch, target, {one.path.name: _entry(one, described) for one in made})
     return ExportReport(
         name=described.name,
+        model_name=model.name,
         artifacts=tuple(replace(one, path=target / one.path.name) for one in made),
         samples=len(samples.inputs),
         real_samples=verify is not None,
@@ -211,7 +220,7 @@ def _calibration(rows: list[str], calibration: Any, shape: tuple[int | None, ...
 
 def _checked_name(name: Any) -> str:
     accepted = "a file name of at most 100 letters, digits, '.', '_' and '-'"
-    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,99}", name):
+    if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
         raise checks.reject("name", name, accepted)
     return name
 
@@ -235,15 +244,24 @@ def _made(
     path = source.scratch / form.file_name.format(name=described.name)
     with native_messages_held():
         form.write(source, path)
+        if form.needs is Needs.QUANTIZED:
+            described = replace(described, needs_vnni=_checked_int8(path, allow_float))
         metadata.write(path, described)
-        if form.needs is Needs.QUANTIZED and not allow_float:
-            _check_int8(path)
         seen = compare(path, samples, reference, described.output_name, form.measure)
     # No runtime can be closer to the model than the model is to itself.
     allowed = max(form.tolerance, 2 * trembling)
     if not seen.error <= allowed:
         raise ExportError(_diagnosis(path.name, form, source, samples, seen.error, allowed))
-    return Artifact(row, path, manifest.size_of(path), manifest.sha256_of(path), seen)
+    if seen.plain_error is not None and seen.plain_error > allowed:
+        warnings.warn(
+            f"{path.name} differs from Keras by {seen.plain_error:.2g} in an ONNX Runtime session "
+            "without options, since this processor lacks VNNI: quantize with "
+            "reduce_range=True, or set session.x64quantprecision to '1', as `runtime.load` does.",
+            stacklevel=4,
+        )
+    return Artifact(
+        row, path, manifest.size_of(path), manifest.sha256_of(path), seen, described.needs_vnni
+    )
 
 
 def _trembling(
@@ -256,9 +274,10 @@ def _trembling(
     """
     first = next(layer for layer in model.layers if isinstance(layer, FakeQuantize))
     step = float(keras.ops.convert_to_numpy(step_of(first.low, first.high)))
-    shift = np.random.default_rng(0).uniform(-step, step, samples.inputs.shape)
-    moved = keras_outputs(model, samples.inputs + np.asarray(shift, np.float32))
-    found = noise(moved, reference, described.output_name)
+    inputs = spread(samples.inputs, MOVED_SAMPLES)
+    shift = np.random.default_rng(0).uniform(-step, step, inputs.shape)
+    moved = keras_outputs(model, inputs + np.asarray(shift, np.float32))
+    found = noise(moved, spread(reference, MOVED_SAMPLES), described.output_name)
     if found > CHAOTIC:
         warnings.warn(
             f"One step at its input moves the outputs of model {model.name!r} by {found:.0%}: "
@@ -268,20 +287,22 @@ def _trembling(
     return found
 
 
-def _check_int8(path: Path) -> None:
-    problems = audit(path).int8_problems
-    if problems:
+def _checked_int8(path: Path, allow_float: bool) -> bool:
+    """Whether an int8 file needs VNNI; an `ExportError` if it is not int8 throughout."""
+    report = audit(path)
+    if report.int8_problems and not allow_float:
         raise ExportError(
-            f"{path.name} is not int8 throughout: {'; '.join(problems)}; pass allow_float=True to "
-            "export it all the same."
+            f"{path.name} is not int8 throughout: {'; '.join(report.int8_problems)}; pass "
+            "allow_float=True to export it all the same."
         )
+    return bool(report.needs_vnni)
 
 
 def _diagnosis(
     file_name: str, form: Format, source: Source, samples: Samples, error: float, allowed: float
 ) -> str:
     with native_messages_held():
-        layer = first_divergent_layer(source.model, form, samples.inputs)
+        layer = first_divergent_layer(source, form, samples.inputs)
     where = "no single layer diverges" if layer is None else f"layer {layer!r} diverges first"
     return (
         f"{file_name} differs from the Keras model by {error:.2g}, more than the "
@@ -292,7 +313,7 @@ def _diagnosis(
 def _entry(artifact: Artifact, described: Metadata) -> dict[str, Any]:
     seen = artifact.comparison
     return {
-        **json.loads(described.to_json()),
+        **json.loads(replace(described, needs_vnni=artifact.needs_vnni).to_json()),
         "format": artifact.format,
         "sha256": artifact.sha256,
         "size": artifact.size,

@@ -4,15 +4,23 @@ from collections import Counter
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_bottleneck import checks, graph, keras_private
+from keras_bottleneck.export.names import ScopeNames
 from keras_bottleneck.export.plain import plain
 from keras_bottleneck.graph.cast import in_float32
+from keras_bottleneck.graph.flatten import is_flat
 from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.quantization.kernels import QUANTIZED, QuantizedKernel
+from keras_bottleneck.quantization.fake_quant import step_of
+from keras_bottleneck.quantization.kernels import (
+    QUANTIZED,
+    QuantizedConv2DTranspose,
+    QuantizedKernel,
+)
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 
 INPUT_NAME = "image"
@@ -38,25 +46,34 @@ def float32_model(model: keras.Model) -> keras.Model:
     return in_float32(model)
 
 
-def inference_model(model: keras.Model, input_shape: tuple[int | None, ...]) -> keras.Model:
-    """The network that every artifact is written from.
+def inference_model(
+    model: keras.Model, input_shape: tuple[int | None, ...]
+) -> tuple[keras.Model, ScopeNames]:
+    """The network that every artifact is written from, and what the user calls its layers.
 
     Args:
         model: A float32 model of images.
         input_shape: (batch, height, width, channels) of the artifacts; batch may be None.
 
     Returns:
-        A folded functional model whose input is called "image".
+        A folded functional model whose input is called "image", and whose layers have names that
+        every converter takes, as does its own; and the names that `model` has for all these.
     """
+    # What `quantize` returns has been folded, unless it has become part of another model.
+    quantized = is_quantized(model)
+    folded = model if quantized and is_flat(model) else graph.fold(model)
     image = keras.Input(batch_shape=input_shape, name=INPUT_NAME)
-    return rebuild(graph.fold(model), _Exportable(is_quantized(model)).visit, [image])
+    names = ScopeNames.of(folded)
+    visit = _Exportable(quantized, names).visit
+    return rebuild(folded, visit, [image], name=names.new(model.name)), names
 
 
 class _Exportable:
     """Copies calls in forms that every converter takes, leaving out training's layers."""
 
-    def __init__(self, quantized: bool) -> None:
+    def __init__(self, quantized: bool, names: ScopeNames) -> None:
         self.quantized = quantized
+        self.names = names
         self.copies = Copies()
         self.uses: Counter[str] = Counter()
 
@@ -70,39 +87,69 @@ class _Exportable:
         if isinstance(operation, QuantizedKernel):
             return self._own_kernel(operation, args, kwargs)
         if self.quantized and type(operation) in QUANTIZED:
-            return self.copies.call(operation, args, kwargs, _kept_in_float)
-        return self.copies.call(operation, args, kwargs, _copied)
+            return self.copies.call(operation, args, kwargs, self._kept_in_float)
+        return self.copies.call(operation, args, kwargs, self._copied)
 
     def _own_kernel(self, layer: QuantizedKernel, args: Any, kwargs: Any) -> Any:
         """A copy for this call alone: converters leave a kernel with two readers in float."""
         self.uses[layer.name] += 1
         number = self.uses[layer.name]
-        changes = {} if number == 1 else {"name": f"{layer.name}_call{number}"}
-        return _copied(layer, args, kwargs, **changes)[1]
+        wanted = layer.name if number == 1 else f"{layer.name}_call{number}"
+        copy, outputs = self._copied(layer, args, kwargs, wanted)
+        copy.freeze_kernel()
+        if isinstance(copy, QuantizedConv2DTranspose):
+            _keep_bias(copy, keras_private.maker(args[1]))
+        return outputs
+
+    def _copied(
+        self, operation: Any, args: Any, kwargs: Any, wanted: str | None = None
+    ) -> tuple[Any, Any]:
+        # The name of the new input may be that of one of the user's layers.
+        if operation.name == INPUT_NAME:
+            wanted = f"{INPUT_NAME}_1"
+        name = self.names.new(operation.name, wanted)
+        args, kwargs = keras.tree.map_structure(_single, (args, kwargs))
+        make = plain(operation)
+        if make is None:
+            return copied(operation, args, kwargs, name=name)
+        return make(operation, args, kwargs, name)
+
+    def _kept_in_float(self, layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """A layer that was not quantized, with its sign changed twice.
+
+        The TFLite converter quantizes whatever stands between two quantized tensors, with a scale
+        of its own. It has no integer operator for the second change of sign.
+        """
+        negative, output = self._copied(layer, args, kwargs)
+        negative.set_weights([-weight for weight in negative.get_weights()])
+        return lambda x: -negative(x), -output
 
 
-def _copied(operation: Any, args: Any, kwargs: Any, **changes: Any) -> tuple[Any, Any]:
-    # The name of the new input may be that of one of the user's layers.
-    name = f"{INPUT_NAME}_1" if operation.name == INPUT_NAME else operation.name
-    changes = {"name": name, **changes}
-    kind = plain(operation, keras_private.tensors_in(args, kwargs))
-    if kind is None:
-        return copied(operation, args, kwargs, **changes)
-    copy = kind.from_config({**operation.get_config(), **changes})
-    outputs = copy(*args, **kwargs)
-    copy.set_weights(operation.get_weights())
-    return copy, outputs
+def _keep_bias(layer: QuantizedConv2DTranspose, rounding: FakeQuantize) -> None:
+    """Put one unit of its int32 grid into a bias that is zero on it, next to nothing in the output.
 
+    The TFLite converter drops zeros, and leaves a ReLU behind what has no bias in float.
 
-def _kept_in_float(layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """A layer that was not quantized, with its sign changed twice.
-
-    The TFLite converter quantizes whatever stands between two quantized tensors, with a scale of
-    its own. It has no integer operator for the second change of sign.
+    Args:
+        layer: A transposed convolution.
+        rounding: What rounds its input.
     """
-    negative, output = _copied(layer, args, kwargs)
-    negative.set_weights([-weight for weight in negative.get_weights()])
-    return lambda x: -negative(x), -output
+    step = step_of(rounding.low, rounding.high)
+    bias = np.array(keras.ops.convert_to_numpy(layer.quantized_bias(step)))
+    if not bias.any():
+        bias[0] = keras.ops.convert_to_numpy(step * layer.kernel_step)
+        layer.bias.assign(bias)
+
+
+def _single(argument: Any) -> Any:
+    """An argument of a call, in float32 if it is a constant in double precision.
+
+    NumPy's numbers are, such as `np.sqrt(2.0)`, and with them whatever they are added to.
+    """
+    if isinstance(argument, keras.KerasTensor) or not hasattr(argument, "dtype"):
+        return argument
+    double = keras.backend.standardize_dtype(argument.dtype) == "float64"
+    return np.asarray(argument, np.float32) if double else argument
 
 
 def artifact_shape(

@@ -10,6 +10,7 @@ import numpy as np
 from keras_bottleneck.export import qdq
 from keras_bottleneck.export.errors import translated
 from keras_bottleneck.export.inference import INPUT_NAME
+from keras_bottleneck.export.onnx_operators import HANDLERS, mend, mend_frozen
 from keras_bottleneck.export.source import Source
 from keras_bottleneck.quantization.kernels import QuantizedKernel
 
@@ -36,7 +37,7 @@ def write_int8(source: Source, path: Path) -> None:
 
 
 def _converted(source: Source, finish: Callable[[Any], Any]) -> Any:
-    with translated(f"ONNX conversion of {source.model.name!r}", source.layer_with):
+    with translated(f"ONNX conversion of {source.title}", source.layer_with):
         import onnx
 
         proto = finish(_proto(source))
@@ -65,6 +66,7 @@ def _proto(source: Source) -> Any:
     }
     (output,) = (tensor.name for tensor in traced.outputs)
     frozen = tf_loader.from_function(traced, [image.name, *constants], [output])
+    mend_frozen(frozen)
     with tf.Graph().as_default() as graph:
         frozen_in = {name: tf.constant(value) for name, value in constants.items()}
         tf.import_graph_def(frozen, input_map=frozen_in, name="")
@@ -74,7 +76,9 @@ def _proto(source: Source) -> Any:
             input_names=[image.name],
             output_names=[output],
             tensors_to_rename={image.name: INPUT_NAME, output: source.output_name},
+            custom_op_handlers={operator: (make, []) for operator, make in HANDLERS.items()},
         )
+    mend(converted)
     kernels = _taken_out(converted)
     optimized = optimizer.optimize_graph(converted, catch_errors=False)
     proto = optimized.make_model(source.model.name)
@@ -97,14 +101,24 @@ def _taken_out(graph: Any) -> dict[str, bytes]:
         if not node.is_const():
             continue
         readers = graph.find_output_consumers(node.output[0])
-        if readers and all(
-            one.type == "Conv" and one.input[1] == node.output[0] for one in readers
-        ):
+        if readers and all(_reads_as_it_is(graph, node, reader) for reader in readers):
             tensor = node.get_attr("value").t
             if len(tensor.raw_data) > SMALL:
                 taken[node.output[0]] = tensor.raw_data
                 tensor.raw_data = len(taken).to_bytes(4, "little")
     return taken
+
+
+def _reads_as_it_is(graph: Any, kernel: Any, reader: Any) -> bool:
+    """Whether `reader` is a convolution whose `kernel` the optimizer has no reason to change.
+
+    It multiplies constants behind a convolution without bias into the kernel.
+    """
+    if reader.type != "Conv" or reader.input[1] != kernel.output[0]:
+        return False
+    turned = graph.find_output_consumers(reader.output[0])
+    behind = [one for node in turned for one in graph.find_output_consumers(node.output[0])]
+    return len(reader.input) > 2 or all(node.type != "Mul" for node in (*turned, *behind))
 
 
 def _kernel(layer: QuantizedKernel) -> qdq.Kernel:

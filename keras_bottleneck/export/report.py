@@ -12,7 +12,8 @@ from keras_bottleneck.printing import Printable
 class Artifact:
     """One written and verified file (or SavedModel folder).
 
-    `size` is in bytes; the fields of `comparison` are explained at `verify.Comparison`.
+    `size` is in bytes; the fields of `comparison` are explained at `verify.Comparison`, and
+    `needs_vnni` at `Metadata`.
     """
 
     format: str
@@ -20,6 +21,7 @@ class Artifact:
     size: int
     sha256: str
     comparison: Comparison
+    needs_vnni: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class ExportReport(Printable):
     """The result of `export_model`; printing it shows a table.
 
     Attributes:
-        name: The model's name in the file names.
+        name: What the files are called.
+        model_name: The model's own name, of which `name` may have been derived.
         artifacts: One `Artifact` for each format, in the order asked for.
         samples: Number of samples that every artifact was run on.
         real_samples: Whether they came from the user, or are noise.
@@ -39,6 +42,7 @@ class ExportReport(Printable):
     """
 
     name: str
+    model_name: str
     artifacts: tuple[Artifact, ...]
     samples: int
     real_samples: bool
@@ -52,10 +56,13 @@ class ExportReport(Printable):
         return found[format]
 
     def __rich__(self) -> Any:
+        from rich.markup import escape
         from rich.table import Table
 
         kind = "samples" if self.real_samples else "noise samples"
-        table = Table(title=f"{self.name}: artifacts compared with Keras on {self.samples} {kind}")
+        own = "" if self.name == self.model_name else f" (model {self.model_name!r})"
+        title = f"{self.name}{own}: artifacts compared with Keras on {self.samples} {kind}"
+        table = Table(title=escape(title))
         table.add_column("file", overflow="fold")
         for heading in ("size", "accuracy", "agreement", "max error", "latency"):
             table.add_column(heading, justify="right")

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import keras
-
-from keras_bottleneck.export.errors import ExportError, translated
+from keras_bottleneck.export.errors import translated
 from keras_bottleneck.export.source import Source
 from keras_bottleneck.runtime.saved_model import SIGNATURE
 
@@ -53,18 +51,9 @@ def write_int16(source: Source, path: Path) -> None:
     """Write `source`, a float model, with int16 activations and int8 weights.
 
     The converter calibrates: of 16-bit fake quantizers it makes wrong files without a word.
-
-    Raises:
-        ExportError: If a layer is a hard swish, for which there is no such operator.
     """
     import tensorflow as tf
 
-    for layer in source.model.layers:
-        if getattr(layer, "activation", None) is keras.activations.hard_silu:
-            raise ExportError(
-                f"TFLite has no hard swish with int16 activations, which layer {layer.name!r} "
-                "needs; quantize the model and export it as tflite_int8 instead."
-            )
     opset = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
     converter = _converter(source)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -81,6 +70,6 @@ def _converter(source: Source) -> Any:
 
 
 def _convert(converter: Any, source: Source, path: Path) -> None:
-    with translated(f"TFLite conversion of {source.model.name!r}", source.layer_with):
+    with translated(f"TFLite conversion of {source.title}", source.layer_with):
         content = converter.convert()
     path.write_bytes(content)

@@ -15,6 +15,7 @@ from keras_bottleneck.export.errors import translated
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime.batching import in_batches
 from keras_bottleneck.runtime.classes import class_probabilities
+from keras_bottleneck.runtime.onnx_runtime import ONNX, needs_care
 from keras_bottleneck.runtime.timing import timed
 
 Array = np.ndarray[Any, Any]
@@ -41,13 +42,15 @@ class Comparison:
     `error` is the difference from Keras (see `Format.tolerance`), `agreement` the part
     of samples with the same top-1 class, of a segmenter the part of pixels, `accuracy` the part
     with the true one (both None where there are no classes), `latency_ms` the median time of one
-    sample in milliseconds.
+    sample in milliseconds. `plain_error` is the difference in an ONNX Runtime session without
+    options, where `runtime.load` has to set one; None elsewhere.
     """
 
     error: float
     agreement: float | None
     accuracy: float | None
     latency_ms: float
+    plain_error: float | None = None
 
 
 def collect(
@@ -154,9 +157,18 @@ def compare(
     """Run the artifact at `path` on every sample, and `measure` it against `reference`."""
     with translated(f"Running {path.name}"):
         found, seconds = timed(runtime.load(path, trusted=True), given.inputs)
+        plain = _in_a_plain_session(path, given.inputs)
     return Comparison(
         error=measure(found, reference, output_name),
         agreement=accuracy(found, classes(reference, output_name), output_name),
         accuracy=accuracy(found, given.labels, output_name),
         latency_ms=1e3 * statistics.median(seconds),
+        plain_error=None if plain is None else measure(plain, reference, output_name),
     )
+
+
+def _in_a_plain_session(path: Path, inputs: Array) -> Array | None:
+    """What an ONNX Runtime session without options computes; None where `runtime.load` has none."""
+    if path.suffix != ".onnx" or not needs_care(path):
+        return None
+    return ONNX(path, plain=True).run(inputs)

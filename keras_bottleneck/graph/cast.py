@@ -6,11 +6,18 @@ import keras
 
 from keras_bottleneck import keras_private
 from keras_bottleneck.graph.flatten import flat_copy
+from keras_bottleneck.graph.transposed import computable
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """`model` itself, or a flat float32 copy where a layer computes in another precision."""
-    return cast(model) if other_precision(model) else model
+    """`model` itself, or a flat float32 copy where a layer computes in another precision.
+
+    Transposed convolutions are in a form that TensorFlow computes.
+
+    Raises:
+        ValueError: If there is none for one of them.
+    """
+    return computable(cast(model) if other_precision(model) else model)
 
 
 def other_precision(model: keras.Model) -> Any:

@@ -36,6 +36,16 @@ def flatten(model: keras.Model) -> keras.Model:
     return flat_copy(model)
 
 
+def is_flat(model: keras.Model) -> bool:
+    """Whether `flatten` would find nothing to inline in a functional model."""
+    return not any(map(_is_composite, (call.operation for call in keras_private.calls(model))))
+
+
+def _is_composite(operation: Any) -> bool:
+    nested = isinstance(operation, keras.Model) and getattr(operation, "inputs", None)
+    return bool(nested) or isinstance(operation, Block)
+
+
 def flat_copy(model: keras.Model, **changes: Any) -> keras.Model:
     """`flatten`, with `changes` to the config of every layer."""
     model = functional(model)

@@ -36,17 +36,22 @@ def functional(model: Any) -> keras.Model:
     return model
 
 
-def rebuild(model: keras.Model, visit: Visit, inputs: list[Any] | None = None) -> keras.Model:
+def rebuild(
+    model: keras.Model,
+    visit: Visit,
+    inputs: list[Any] | None = None,
+    name: str | None = None,
+) -> keras.Model:
     """A new model of the same structure in which each call is what `visit` makes of it.
 
     Args:
         model: A functional model.
         visit: Given a call and its new args and kwargs, returns the new outputs.
         inputs: The new input tensors; by default inputs of the old names, shapes and dtypes.
+        name: The new model's name; by default that of `model`.
 
     Returns:
-        A functional model with the name, the input and output structure and the preprocessing of
-        `model`.
+        A functional model with the input and output structure and the preprocessing of `model`.
     """
     if inputs is None:
         inputs = inputs_like(model)
@@ -55,7 +60,7 @@ def rebuild(model: keras.Model, visit: Visit, inputs: list[Any] | None = None) -
         made = keras.Model(
             keras.tree.pack_sequence_as(keras_private.input_structure(model), inputs),
             keras.tree.pack_sequence_as(keras_private.output_structure(model), outputs),
-            name=model.name,
+            name=model.name if name is None else name,
         )
     return carrying(made, model_preprocessing(model))
 

@@ -32,6 +32,7 @@ class Options:
     equalize: bool = True
     bias_correction: bool = True
     rounding: str = "nearest"
+    reduce_range: bool = True
 
 
 def calibrated(
@@ -47,7 +48,7 @@ def calibrated(
     """
     if options.equalize:
         equalize_channels(placement, images)
-    insertion = Insertion(placement)
+    insertion = Insertion(placement, options.reduce_range)
     ranges = _set_ranges(insertion, images, options.calibrator)
     adaptive = options.rounding == "adaptive"
     noise = reconstruct(insertion, images, adaptive, options.bias_correction)

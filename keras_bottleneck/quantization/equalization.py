@@ -11,7 +11,7 @@ import numpy as np
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.quantization.fake_quant import KERNEL_CODES, step_of
 from keras_bottleneck.quantization.kernels import QUANTIZED
-from keras_bottleneck.quantization.observation import Moments, observe_moments
+from keras_bottleneck.quantization.observation import Moments, observe_moments, spread
 from keras_bottleneck.quantization.placement import Placement, Rule
 
 Array = np.ndarray[Any, Any]
@@ -23,6 +23,8 @@ LARGEST_SCALE = 1e4
 HEADROOM = 2.0
 # ... and those beyond are lost: only where the noise falls to this part is that worth it.
 WORTH_CLIPPING = 0.25
+# Images that channels are measured on.
+IMAGES = 32
 # Channels this much below the largest are dead, and have no range to speak of.
 DEAD = 1e-6
 # Layers that keep channels apart and take a positive factor out again.
@@ -62,7 +64,7 @@ def equalize_channels(placement: Placement, images: Array) -> None:
 
     Args:
         placement: Where a primitive network's quantizers go.
-        images: (N, height, width, channels) inputs.
+        images: (N, height, width, channels) inputs; 32 of them are enough.
 
     Source: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias
     Correction", section 4.1; the noise is that of uniform rounding, step squared / 12.
@@ -70,6 +72,7 @@ def equalize_channels(placement: Placement, images: Array) -> None:
     pairs = list(_pairs(placement))
     if not pairs:
         return
+    images = spread(images, IMAGES)
     tensors = [pair.between for pair in pairs] + [pair.clipped for pair in pairs]
     moments = observe_moments(placement.model, tensors, images)
     read, clipped = moments[: len(pairs)], moments[len(pairs) :]

@@ -64,11 +64,12 @@ class Histogram:
         """How often each of `values` occurs; int64 (N,)."""
         return self._points()[1]
 
-    def update(self, values: Array) -> None:
+    def update(self, values: Array, every: int = 1) -> None:
         """Count a batch of values.
 
         Args:
             values: Numbers of any shape; they are counted as float32.
+            every: Count only each `every`th value; the minimum and the maximum are those of all.
 
         Raises:
             ValueError: If `values` holds NaN or infinity.
@@ -80,6 +81,7 @@ class Histogram:
         if not math.isfinite(minimum) or not math.isfinite(maximum):
             raise ValueError("`values` must be finite. Received: an array with NaN or infinity")
         self._cover(minimum, maximum)
+        flat = flat[::every]
         # Exact, as the width is a power of two; only below 1e-38 widths, a value becomes 0.
         scale = np.float32(1 / self.width)
         for start in range(0, flat.size, PIECE):

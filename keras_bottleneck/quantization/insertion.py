@@ -30,8 +30,9 @@ class Insertion:
         sources: Of a kernel layer of `model` by its id, the layer of the primitive model.
     """
 
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, placement: Placement, reduce_range: bool) -> None:
         self.placement = placement
+        self.reduce_range = reduce_range
         self.quantizers: dict[int, FakeQuantize] = {}
         self.original = TensorMap()
         self.sources: dict[int, keras.layers.Layer] = {}
@@ -113,7 +114,9 @@ class Insertion:
         return unused_name([name], taken)
 
     def _kernel(self, layer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        copy = QUANTIZED[type(layer)].from_config(layer.get_config())
+        copy = QUANTIZED[type(layer)].from_config(
+            {**layer.get_config(), "reduce_range": self.reduce_range}
+        )
         outputs = copy(*args)
         kernel, bias = layer.get_weights()
         copy.kernel.assign(kernel)

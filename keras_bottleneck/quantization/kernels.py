@@ -11,6 +11,7 @@ from keras_bottleneck.quantization.fake_quant import (
     float32,
     round_straight,
 )
+from keras_bottleneck.quantization.pairs import codes_without_overflow
 
 # A bias is an int32; the factor of two leaves room for what training does to it.
 MAX_BIAS = 2.0**31 - 1
@@ -25,24 +26,33 @@ class QuantizedKernel(keras.layers.Layer):
     `reach` is the largest value that the int8 kernel holds: one for each output channel where
     the converter can take that, else a scalar. Its step is `reach / 127`.
 
+    Args:
+        *args: Those of the stock layer.
+        reduce_range: Whether no two neighbouring codes overflow on x86 processors without VNNI
+            (see `pairs`). Layers whose products are not added in pairs have no need of it.
+        **kwargs: Those of the stock layer.
+
     Attributes:
         CHANNEL_AXIS: The axis of the kernel that counts output channels.
         INPUT_AXIS: The axis of the kernel that counts input channels.
         PER_CHANNEL: Whether each output channel has a reach of its own.
+        IN_PAIRS: Whether x86 processors without VNNI add its products in pairs.
     """
 
     CHANNEL_AXIS = -1
     INPUT_AXIS = -2
     PER_CHANNEL = True
+    IN_PAIRS = False
 
     @property
     def kernel_axis(self) -> int | None:
         """The axis of the kernel with a scale for each index; None for one scale."""
         return self.CHANNEL_AXIS if self.PER_CHANNEL else None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, reduce_range: bool = False, **kwargs: Any) -> None:
         # The step of the input must not be rounded to half precision.
         super().__init__(*args, autocast=False, **kwargs)
+        self.reduce_range = reduce_range and self.IN_PAIRS
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         """A variable that stays in full precision when the network around computes in half."""
@@ -77,7 +87,19 @@ class QuantizedKernel(keras.layers.Layer):
 
     def quantized_kernel(self) -> Any:
         """The kernel on its int8 grid, as float32."""
-        return fake_quant_kernel(self.kernel, self.reach, self.kernel_axis)
+        kernel = fake_quant_kernel(self.kernel, self.reach, self.kernel_axis)
+        if not self.reduce_range:
+            return kernel
+        flat = keras.ops.reshape(float32(self.kernel), (-1, self.kernel.shape[-1]))
+        targets = keras.ops.clip(flat / self.kernel_step, -KERNEL_CODES, KERNEL_CODES)
+        codes = codes_without_overflow(targets) * self.kernel_step
+        # The gradient passes as if nothing had been given up.
+        return kernel + keras.ops.stop_gradient(keras.ops.reshape(codes, kernel.shape) - kernel)
+
+    def freeze_kernel(self) -> None:
+        """Put the kernel on its grid: converters look for the fake quantizer alone."""
+        self.kernel.assign(self.quantized_kernel())
+        self.reduce_range = False
 
     def quantized_bias(self, input_step: Any) -> Any:
         """The bias on its int32 grid, as float32."""
@@ -114,6 +136,10 @@ class QuantizedKernel(keras.layers.Layer):
         """The spec of the stock layer's output."""
         return keras.KerasTensor(self.compute_output_shape(x.shape), self.compute_dtype)
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "reduce_range": self.reduce_range}
+
     def save_own_variables(self, store: Any) -> None:
         """Put all variables in `store`: the stock layers only save those that they know of."""
         for variable in self._own():
@@ -131,6 +157,8 @@ class QuantizedKernel(keras.layers.Layer):
 @keras.saving.register_keras_serializable(package="keras_bottleneck")
 class QuantizedConv2D(QuantizedKernel, keras.layers.Conv2D):
     """`keras.layers.Conv2D`, per output channel."""
+
+    IN_PAIRS = True
 
     def linear(self, x: Any, kernel: Any) -> Any:
         """The convolution."""
@@ -176,6 +204,7 @@ class QuantizedDense(QuantizedKernel, keras.layers.Dense):
     """`keras.layers.Dense`, per tensor: the converter takes no other."""
 
     PER_CHANNEL = False
+    IN_PAIRS = True
 
     def linear(self, x: Any, kernel: Any) -> Any:
         """The matrix product."""

@@ -1,18 +1,27 @@
 """What the tensors of a network hold while images run through it."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_bottleneck import keras_private
+from keras_bottleneck.keras_private import Call
 from keras_bottleneck.progress import track
 from keras_bottleneck.quantization.histogram import Histogram
 
 Array = np.ndarray[Any, Any]
 
-BATCH = 8
+# Layers are called one by one, which costs as much as they compute unless there are many images.
+BATCH = 32
+# Bytes that the largest tensor of a batch may take.
+MEMORY = 2**28
+# Values of a tensor that are counted in each batch: more change no range.
+COUNTED = 2**22
 
 
 @dataclass
@@ -28,6 +37,15 @@ def spread(images: Array, count: int) -> Array:
     return images[:: max(1, -(-len(images) // count))]
 
 
+def affordable(model: keras.Model) -> int:
+    """How many images' largest tensor fits in `MEMORY` bytes; `BATCH` where sizes are unknown."""
+    made = [tensor for call in keras_private.calls(model) for tensor in call.outputs]
+    shapes = [tensor.shape[1:] for tensor in made]
+    if any(None in shape for shape in shapes):
+        return BATCH
+    return max(1, MEMORY // (4 * max(math.prod(shape) for shape in shapes)))
+
+
 def activations(
     model: keras.Model, tensors: Sequence[Any], images: Array, description: str
 ) -> Iterator[list[Array]]:
@@ -35,14 +53,50 @@ def activations(
     if not tensors:
         return
     inside = keras.Model(model.inputs[0], list(tensors))
-    batch = model.inputs[0].shape[0] or BATCH
-    count = len(images) // batch * batch
-    batches = np.split(images[:count], range(batch, count, batch)) if count else []
-    if count < len(images):
-        batches.append(images[count:])
-    for one in track(batches, len(batches), description):
-        found = keras.tree.flatten(inside(one, training=False))
+    for batch in track_batches(model, images, description):
+        found = keras.tree.flatten(inside(batch, training=False))
         yield [np.asarray(keras.ops.convert_to_numpy(value)) for value in found]
+
+
+def track_batches(model: keras.Model, images: Array, description: str) -> Iterator[Array]:
+    """`images` in batches that `model` takes, behind a progress bar."""
+    size = model.inputs[0].shape[0] or min(BATCH, affordable(model))
+    whole = len(images) // size * size
+    batches = np.split(images[:whole], range(size, whole, size)) if whole else []
+    if whole < len(images):
+        batches.append(images[whole:])
+    yield from track(batches, len(batches), description)
+
+
+def watch(
+    model: keras.Model,
+    tensors: Sequence[Any],
+    images: Array,
+    description: str,
+    look: Callable[[int, Any], None],
+) -> None:
+    """Call `look(index, value)` with the values of each of `tensors`, batch by batch.
+
+    No value is kept longer than the network needs it.
+    """
+    places = defaultdict(list)
+    for index, tensor in enumerate(tensors):
+        places[id(tensor)].append(index)
+
+    def seen(tensor: Any, value: Any) -> None:
+        for index in places[id(tensor)]:
+            look(index, value)
+
+    def visit(call: Call, args: Any, kwargs: Any) -> Any:
+        values = call.operation(*args, **kwargs)
+        for tensor, value in zip(call.outputs, keras.tree.flatten(values), strict=True):
+            seen(tensor, value)
+        return values
+
+    for batch in track_batches(model, images, description) if tensors else ():
+        image = keras.ops.convert_to_tensor(batch)
+        seen(model.inputs[0], image)
+        keras_private.replay(model, [image], visit)
 
 
 def observe_moments(model: keras.Model, tensors: Sequence[Any], images: Array) -> list[Moments]:
@@ -50,12 +104,17 @@ def observe_moments(model: keras.Model, tensors: Sequence[Any], images: Array) -
     reaches: list[Any] = [0.0 for _ in tensors]
     powers: list[Any] = [0.0 for _ in tensors]
     counts = [0 for _ in tensors]
-    for values in activations(model, tensors, images, "measure channels"):
-        for index, value in enumerate(values):
-            flat = value.reshape(-1, value.shape[-1])
-            reaches[index] = np.maximum(reaches[index], np.abs(flat).max(0))
-            powers[index] += np.square(flat).sum(0, dtype=np.float64)
-            counts[index] += len(flat)
+
+    def look(index: int, value: Any) -> None:
+        axes = tuple(range(len(value.shape) - 1))
+        largest = keras.ops.max(keras.ops.abs(value), axis=axes)
+        power = keras.ops.mean(keras.ops.square(value), axis=axes)
+        count = math.prod(value.shape[:-1])
+        reaches[index] = np.maximum(reaches[index], keras.ops.convert_to_numpy(largest))
+        powers[index] += np.float64(count) * keras.ops.convert_to_numpy(power)
+        counts[index] += count
+
+    watch(model, tensors, images, "measure channels", look)
     return [Moments(*one) for one in zip(reaches, map(np.divide, powers, counts), strict=True)]
 
 
@@ -64,7 +123,18 @@ def observe_histograms(
 ) -> list[Histogram]:
     """The histogram of each of `tensors` over all images."""
     histograms = [Histogram() for _ in tensors]
-    for values in activations(model, tensors, images, "calibrate"):
-        for histogram, value in zip(histograms, values, strict=True):
-            histogram.update(value)
+
+    def look(index: int, value: Any) -> None:
+        values = np.asarray(keras.ops.convert_to_numpy(value))
+        histograms[index].update(values, every=_stride(values))
+
+    watch(model, tensors, images, "calibrate", look)
     return histograms
+
+
+def _stride(values: Array) -> int:
+    """How far the counted values are apart, so that all channels have their turn."""
+    stride = max(1, values.size // COUNTED)
+    while math.gcd(stride, values.shape[-1]) > 1:
+        stride += 1
+    return stride

@@ -28,6 +28,7 @@ def quantize(
     equalize: bool = True,
     bias_correction: bool = True,
     rounding: str = "nearest",
+    reduce_range: bool = True,
     skip: Sequence[str] | str = (),
     keep_accuracy: float | None = None,
     images: int = 512,
@@ -52,6 +53,10 @@ def quantize(
         bias_correction: Whether to correct the mean error of each kernel's outputs.
         rounding: `"nearest"`, or `"adaptive"`: codes chosen for the outputs they make, with
             more calibration time; worth it from some fifty images on.
+        reduce_range: Whether no two neighbouring codes of a kernel sum to more than 128. Without
+            that, ONNX Runtime computes wrong sums on x86 processors that lack VNNI, unless the
+            session's `session.x64quantprecision` is `"1"`. `False` uses the codes up to 127 in
+            any order, for TFLite alone, TensorRT, QNN, Arm, or servers known to have VNNI.
         skip: Names of layers, or of blocks, to leave in float; `"unsupported"` for those that
             int8 runtimes do not have.
         keep_accuracy: The part of top-1 accuracy that may be lost on the calibration images, such
@@ -86,6 +91,7 @@ def quantize(
         equalize=checks.boolean("equalize", equalize),
         bias_correction=checks.boolean("bias_correction", bias_correction),
         rounding=checks.one_of("rounding", rounding, ROUNDINGS),
+        reduce_range=checks.boolean("reduce_range", reduce_range),
     )
     limit = checks.integer("images", images)
     if keep_accuracy is not None:

@@ -1,6 +1,5 @@
 """Kernels and biases adjusted to rounded inputs, layer after layer."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +12,14 @@ from keras_bottleneck.progress import track
 from keras_bottleneck.quantization import rounding
 from keras_bottleneck.quantization.insertion import Insertion
 from keras_bottleneck.quantization.kernels import QuantizedKernel
-from keras_bottleneck.quantization.observation import spread
+from keras_bottleneck.quantization.observation import affordable, spread
 from keras_bottleneck.quantization.patches import POSITIONS, patches
 from keras_bottleneck.quantization.quantizers import FakeQuantize
 
 Array = np.ndarray[Any, Any]
 
-# Bytes that the largest tensor may take.
-MEMORY = 2**28
-# How many images where the sizes of tensors are not known beforehand.
-IMAGES = 32
+# The means of sums are the same on more images; adaptive rounding takes what fits in memory.
+IMAGES = 64
 
 
 @dataclass
@@ -68,14 +65,18 @@ def reconstruct(
         if isinstance(operation, QuantizedKernel):
             x, step = args
             exact = insertion.sources[id(operation)](x.exact)
-            if id(operation) not in noise:  # where it is called again, it has been adjusted
-                _adjust(operation, x.rounded, step.rounded, exact, adaptive, correct_biases)
-            rounded = operation(x.rounded, step.rounded)
+            if id(operation) in noise:  # it is called again, and has been adjusted
+                rounded = operation(x.rounded, step.rounded)
+            else:
+                rounded = _adjusted(
+                    operation, x.rounded, step.rounded, exact, adaptive, correct_biases
+                )
             noise[id(operation)] = operation, sqnr(_numpy(exact), _numpy(rounded))
             return Twin(exact, rounded)
         return Twin(*(_run(operation, side, args, kwargs) for side in ("exact", "rounded")))
 
-    chosen = keras.ops.convert_to_tensor(spread(images, _affordable(model)))
+    most = affordable(model) if adaptive else min(IMAGES, affordable(model))
+    chosen = keras.ops.convert_to_tensor(spread(images, most))
     keras_private.replay(model, [Twin(chosen, chosen)], visit)
     next(visits, None)
     return list(noise.values())
@@ -96,28 +97,38 @@ def _run(operation: Any, side: str, args: Any, kwargs: Any) -> Any:
     return operation(*args, **kwargs)
 
 
-def _affordable(model: keras.Model) -> int:
-    """How many images' largest tensor fits in `MEMORY` bytes."""
-    made = [tensor for call in keras_private.calls(model) for tensor in call.outputs]
-    shapes = [tensor.shape[1:] for tensor in made]
-    if any(None in shape for shape in shapes):
-        return IMAGES
-    return max(1, MEMORY // (4 * max(math.prod(shape) for shape in shapes)))
-
-
-def _adjust(
+def _adjusted(
     layer: QuantizedKernel, x: Any, step: Any, exact: Any, adaptive: bool, correct_biases: bool
-) -> None:
+) -> Any:
+    """What `layer` makes of `x` once its kernel and bias are adjusted."""
     if adaptive and not isinstance(layer, keras.layers.Conv2DTranspose):
         _round(layer, _numpy(x), _numpy(exact))
         layer.reach.assign(keras.ops.maximum(layer.reach, layer.bias_floor(step)))
     else:
         layer.reach.assign(layer.full_reach(step))
-    if correct_biases:
-        # On the float side of the bias's own grid, which is a thousand times finer.
-        error = _numpy(exact) - _numpy(layer(x, step))
-        axes = tuple(range(error.ndim - 1))
-        layer.bias.assign(layer.bias + error.mean(axes, dtype=np.float64).astype(np.float32))
+        if layer.reduce_range:
+            _make_room(layer, _numpy(x))
+    sums = layer(x, step)
+    if not correct_biases:
+        return sums
+    axes = tuple(range(len(sums.shape) - 1))
+    error = keras.ops.mean(exact - sums, axis=axes)
+    before = layer.quantized_bias(step)
+    layer.bias.assign(layer.bias + error)
+    return sums + (layer.quantized_bias(step) - before)
+
+
+def _make_room(layer: QuantizedKernel, x: Array) -> None:
+    """Widen the reach of `layer` where that costs less than what codes that overflow give up."""
+    kernel = _numpy(layer.kernel)
+    flat = kernel.reshape(-1, kernel.shape[-1])
+    groups = getattr(layer, "groups", 1)
+    power = x.reshape(-1, x.shape[-1]).var(0, dtype=np.float64).reshape(groups, -1)
+    taps, outputs = len(flat) // power.shape[1], flat.shape[1] // groups
+    power = np.tile(power, (1, taps)).repeat(outputs, 0).T
+    shared = not layer.PER_CHANNEL
+    wider = rounding.best_reach(power, flat, rounding.WIDENING, in_pairs=True, shared=shared)
+    layer.reach.assign(np.maximum(_numpy(layer.reach), wider))
 
 
 def _round(layer: QuantizedKernel, x: Array, y: Array) -> None:
@@ -132,19 +143,21 @@ def _round(layer: QuantizedKernel, x: Array, y: Array) -> None:
     outputs = y.shape[-1] // groups
     inputs = seen.shape[-1] // groups
     rounded, reach = np.empty_like(flat), np.empty(y.shape[-1])
+    parts = np.concatenate([rounding.CLIPPING, rounding.WIDENING if layer.reduce_range else []])
     systems = []
     for group in range(groups):
         own = slice(group * outputs, (group + 1) * outputs)
         part = np.ascontiguousarray(seen[:, :, group * inputs : (group + 1) * inputs])
         moment, cross = _moments(part.reshape(len(part), -1), y[:, own])
         fitted = rounding.fit(moment, cross, flat[:, own])
-        reach[own] = rounding.best_reach(moment, fitted)
+        power = np.diag(moment)[:, np.newaxis]
+        reach[own] = rounding.best_reach(power, fitted, parts, layer.reduce_range)
         systems.append((own, moment, fitted))
     if not layer.PER_CHANNEL:
         # One step for all: the outputs' own reaches are parts of the largest.
         reach[:] = reach.max()
     for own, moment, fitted in systems:
-        rounded[:, own] = rounding.adaptive_rounding(moment, fitted, reach[own])
+        rounded[:, own] = rounding.adaptive_rounding(moment, fitted, reach[own], layer.reduce_range)
     layer.kernel.assign(rounded.reshape(kernel.shape))
     layer.reach.assign(reach.max() if not layer.PER_CHANNEL else reach)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from keras_bottleneck.checks import one_of, reject
+from keras_bottleneck.checks import boolean, one_of, reject
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime import kinds
 from keras_bottleneck.runtime.kinds import Kind
@@ -28,6 +28,8 @@ class Metadata:
         output_name: "probabilities", "logits" where the softmax is left to the reader, or
             "features" of a model without classes.
         versions: Package name -> version, of what made the file.
+        needs_vnni: Whether an int8 .onnx file computes right on x86 processors without VNNI only
+            where the session's `session.x64quantprecision` is "1", as `runtime.load` sets it.
 
     Raises:
         ValueError: If an argument is of another type.
@@ -44,6 +46,7 @@ class Metadata:
     input_name: str = "image"
     output_name: str = "probabilities"
     versions: dict[str, str] = field(default_factory=dict)
+    needs_vnni: bool = False
 
     def __post_init__(self) -> None:
         for name in ("name", "input_name"):
@@ -52,6 +55,7 @@ class Metadata:
         if not isinstance(self.preprocessing, Preprocessing | None):
             raise reject("preprocessing", self.preprocessing, "a Preprocessing or None")
         one_of("output_name", self.output_name, OUTPUTS)
+        boolean("needs_vnni", self.needs_vnni)
         object.__setattr__(self, "labels", _labels(self.labels))
         object.__setattr__(self, "versions", _versions(self.versions))
 
@@ -66,6 +70,7 @@ class Metadata:
             "input_name": self.input_name,
             "output_name": self.output_name,
             "versions": dict(sorted(self.versions.items())),
+            "needs_vnni": self.needs_vnni,
         }
         return json.dumps(content, indent=1, ensure_ascii=False)
 

@@ -1,11 +1,13 @@
 """ONNX files in ONNX Runtime, on the CPU."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_bottleneck.runtime import processor
 from keras_bottleneck.runtime.batching import in_batches
 from keras_bottleneck.runtime.problems import check_single, need, unreadable
 from keras_bottleneck.runtime.storage import replace_file
@@ -26,14 +28,16 @@ class ONNX:
     Args:
         path: The .onnx file.
         threads: CPU threads within an operator; None leaves the number to ONNX Runtime.
+        plain: Whether to open it as `onnxruntime.InferenceSession` does without options, also
+            where its sums may then be wrong.
 
     Raises:
         ValueError: If the file is not an ONNX model with one float input and one output.
         ImportError: If `onnxruntime` is not installed.
     """
 
-    def __init__(self, path: Path, threads: int | None = None):
-        self._session = _session(path, threads)
+    def __init__(self, path: Path, threads: int | None = None, plain: bool = False):
+        self._session = _session(path, threads, not plain and needs_care(path))
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_single(path, KIND, inputs, outputs)
         if inputs[0].type not in DTYPES:
@@ -52,14 +56,28 @@ class ONNX:
         return self._session.run([self.output_name], feed)[0].astype(np.float32)
 
 
-def _session(path: Path, threads: int | None) -> Any:
+def needs_care(path: Path) -> bool:
+    """Whether sums of int8 products in a file would saturate on this processor.
+
+    A file without metadata may hold any codes.
+    """
+    if not processor.may_saturate():
+        return False
+    text = read_metadata(path)
+    try:
+        return text is None or bool(json.loads(text)["needs_vnni"])
+    except (ValueError, KeyError, TypeError):  # what reads the metadata will refuse them
+        return True
+
+
+def _session(path: Path, threads: int | None, careful: bool) -> Any:
     ort = need("onnxruntime", "onnxruntime", KIND)
     options = ort.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
-    # x86 processors without VNNI saturate sums of two products of int8 otherwise; this takes
-    # another way on those alone.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    # Another way to the sums, which does not saturate and takes longer.
+    if careful:
+        options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exception classes share no base but this one

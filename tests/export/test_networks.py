@@ -230,7 +230,7 @@ def test_keras_applications_mobilenet_v2(statistics, tmp_path):
 
 
 def test_the_inference_model_holds_stock_layers_only(build):
-    found = inference_model(build(se_ratio=0.25, drop_path=0.1), (1, 32, 32, 3))
+    found, _ = inference_model(build(se_ratio=0.25, drop_path=0.1), (1, 32, 32, 3))
     for layer in found.layers:
         assert type(layer).__module__.startswith("keras."), layer
         assert not isinstance(layer, layers.BatchNormalization)

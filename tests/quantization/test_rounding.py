@@ -8,7 +8,7 @@ from keras import layers
 from keras_bottleneck.quantization import quantize
 from keras_bottleneck.quantization.kernels import QuantizedKernel
 from keras_bottleneck.quantization.patches import patches
-from keras_bottleneck.quantization.rounding import adaptive_rounding, best_reach, fit
+from keras_bottleneck.quantization.rounding import CLIPPING, adaptive_rounding, best_reach, fit
 
 
 def correlated(inputs, samples=2000, seed=0):
@@ -75,7 +75,7 @@ def test_the_best_reach_is_never_worse_than_the_full_one(seed):
     generator = np.random.default_rng(seed)
     kernel = generator.standard_t(3, size=(40, 50))
     moment = np.diag(generator.uniform(0, 4, 40))
-    full, found = np.abs(kernel).max(0), best_reach(moment, kernel)
+    full, found = np.abs(kernel).max(0), best_reach(np.diag(moment)[:, None], kernel, CLIPPING)
     errors = [
         (np.diag(moment)[:, None] * (nearest(kernel, reach) - kernel) ** 2).sum(0)
         for reach in (found, full)
@@ -90,13 +90,13 @@ def test_a_weight_without_input_is_clipped():
     kernel[7] = 1.5
     power = np.ones(40)
     power[7] = 0.0
-    np.testing.assert_allclose(best_reach(np.diag(power), kernel), 1.5 * 0.7, rtol=0.05)
+    np.testing.assert_allclose(best_reach(power[:, None], kernel, CLIPPING), 1.5 * 0.7, rtol=0.05)
     power[7] = 100.0
-    np.testing.assert_array_equal(best_reach(np.diag(power), kernel), 1.5)
+    np.testing.assert_array_equal(best_reach(power[:, None], kernel, CLIPPING), 1.5)
 
 
 def test_the_reach_of_nothing_is_above_zero():
-    assert (best_reach(np.eye(3), np.zeros((3, 2))) > 0).all()
+    assert (best_reach(np.ones((3, 1)), np.zeros((3, 2)), CLIPPING) > 0).all()
 
 
 def test_exact_inputs_give_the_kernel_back():

@@ -45,6 +45,7 @@ def values_of(predictor: Predictor) -> dict[str, str]:
         "output_name": predictor.output_name,
         "logits": _literal(predictor.output_name == "logits"),
         "logits_python": str(predictor.output_name == "logits"),
+        **_session_options(metadata.needs_vnni),
         **_preprocessing_values(preprocessing),
         **_tensor_values(predictor.path, (1, *preprocessing.input_shape), (1, outputs)),
     }
@@ -68,6 +69,26 @@ def _outputs(predictor: Predictor) -> np.ndarray:
     assert predictor.preprocessing is not None
     shape[1:] = predictor.preprocessing.input_shape
     return predictor.run(np.zeros(shape, np.float32))
+
+
+def _session_options(needs_vnni: bool) -> dict[str, str]:
+    """Lines that keep sums of int8 products right; none for files whose codes do not overflow."""
+    why = "Sums of int8 products overflow otherwise on x86 processors without VNNI."
+    entry = '"session.x64quantprecision", "1"'
+    python = f"""        # {why}
+        processor = Path("/proc/cpuinfo")
+        if not (processor.is_file() and "vnni" in processor.read_text()):
+            options.add_session_config_entry({entry})
+"""
+    cpp = f"""  // {why}
+  std::ifstream processor("/proc/cpuinfo");
+  const std::string features{{std::istreambuf_iterator<char>(processor), {{}}}};
+  if (features.find("vnni") == std::string::npos) options.AddConfigEntry({entry});
+"""
+    return {
+        "session_options_python": python if needs_vnni else "",
+        "session_options_cpp": cpp if needs_vnni else "",
+    }
 
 
 def _preprocessing_values(preprocessing: Preprocessing) -> dict[str, str]:

@@ -1,0 +1,50 @@
+"""Kernel codes that x86 processors without VNNI multiply without an overflow.
+
+Such a processor multiplies two neighbouring 8-bit activations with two codes of a kernel and adds
+both products in 16 bits (VPMADDUBSW), which saturates beyond 32,767. An activation is at most 255:
+where two neighbouring codes sum to no more than 128 in either direction, no input overflows.
+Neighbours are 2k and 2k + 1 in the order kernel height, kernel width, input channel. Operators
+that keep channels apart (depthwise convolutions) are multiplied in another way.
+"""
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+LARGEST_SUM = 128
+
+
+def overflow(codes: np.ndarray[Any, Any]) -> bool:
+    """Whether any two neighbours of integer `codes`, (inputs, outputs), overflow."""
+    padded = np.pad(codes.astype(np.int32), ((0, len(codes) % 2), (0, 0)))
+    return bool((np.abs(padded[0::2] + padded[1::2]) > LARGEST_SUM).any())
+
+
+def codes_without_overflow(targets: Any) -> Any:
+    """The integers nearest to `targets` of which no two neighbours overflow.
+
+    Two that would give up equal parts, which costs the least squared error.
+
+    Args:
+        targets: Kernels in units of their step, each within -127 to 127: (inputs, outputs) with
+            the inputs in the order of the multiplication.
+
+    Returns:
+        Whole numbers of the same shape and dtype.
+
+    Source: ONNX Runtime, "Quantize ONNX models", on `reduce_range`, which takes a bit from every
+        code instead.
+    """
+    inputs, outputs = targets.shape
+    padded = ops.pad(targets, ((0, inputs % 2), (0, 0)))
+    first, second = ops.unstack(ops.reshape(padded, (-1, 2, outputs)), axis=1)
+    rounded = ops.round(first), ops.round(second)
+    total = ops.clip(rounded[0] + rounded[1], -LARGEST_SUM, LARGEST_SUM)
+    overflows = total != rounded[0] + rounded[1]
+    shared = ops.round(first - (first + second - total) / 2)
+    fitted = (
+        ops.where(overflows, shared, rounded[0]),
+        ops.where(overflows, total - shared, rounded[1]),
+    )
+    return ops.reshape(ops.stack(fitted, axis=1), (-1, outputs))[:inputs]
