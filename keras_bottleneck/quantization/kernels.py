@@ -11,11 +11,16 @@ from keras_bottleneck.quantization.fake_quant import (
     float32,
     round_straight,
 )
-from keras_bottleneck.quantization.pairs import codes_without_overflow
+from keras_bottleneck.quantization.pairs import (
+    LARGEST_SUM,
+    codes_without_overflow,
+    largest_sum,
+)
 
 # A bias is an int32; the factor of two leaves room for what training does to it.
 MAX_BIAS = 2.0**31 - 1
 ROOM_FOR_BIAS = 2.0**30
+ROOM_FOR_SUMS = KERNEL_CODES / LARGEST_SUM
 # The floor of the TFLite converter itself.
 SMALLEST_REACH = 5e-7
 
@@ -90,8 +95,7 @@ class QuantizedKernel(keras.layers.Layer):
         kernel = fake_quant_kernel(self.kernel, self.reach, self.kernel_axis)
         if not self.reduce_range:
             return kernel
-        flat = keras.ops.reshape(float32(self.kernel), (-1, self.kernel.shape[-1]))
-        targets = keras.ops.clip(flat / self.kernel_step, -KERNEL_CODES, KERNEL_CODES)
+        targets = keras.ops.clip(self._rows() / self.kernel_step, -KERNEL_CODES, KERNEL_CODES)
         codes = codes_without_overflow(targets) * self.kernel_step
         # The gradient passes as if nothing had been given up.
         return kernel + keras.ops.stop_gradient(keras.ops.reshape(codes, kernel.shape) - kernel)
@@ -113,13 +117,23 @@ class QuantizedKernel(keras.layers.Layer):
         return self.reach / KERNEL_CODES
 
     def full_reach(self, input_step: Any) -> Any:
-        """The reach that clips neither kernel nor bias."""
+        """The reach that clips neither kernel nor bias, and leaves room for sums of neighbours.
+
+        A reach of all channels leaves none: what few neighbours give up is less than what all
+        others would lose.
+        """
         rank = len(self.kernel.shape)
         others = [i for i in range(rank) if i != self.CHANNEL_AXIS % rank]
         largest = keras.ops.max(
             keras.ops.abs(float32(self.kernel)), axis=others if self.PER_CHANNEL else None
         )
+        if self.reduce_range and self.PER_CHANNEL:
+            largest = keras.ops.maximum(largest, largest_sum(self._rows()) * ROOM_FOR_SUMS)
         return keras.ops.maximum(largest, self.bias_floor(input_step))
+
+    def _rows(self) -> Any:
+        """The kernel as float32, (inputs, outputs), in the order of the multiplication."""
+        return keras.ops.reshape(float32(self.kernel), (-1, self.kernel.shape[-1]))
 
     def bias_floor(self, input_step: Any) -> Any:
         """The reach that the bias needs to fit an int32.

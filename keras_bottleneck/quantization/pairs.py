@@ -37,8 +37,7 @@ def codes_without_overflow(targets: Any) -> Any:
         code instead.
     """
     inputs, outputs = targets.shape
-    padded = ops.pad(targets, ((0, inputs % 2), (0, 0)))
-    first, second = ops.unstack(ops.reshape(padded, (-1, 2, outputs)), axis=1)
+    first, second = _neighbours(targets)
     rounded = ops.round(first), ops.round(second)
     total = ops.clip(rounded[0] + rounded[1], -LARGEST_SUM, LARGEST_SUM)
     overflows = total != rounded[0] + rounded[1]
@@ -48,3 +47,16 @@ def codes_without_overflow(targets: Any) -> Any:
         ops.where(overflows, total - shared, rounded[1]),
     )
     return ops.reshape(ops.stack(fitted, axis=1), (-1, outputs))[:inputs]
+
+
+def largest_sum(rows: Any) -> Any:
+    """The largest absolute sum of two neighbours, (outputs,); `rows` are (inputs, outputs)."""
+    first, second = _neighbours(rows)
+    return ops.max(ops.abs(first + second), axis=0)
+
+
+def _neighbours(rows: Any) -> tuple[Any, Any]:
+    """Rows 2k and rows 2k + 1; behind an odd number of rows stands one of zeros."""
+    inputs, outputs = rows.shape
+    padded = ops.pad(rows, ((0, inputs % 2), (0, 0)))
+    return tuple(ops.unstack(ops.reshape(padded, (-1, 2, outputs)), axis=1))

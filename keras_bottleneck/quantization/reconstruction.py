@@ -106,9 +106,12 @@ def _adjusted(
         _round(layer, _numpy(x), _numpy(exact))
         layer.reach.assign(keras.ops.maximum(layer.reach, layer.bias_floor(step)))
     else:
-        layer.reach.assign(layer.full_reach(step))
+        reach = layer.full_reach(step)
         if layer.reduce_range:
-            _make_room(layer, _numpy(x))
+            reach = keras.ops.maximum(
+                _reach_beside_neighbours(layer, _numpy(x)), layer.bias_floor(step)
+            )
+        layer.reach.assign(reach)
     sums = layer(x, step)
     if not correct_biases:
         return sums
@@ -119,17 +122,16 @@ def _adjusted(
     return sums + (layer.quantized_bias(step) - before)
 
 
-def _make_room(layer: QuantizedKernel, x: Array) -> None:
-    """Widen the reach of `layer` where that costs less than what codes that overflow give up."""
+def _reach_beside_neighbours(layer: QuantizedKernel, x: Array) -> Array:
+    """The reach at which rounding, and what neighbours give up, cost least for inputs like `x`."""
     kernel = _numpy(layer.kernel)
-    flat = kernel.reshape(-1, kernel.shape[-1])
+    rows = kernel.reshape(-1, kernel.shape[-1])
     groups = getattr(layer, "groups", 1)
-    power = x.reshape(-1, x.shape[-1]).var(0, dtype=np.float64).reshape(groups, -1)
-    taps, outputs = len(flat) // power.shape[1], flat.shape[1] // groups
+    power = x.reshape(-1, x.shape[-1]).var(0).reshape(groups, -1)
+    taps, outputs = len(rows) // power.shape[1], rows.shape[1] // groups
     power = np.tile(power, (1, taps)).repeat(outputs, 0).T
     shared = not layer.PER_CHANNEL
-    wider = rounding.best_reach(power, flat, rounding.WIDENING, in_pairs=True, shared=shared)
-    layer.reach.assign(np.maximum(_numpy(layer.reach), wider))
+    return rounding.best_reach(power, rows, rounding.WIDENING, in_pairs=True, shared=shared)
 
 
 def _round(layer: QuantizedKernel, x: Array, y: Array) -> None:

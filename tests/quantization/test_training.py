@@ -8,6 +8,7 @@ import keras_bottleneck as kb
 from keras_bottleneck import graph, keras_private
 from keras_bottleneck.quantization.fake_quant import fake_quant, fake_quant_kernel
 from keras_bottleneck.quantization.kernels import QuantizedKernel
+from keras_bottleneck.quantization.pairs import overflow
 from keras_bottleneck.quantization.quantizers import FakeQuantize
 from keras_bottleneck.training import Recipe
 
@@ -217,3 +218,15 @@ def test_a_trained_model_becomes_int8_files(quantized, digits, tmp_path):
     for artifact in report.artifacts:
         assert artifact.comparison.agreement >= 0.98
         assert artifact.comparison.accuracy == pytest.approx(report.keras_accuracy, abs=0.02)
+
+
+def test_training_keeps_neighbouring_codes_from_overflowing(quantized, digits):
+    schedule = kb.quantization.QuantizationSchedule(moving_epochs=1)
+    quantized.compile(keras.optimizers.Adam(1e-2), CROSSENTROPY[None], **FAST)
+    quantized.fit(*digits, batch_size=64, epochs=1, verbose=0, callbacks=[schedule])
+    limited = [layer for layer in of_kind(quantized, QuantizedKernel) if layer.reduce_range]
+    assert len(limited) == len(of_kind(quantized, QuantizedKernel)) == 7
+    for layer in limited:
+        kernel = numpy(layer.quantized_kernel())
+        codes = np.rint(kernel / numpy(layer.kernel_step))
+        assert not overflow(codes.reshape(-1, codes.shape[-1]).astype(int))
