@@ -99,6 +99,8 @@ def _parsed(text: str) -> dict[str, Any]:
     if number != FORMAT:
         newer = ": a newer keras_bottleneck wrote this" if number > FORMAT else ""
         raise reject("format", number, f"{FORMAT}{newer}")
+    # Files from before this was known may hold any codes.
+    content.setdefault("needs_vnni", True)
     names = {item.name for item in fields(Metadata)}
     if set(content) != names:
         wanted = f"a JSON object with the fields {', '.join(sorted(names))}"
