@@ -9,8 +9,8 @@ from . import families
 
 PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
 RECORD = families.record_beside(PAGE)
-# These have the operators of the others: CI runs them.
-IN_CI = ("MobileNetV3Small", "ConvNeXtTiny", "KerasHub CSPNet")
+# What others lack: squeeze-excitation and hard swish; layer norm; the layers of KerasHub.
+IN_CI = ("MobileNetV3Small", "ConvNeXtTiny", "KerasHub MobileNet")
 
 
 @pytest.mark.slow
@@ -26,7 +26,7 @@ def test_the_page_shows_the_record():
     assert PAGE.read_text("utf-8") == families.page(RECORD)
 
 
-def test_every_family_of_keras_applications_is_on_the_page():
+def test_every_family_of_keras_applications_is_tried():
     public = {name for name in dir(families.applications) if name[0].isupper()}
     same = {
         "ConvNeXtTiny": {"ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge"},
@@ -38,4 +38,4 @@ def test_every_family_of_keras_applications_is_on_the_page():
         "ResNet50V2": {"ResNet101V2", "ResNet152V2"},
         "VGG16": {"VGG19"},
     }
-    assert public - set().union(*same.values()) <= set(RECORD)
+    assert public - set().union(*same.values()) <= set(families.FAMILIES)
