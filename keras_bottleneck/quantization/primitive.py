@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import graph, keras_private
+from keras_bottleneck.graph.flatten import opened
 from keras_bottleneck.graph.rebuild import (
     Copies,
     TensorMap,
@@ -109,7 +110,7 @@ def primitive(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: If `model` is subclassed or has no input shape yet.
     """
-    folded = graph.fold(model)
+    folded = graph.fold(opened(model))
     # Float, whatever they were: pixels become integers again in the first quantizer.
     return rebuild(folded, _Primitives(folded).visit, inputs_like(folded, dtype="float32"))
 
