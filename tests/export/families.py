@@ -261,21 +261,22 @@ def _quantized(model: keras.Model, folder: Path, ranges, compared) -> dict[str, 
 
 HEAD = """# Networks of others
 
-What becomes of each family of `keras.applications`, by its smallest member, and of small networks
-of KerasHub's families. In the formats' columns "yes" is a file that was written, run and compared
-with Keras; a number is a note below, in the library's own words, given before any conversion.
+Which files `export_model` writes of the families of `keras.applications`, by their smallest member,
+and of small networks of KerasHub's families. "Yes" is a file that was written, run and compared with
+Keras; a number refers to a note in the library's own words, given before any conversion. Families
+that are not listed have not been run.
 
 """
 FOOT = """
-The weights are random, without training: each network has the smallest images that it accepts, as
-many pixels a side as the table says, ten classes, and batch norm statistics (in ConvNeXt also layer
-scales) as of real inputs. Every file had to answer sixteen images of noise with the spectrum of
-photographs as Keras does, within its format's tolerance. In part means that `quantize` was given
-`skip="unsupported"` and `export_model` was given `allow_float=True`.
+The weights are random. Each network takes the smallest images that it accepts, of as many pixels a
+side as the table says, and has ten classes; its batch norm statistics (in ConvNeXt, its layer
+scales) are like those of a trained network. Every file answered sixteen images, noise with the
+spectrum of photographs, as Keras does, within the tolerance of its format. "In part" means that
+`quantize` was given `skip="unsupported"` and `export_model` was given `allow_float=True`.
 
-To repeat it, delete `docs/compatibility.json` and call
-`python -m tests.export.families docs/compatibility.md`, which can be stopped and goes on where it
-was. `pytest -m slow tests/export/test_compatibility.py` compares each family with this page.
+`python -m tests.export.families docs/compatibility.md`, in a checkout of the repository, runs what
+`docs/compatibility.json` lacks (delete it to repeat everything), and can be stopped: it goes on where
+it was. `pytest -m slow tests/export/test_compatibility.py` compares every row with a new run.
 """
 COLUMNS = {
     "saved_model": "SavedModel",
