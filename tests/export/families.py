@@ -262,9 +262,9 @@ def _quantized(model: keras.Model, folder: Path, ranges, compared) -> dict[str, 
 HEAD = """# Networks of others
 
 Which files `export_model` writes of the families of `keras.applications`, by their smallest member,
-and of small networks of KerasHub's families. "Yes" is a file that was written, run and compared with
-Keras; a number refers to a note in the library's own words, given before any conversion. Families
-that are not listed have not been run.
+and of small networks of KerasHub's families. "Yes" is a file that was written, run and compared
+with Keras; a number refers to a note in the library's own words, given before any conversion.
+Families that are not listed have not been run.
 
 """
 FOOT = """
@@ -275,8 +275,8 @@ spectrum of photographs, as Keras does, within the tolerance of its format. "In 
 `quantize` was given `skip="unsupported"` and `export_model` was given `allow_float=True`.
 
 `python -m tests.export.families docs/compatibility.md`, in a checkout of the repository, runs what
-`docs/compatibility.json` lacks (delete it to repeat everything), and can be stopped: it goes on where
-it was. `pytest -m slow tests/export/test_compatibility.py` compares every row with a new run.
+`docs/compatibility.json` lacks (delete it to repeat everything), and can be stopped: it goes on
+where it was. `pytest -m slow tests/export/test_compatibility.py` compares every row with a new run.
 """
 COLUMNS = {
     "saved_model": "SavedModel",
