@@ -101,7 +101,8 @@ OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
 def primitive(model: keras.Model) -> keras.Model:
     """A folded copy of `model` with one operator each layer.
 
-    Activations leave their layers; separable convolutions become two; dense layers on many
+    Layers of other packages that are made of Keras layers are inlined (see `opened`). Activations
+    leave their layers; separable convolutions become two; dense layers on many
     positions become 1x1 convolutions; swish becomes sigmoid and
     product; Rescaling, Normalization and arithmetic with constants become 1x1 depthwise
     convolutions, several in a row a single one; every kernel has a bias. What has no such form
