@@ -1,5 +1,6 @@
 """One flat graph of stock Keras layers, whatever the model was composed of."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -53,13 +54,41 @@ def flat_copy(model: keras.Model, **changes: Any) -> keras.Model:
     return rebuild(model, inliner.visit)
 
 
+def opened(model: keras.Model) -> keras.Model:
+    """`flatten`, but layers of other packages that are made of Keras layers are inlined as well.
+
+    What they are made of is what their `call` does with symbolic tensors. Layers with variables of
+    their own, that want values, or that do something else in training stay whole. The names of
+    what comes out of a layer begin with the name of that layer.
+    """
+    model = functional(model)
+    if not any(map(_may_be_opened, keras_private.sublayers(model))):
+        return model
+    return rebuild(model, _Inliner(model, {}, others=True).visit)
+
+
+def _may_be_opened(operation: Any) -> bool:
+    """Whether it is a layer of another package (or of one network) without variables of its own."""
+    if not isinstance(operation, keras.layers.Layer) or isinstance(operation, keras.Model):
+        return False
+    module = type(operation).__module__
+    applications = module.startswith("keras.src.applications.")
+    if module.split(".")[0] in ("keras", __package__.split(".")[0]) and not applications:
+        return False
+    inner = {id(one) for layer in keras_private.sublayers(operation) for one in layer.variables}
+    return all(id(one) in inner for one in operation.variables)
+
+
 class _Inliner:
     """Replays calls, going into composites; remembers each copied layer and each used name."""
 
-    def __init__(self, model: keras.Model, changes: dict[str, Any]) -> None:
+    def __init__(self, model: keras.Model, changes: dict[str, Any], others: bool = False) -> None:
         self.changes = changes
+        self.others = others
         self.copies = Copies()
         self.containers: list[str] = []
+        # The layer of another package that is being inlined.
+        self.owner: str | None = None
         # Names of the outermost graph are kept for their owners.
         self.reserved = {call.operation.name for call in keras_private.calls(model)}
         self.used = {tensor.name for tensor in model.inputs}
@@ -70,6 +99,8 @@ class _Inliner:
             return self._inline_model(operation, args, kwargs)
         if isinstance(operation, Block):
             return self._inline_block(operation, args, kwargs)
+        if self.others and _may_be_opened(operation) and _recordable(operation, args, kwargs):
+            return self._inline_other(operation, args, kwargs)
         return self.copies.call(operation, args, kwargs, self._copied)
 
     def _inline_model(self, model: keras.Model, args: Any, kwargs: Any) -> Any:
@@ -78,17 +109,22 @@ class _Inliner:
         outputs = self._replay_inside(model.name, nested, inputs)
         return keras.tree.pack_sequence_as(keras_private.output_structure(nested), outputs)
 
-    def _inline_block(self, block: Block, args: Any, kwargs: Any) -> Any:
-        # Keras lets the caller of the whole model decide about training, whatever was said here.
-        kwargs = {name: value for name, value in kwargs.items() if name != "training"}
-        inner_args, inner_kwargs = keras.tree.map_structure(_placeholder, (args, kwargs))
-        placeholders = keras_private.tensors_in(inner_args, inner_kwargs)
+    def _inline_block(self, block: keras.layers.Layer, args: Any, kwargs: Any) -> Any:
         inputs = keras_private.tensors_in(args, kwargs)
         with keras_private.untraced(keras_private.sublayers(block)):
-            made = block.call(*inner_args, **inner_kwargs)
-            inside = keras.Function(placeholders, made)
+            inside, made = _recorded(block, args, kwargs)
             outputs = self._replay_inside(block.name, inside, inputs)
         return keras.tree.pack_sequence_as(made, outputs)
+
+    def _inline_other(self, layer: keras.layers.Layer, args: Any, kwargs: Any) -> Any:
+        outermost = self.owner is None
+        if outermost:
+            self.owner = layer.name
+        try:
+            return self._inline_block(layer, args, kwargs)
+        finally:
+            if outermost:
+                self.owner = None
 
     def _replay_inside(self, container: str, graph: Any, inputs: list[Any]) -> list[Any]:
         self.containers.append(container)
@@ -107,9 +143,44 @@ class _Inliner:
         for container in reversed(self.containers):
             prefixed = f"{container}_{prefixed}"
             candidates.append(prefixed)
+        if self.owner is not None:
+            candidates = [one for one in candidates if one.startswith(f"{self.owner}_")]
         unique = unused_name(candidates, self.used)
         self.used.add(unique)
         return unique
+
+
+def _recorded(layer: keras.layers.Layer, args: Any, kwargs: Any, **more: Any) -> tuple[Any, Any]:
+    """The graph of what `layer` does with such arguments, and its outputs as it gives them."""
+    # Keras lets the caller of the whole model decide about training, whatever was said here.
+    kwargs = {name: value for name, value in kwargs.items() if name != "training"}
+    inner_args, inner_kwargs = keras.tree.map_structure(_placeholder, (args, kwargs))
+    made = layer.call(*inner_args, **inner_kwargs, **more)
+    return keras.Function(keras_private.tensors_in(inner_args, inner_kwargs), made), made
+
+
+def _recordable(layer: keras.layers.Layer, args: Any, kwargs: Any) -> bool:
+    """Whether `layer` does the same operations in training and at inference, all to be copied."""
+    switched = "training" in inspect.signature(layer.call).parameters
+    modes = [{"training": True}, {"training": False}] if switched else [{}]
+    with keras_private.untraced(keras_private.sublayers(layer)):
+        try:
+            graphs = [_recorded(layer, args, kwargs, **mode)[0] for mode in modes]
+            for call in keras_private.calls(graphs[0]):
+                if isinstance(call.operation, keras.layers.Layer):
+                    call.operation.get_config()  # copies are made from it
+        except Exception:  # code that wants values raises anything where it gets symbols
+            return False
+    steps = [list(map(_step, keras_private.calls(graph))) for graph in graphs]
+    return all(one == steps[0] for one in steps)
+
+
+def _step(call: Call) -> tuple[Any, ...]:
+    """What a call does, for comparison with another: its kind and what it is given as constants."""
+    kwargs = {name: value for name, value in call.arguments.kwargs.items() if name != "training"}
+    given = keras.tree.flatten((call.arguments.args, kwargs))
+    constants = [repr(one) for one in given if not isinstance(one, keras.KerasTensor)]
+    return type(call.operation), constants
 
 
 def _placeholder(argument: Any) -> Any:

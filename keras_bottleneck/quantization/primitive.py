@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import graph, keras_private
+from keras_bottleneck.graph.flatten import opened
 from keras_bottleneck.graph.rebuild import (
     Copies,
     TensorMap,
@@ -100,7 +101,8 @@ OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
 def primitive(model: keras.Model) -> keras.Model:
     """A folded copy of `model` with one operator each layer.
 
-    Activations leave their layers; separable convolutions become two; dense layers on many
+    Layers of other packages that are made of Keras layers are inlined (see `opened`). Activations
+    leave their layers; separable convolutions become two; dense layers on many
     positions become 1x1 convolutions; swish becomes sigmoid and
     product; Rescaling, Normalization and arithmetic with constants become 1x1 depthwise
     convolutions, several in a row a single one; every kernel has a bias. What has no such form
@@ -109,7 +111,7 @@ def primitive(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: If `model` is subclassed or has no input shape yet.
     """
-    folded = graph.fold(model)
+    folded = graph.fold(opened(model))
     # Float, whatever they were: pixels become integers again in the first quantizer.
     return rebuild(folded, _Primitives(folded).visit, inputs_like(folded, dtype="float32"))
 

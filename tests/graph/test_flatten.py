@@ -8,6 +8,7 @@ import pytest
 
 from keras_bottleneck import layers
 from keras_bottleneck.graph import flatten
+from keras_bottleneck.graph.flatten import opened
 from keras_bottleneck.models import FPN, MobileNetV2, ResNet, ResNet18
 
 SMALL = {"filters": (8, 12), "stem": "cifar", "include_top": False, "input_shape": (9, 9, 3)}
@@ -299,3 +300,66 @@ def test_what_has_no_graph_is_an_error(make, received):
     assert message.startswith("`model` must be a functional or Sequential Keras model with a known")
     assert f". Received: {received}" in message
     assert "\n" not in message
+
+
+class Gated(keras.layers.Layer):
+    """A layer of another package, made of Keras layers, `keras.ops` and layers like it."""
+
+    def __init__(self, inner=None, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = keras.layers.Conv2D(3, 3, padding="same", name="conv")
+        self.norm = keras.layers.BatchNormalization(name="norm")
+        self.inner = inner
+
+    def call(self, inputs):
+        x = keras.ops.relu(self.norm(self.conv(inputs)))
+        if self.inner is not None:
+            x = self.inner(x)
+        return x + 0.5 * inputs
+
+
+class Scaled(Gated):
+    """A layer with a weight of its own."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(3,), initializer="ones")
+
+    def call(self, inputs):
+        return super().call(inputs) * self.scale
+
+
+class Switching(Gated):
+    """A layer that does something else in training."""
+
+    def call(self, inputs, training=None):
+        return super().call(inputs) * (2.0 if training else 1.0)
+
+
+class Looking(keras.layers.Layer):
+    """A layer that wants values."""
+
+    def call(self, inputs):
+        return inputs if keras.ops.max(inputs) > 0.0 else -inputs
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape)
+
+
+def test_layers_of_other_packages_are_opened(trained, noise, max_difference):
+    image = keras.Input((9, 9, 3))
+    gated = Gated(Gated(name="within"), name="gated")
+    model = trained(keras.Model(image, gated(gated(image))))
+    found = opened(model)
+    x = noise(2, 9, 9, 3)
+    assert max_difference(found(x), model(x)) < 1e-5
+    convolutions = [one for one in found.layers if isinstance(one, keras.layers.Conv2D)]
+    assert {one.name for one in convolutions} == {"gated_conv", "gated_within_conv"}
+    assert not any(isinstance(one, Gated) for one in found.layers)
+    assert [len(one._inbound_nodes) for one in (gated.conv, gated.inner.conv)] == [0, 0]
+
+
+@pytest.mark.parametrize("kind", [Scaled, Switching, Looking])
+def test_others_stay_whole(kind):
+    image = keras.Input((9, 9, 3))
+    found = opened(keras.Model(image, kind(name="whole")(image)))
+    assert [one.name for one in found.layers[1:]] == ["whole"]

@@ -312,6 +312,27 @@ def test_layers_without_int8_are_named(image, kind):
     assert placed(image, x, skip=["odd"]).names_in_float == ("odd",)
 
 
+class Branch(layers.Layer):
+    """A layer of another package, made of those that int8 runtimes have."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.conv = conv("conv")
+        self.norm = layers.BatchNormalization()
+
+    def call(self, inputs):
+        return inputs[0] + self.norm(self.conv(inputs[1])) * 0.2
+
+
+def test_layers_made_of_others_are_quantized_inside_and_skipped_by_their_name(image):
+    x = Branch(name="branch")([image, image])
+    # The scale is a depthwise convolution, batch norm is folded.
+    assert len(rounded(placed(image, x))) == 4
+    kept = placed(image, x, skip=["branch"]).names_in_float
+    assert len(kept) == 3
+    assert all(name.startswith("branch_") for name in kept)
+
+
 def test_all_of_them_are_named_in_one_error(image):
     x = image
     for number in range(7):
