@@ -9,6 +9,7 @@ import keras
 from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.layers import CropLike
+from keras_bottleneck.quantization.positions import Positions
 
 # A call -> what is wrong with it, or None.
 Limit = Callable[[Call], str | None]
@@ -22,8 +23,11 @@ OPERATORS: dict[type, str] = {
     keras.layers.Add: "ADD",
     keras.layers.Subtract: "SUB",
     keras.layers.Multiply: "MUL",
+    keras.layers.Maximum: "MAXIMUM",
+    keras.layers.Minimum: "MINIMUM",
     keras.layers.ReLU: "RELU",
     keras.layers.LeakyReLU: "LEAKY_RELU",
+    keras.layers.PReLU: "PRELU",
     keras.layers.Softmax: "SOFTMAX",
     keras.layers.GlobalAveragePooling2D: "MEAN",
     keras.layers.GlobalMaxPooling2D: "REDUCE_MAX",
@@ -36,6 +40,7 @@ OPERATORS: dict[type, str] = {
     keras.layers.Flatten: "RESHAPE",
     keras.layers.Reshape: "RESHAPE",
     keras.layers.Permute: "TRANSPOSE",
+    Positions: "RESHAPE",
     keras.layers.Concatenate: "CONCATENATION",
     keras.layers.Identity: "",
 }
@@ -43,6 +48,9 @@ ACTIVATIONS = {
     keras.activations.sigmoid: "LOGISTIC",
     keras.activations.tanh: "TANH",
     keras.activations.hard_silu: "HARD_SWISH",
+    keras.activations.hard_tanh: "RELU_N1_TO_1",
+    keras.activations.exponential: "EXP",
+    keras.activations.gelu: "GELU",
 }
 UPSAMPLING = {"nearest": "RESIZE_NEAREST_NEIGHBOR", "bilinear": "RESIZE_BILINEAR"}
 # Bare operations have no public classes, only names.
@@ -52,6 +60,31 @@ BARE = {
     "Squeeze": "RESHAPE",
     "ExpandDims": "RESHAPE",
     "Transpose": "TRANSPOSE",
+    "Swapaxes": "TRANSPOSE",
+    "Moveaxis": "TRANSPOSE",
+    "GetItem": "STRIDED_SLICE",
+    "Split": "SPLIT",
+    "Stack": "PACK",
+    "Unstack": "UNPACK",
+    "Roll": "CONCATENATION",
+    "Repeat": "BROADCAST_TO",
+    "BroadcastTo": "BROADCAST_TO",
+    "Tile": "TILE",
+    "Take": "GATHER",
+    "Flip": "REVERSE_V2",
+    "DepthToSpace": "DEPTH_TO_SPACE",
+    "SpaceToDepth": "SPACE_TO_DEPTH",
+    "Max": "REDUCE_MAX",
+    "Amax": "REDUCE_MAX",
+    "Min": "REDUCE_MIN",
+    "Amin": "REDUCE_MIN",
+    "Mean": "MEAN",
+    "Sum": "SUM",
+    "Maximum": "MAXIMUM",
+    "Minimum": "MINIMUM",
+    "Clip": "MINIMUM",
+    "Absolute": "ABS",
+    "Gelu": "GELU",
 }
 
 
@@ -150,8 +183,12 @@ def _ethos_u_resize(call: Call) -> str | None:
     return f"resizes by another factor than {' or '.join(map(str, factors))}"
 
 
-# All that the networks of this package and its exports are made of.
-EVERY = frozenset((*OPERATORS.values(), *ACTIVATIONS.values(), *UPSAMPLING.values()))
+# All that quantized networks are made of.
+EVERY = frozenset(
+    (*OPERATORS.values(), *ACTIVATIONS.values(), *UPSAMPLING.values(), *BARE.values())
+)
+# Moves of values that few devices have.
+UNCOMMON = {"BROADCAST_TO", "GATHER", "REVERSE_V2", "TILE"}
 
 # A new device is one row.
 TARGETS: dict[str, Target] = {
@@ -159,7 +196,7 @@ TARGETS: dict[str, Target] = {
         title="TensorFlow Lite for Microcontrollers",
         source="micro_mutable_op_resolver.h of tensorflow/tflite-micro; CMSIS-NN's functions for "
         "convolutions, which read four int8 values at a time",
-        operators=EVERY,
+        operators=EVERY - {"GELU", "REVERSE_V2", "TILE"},
         otherwise="the model does not run",
         dtype="int8",
         channels=4,
@@ -168,7 +205,9 @@ TARGETS: dict[str, Target] = {
         title="Arm Ethos-U55 and U65",
         source="SUPPORTED_OPS.md of ethos-u-vela 5.2; feature maps are stored in bricks of 16 "
         "channels (NHCWB16)",
-        operators=EVERY - {"L2_NORMALIZATION"},
+        operators=EVERY
+        - UNCOMMON
+        - {"DEPTH_TO_SPACE", "GELU", "L2_NORMALIZATION", "REDUCE_MIN", "SPACE_TO_DEPTH", "SUM"},
         otherwise="it runs on the CPU beside the NPU",
         dtype="int8",
         limits=(_ethos_u_stride, _ethos_u_pool, _ethos_u_resize),
@@ -177,7 +216,9 @@ TARGETS: dict[str, Target] = {
     "edgetpu": Target(
         title="Coral Edge TPU",
         source="coral.ai/docs/edgetpu/models-intro, table of supported operations",
-        operators=EVERY - {"HARD_SWISH", "LEAKY_RELU"},
+        operators=EVERY
+        - UNCOMMON
+        - {"ABS", "DEPTH_TO_SPACE", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "UNPACK"},
         otherwise="it and all behind it run on the CPU",
         dtype="int8",
         limits=(_pads_channels, _dilated_depthwise, _uneven_dilation),
@@ -185,7 +226,9 @@ TARGETS: dict[str, Target] = {
     "xnnpack": Target(
         title="XNNPACK in LiteRT",
         source="tensorflow/lite/delegates/xnnpack/README.md",
-        operators=EVERY - {"L2_NORMALIZATION", "RESIZE_NEAREST_NEIGHBOR"},
+        operators=EVERY
+        - UNCOMMON
+        - {"GELU", "L2_NORMALIZATION", "PACK", "REDUCE_MIN", "RESIZE_NEAREST_NEIGHBOR", "UNPACK"},
         otherwise="LiteRT's own kernel runs it",
         dtype="float32",
         limits=(_single_pixel_pool,),
@@ -203,8 +246,11 @@ TARGETS: dict[str, Target] = {
         title="Core ML delegate of LiteRT",
         source="tensorflow/lite/delegates/coreml/README.md",
         operators=EVERY
-        - {"L2_NORMALIZATION", "LEAKY_RELU", "MEAN", "REDUCE_MAX", "RESHAPE"}
-        - {"RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE", "SUB", "TRANSPOSE"},
+        - UNCOMMON
+        - {"ABS", "DEPTH_TO_SPACE", "EXP", "GELU", "L2_NORMALIZATION", "LEAKY_RELU", "MAXIMUM"}
+        - {"MEAN", "MINIMUM", "PACK", "REDUCE_MAX", "REDUCE_MIN", "RELU_N1_TO_1", "RESHAPE"}
+        - {"RESIZE_NEAREST_NEIGHBOR", "SPACE_TO_DEPTH", "SPLIT", "STRIDED_SLICE", "SUB", "SUM"}
+        - {"TRANSPOSE", "UNPACK"},
         otherwise="it runs on the CPU",
         dtype="float32",
         limits=(_pads_channels,),

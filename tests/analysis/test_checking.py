@@ -77,7 +77,11 @@ LIMITS = {
     "swish": (layers.Activation("swish"), {}),
     "norm": (layers.BatchNormalization(), {}),
     "dropout": (layers.Dropout(0.5), {}),
-    "gelu": (layers.Activation("gelu", name="gelu"), dict.fromkeys(TARGETS, "no built-in")),
+    "mish": (layers.Activation("mish", name="mish"), dict.fromkeys(TARGETS, "no built-in")),
+    "gelu": (
+        layers.Activation("gelu", name="gelu"),
+        dict.fromkeys([name for name in TARGETS if name != "webgpu"], "there is no GELU"),
+    ),
 }
 
 

@@ -269,10 +269,10 @@ Families that are not listed have not been run.
 """
 FOOT = """
 The weights are random. Each network takes the smallest images that it accepts, of as many pixels a
-side as the table says, and has ten classes; its batch norm statistics (in ConvNeXt, its layer
-scales) are like those of a trained network. Every file answered sixteen images, noise with the
-spectrum of photographs, as Keras does, within the tolerance of its format. "In part" means that
-`quantize` was given `skip="unsupported"` and `export_model` was given `allow_float=True`.
+side as the table says, and has ten classes; its batch norms have the statistics of such images and
+a shift of 1, so that no rounding grows from layer to layer. Every file answered sixteen images,
+noise with the spectrum of photographs, as Keras does, within the tolerance of its format. "In part"
+means that `quantize` was given `skip="unsupported"` and `export_model` `allow_float=True`.
 
 `python -m tests.export.families docs/compatibility.md`, in a checkout of the repository, runs what
 `docs/compatibility.json` lacks (delete it to repeat everything), and can be stopped: it goes on
