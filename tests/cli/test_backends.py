@@ -13,9 +13,12 @@ import pytest
 from keras_bottleneck.cli.app import VERBS
 from keras_bottleneck.cli.backend import ON_TENSORFLOW
 
+from ..marks import some_full
+
 pytest.importorskip("tensorflow", reason="the command reads images")
 pytestmark = pytest.mark.slow
 
+BACKENDS = ("tensorflow", "jax", "torch")
 RUN, TUNED = "run", "tuned"
 TRAINING = ("--data", "photos", "--epochs", "1", "--augment", "")
 # In one process, which is where most of the time would go otherwise.
@@ -66,7 +69,7 @@ def started(backend, folder, *words):
     )
 
 
-@pytest.fixture(scope="module", params=["tensorflow", "jax", "torch"])
+@pytest.fixture(scope="module", params=some_full(BACKENDS, ("tensorflow",)))
 def worked(request, photos, tmp_path_factory):
     """A backend, a folder with a run on it, and the process that made it."""
     if importlib.util.find_spec(request.param) is None:
@@ -88,6 +91,7 @@ def test_what_runs_on_each_backend(worked):
         assert (folder / run / "README.md").is_file()
 
 
+@pytest.mark.timeout(2400)  # nine processes, most of which import two backends
 def test_what_takes_tensorflow(worked):
     backend, folder, _ = worked
     for words in APART:
