@@ -69,7 +69,7 @@ def started(backend, folder, *words):
     )
 
 
-@pytest.fixture(scope="module", params=some_full(BACKENDS, ("tensorflow",)))
+@pytest.fixture(scope="module", params=some_full(BACKENDS, ("tensorflow", "jax")))
 def worked(request, photos, tmp_path_factory):
     """A backend, a folder with a run on it, and the process that made it."""
     if importlib.util.find_spec(request.param) is None:
