@@ -23,7 +23,7 @@ def scope_name(name: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """`name` as a file name: "_" stands for what is no letter, digit, ".", "_" or "-"."""
+    """`name` as a file name: "_" replaces what is no letter, digit, ".", "_" or "-"."""
     plain = re.sub(r"[^\w.-]", "_", name)[:LONGEST]
     return plain if FILE_NAME.fullmatch(plain) else f"model{plain}"[:LONGEST]
 

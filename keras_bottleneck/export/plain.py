@@ -50,7 +50,7 @@ class GroupedQuantizedConv2D(PlainGroups, QuantizedConv2D):
 
 
 class PlainOperation(keras.Operation):
-    """What stands for a bare operation of Keras in an export."""
+    """What represents a bare operation of Keras in an export."""
 
     def __init__(self, original: Any, *, name: str) -> None:
         super().__init__(name=name)

@@ -1,4 +1,4 @@
-"""`Positions`: an image of one column as the row of positions that it stands for."""
+"""`Positions`: an image of one column as the row of positions that it represents."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import keras
 class Positions(keras.layers.Layer):
     """Takes the width of images of one column away.
 
-    Behind a 1x1 convolution that stands for a dense layer on (batch, positions, channels).
+    Behind a 1x1 convolution that represents a dense layer on (batch, positions, channels).
 
     Input shape: (batch, positions, 1, channels).
     Output shape: (batch, positions, channels).

@@ -1,4 +1,4 @@
-"""Which artifact a folder stands for: of an export, the best that runs here; of a run, its best."""
+"""Which artifact of a folder is opened: of an export, the best that runs here; of a run, its best."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ BEST, EXPORTED = "best.keras", "exported"
 
 
 def artifact(path: Any) -> Any:
-    """`path` itself, or the artifact that the folder `path` of an export or a run stands for.
+    """`path` itself, or the artifact that represents the folder `path` of an export or a run.
 
     Raises:
         ValueError: If it is a folder of another kind.
