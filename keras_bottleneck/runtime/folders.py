@@ -1,4 +1,4 @@
-"""Which artifact of a folder is opened: of an export, the best that runs here; of a run, its best."""
+"""Which artifact of a folder is opened: the best of an export that runs here, the best of a run."""
 
 from pathlib import Path
 from typing import Any
