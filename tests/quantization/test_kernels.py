@@ -170,7 +170,9 @@ def test_a_model_of_all_four_is_saved_and_loaded_to_the_last_bit(photos, tmp_pat
     image = keras.Input((6, 6, 3))
     x = layers.Conv2D(4, 3, activation="relu")(image)
     x = layers.Conv2DTranspose(4, 3, 2)(layers.DepthwiseConv2D(3, padding="same")(x))
-    model = quantize(keras.Model(image, layers.Dense(3)(x)), photos)
+    # On a feature map, a dense layer would become a convolution.
+    x = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
+    model = quantize(keras.Model(image, x), photos)
     kernels = [layer for layer in model.layers if isinstance(layer, QuantizedKernel)]
     assert [type(one) for one in kernels] == [
         QuantizedConv2D,
