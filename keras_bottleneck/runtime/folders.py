@@ -38,7 +38,7 @@ def artifact(path: Any) -> Any:
         accepted = f"{kinds.ACCEPTED}, or the folder of an export or a run with such files"
         raise reject("path", str(path), accepted)
     runnable = [one for one in candidates if kinds.find(one)[1].is_installed]
-    # Where no runtime is installed, the error of the first says what to install.
+    # Where no runtime is installed, the error of the first names the package to install.
     return (runnable or candidates)[0]
 
 
