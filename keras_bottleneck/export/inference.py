@@ -76,10 +76,15 @@ class _Exportable:
             return keras_private.tensors_in(args, kwargs)[0]
         if isinstance(operation, FakeQuantize):
             # How the runtime rounds is the runtime's business.
-            args, kwargs = args[:1], {}
+            return self.copies.call(operation, args[:1], {}, self._frozen)
         if isinstance(operation, QuantizedKernel):
             return self._own_kernel(operation, args, kwargs)
         return self.copies.call(operation, args, kwargs, self._copied)
+
+    def _frozen(self, layer: FakeQuantize, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        copy, outputs = self._copied(layer, args, kwargs)
+        copy.freeze()
+        return copy, outputs
 
     def _own_kernel(self, layer: QuantizedKernel, args: Any, kwargs: Any) -> Any:
         """A copy for this call alone: converters leave a kernel with two readers in float."""

@@ -87,10 +87,11 @@ class Source:
 
         # Not `keras.export.ExportArchive`: it stores every variable twice.
         module = tf.Module()
-        module.weights = [variable.value for variable in self.model.variables]
-        module.serve = self.function
         path = self.scratch / "saved_model"
         with translated(f"Tracing {self.title} as a SavedModel"):
+            # Saving would trace a function that is not concrete again.
+            module.serve = self.function.get_concrete_function()
+            module.weights = module.serve.variables
             tf.saved_model.save(module, str(path), signatures={SIGNATURE: module.serve})
         return path
 

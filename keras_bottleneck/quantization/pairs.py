@@ -9,8 +9,8 @@ that keep channels apart (depthwise convolutions) are multiplied in another way.
 
 from typing import Any
 
+import keras
 import numpy as np
-from keras import ops
 
 LARGEST_SUM = 128
 
@@ -21,7 +21,7 @@ def overflow(codes: np.ndarray[Any, Any]) -> bool:
     return bool((np.abs(padded[0::2] + padded[1::2]) > LARGEST_SUM).any())
 
 
-def codes_without_overflow(targets: Any) -> Any:
+def codes_without_overflow(targets: Any, ops: Any = keras.ops) -> Any:
     """The integers nearest to `targets` of which no two neighbours overflow.
 
     Two that would give up equal parts, which costs the least squared error.
@@ -29,6 +29,7 @@ def codes_without_overflow(targets: Any) -> Any:
     Args:
         targets: Kernels in units of their step, each within -127 to 127: (inputs, outputs) with
             the inputs in the order of the multiplication.
+        ops: What computes: `numpy` for its arrays.
 
     Returns:
         Whole numbers of the same shape and dtype.
@@ -37,7 +38,7 @@ def codes_without_overflow(targets: Any) -> Any:
         code instead.
     """
     inputs, outputs = targets.shape
-    first, second = _neighbours(targets)
+    first, second = _neighbours(targets, ops)
     rounded = ops.round(first), ops.round(second)
     total = ops.clip(rounded[0] + rounded[1], -LARGEST_SUM, LARGEST_SUM)
     overflows = total != rounded[0] + rounded[1]
@@ -51,12 +52,13 @@ def codes_without_overflow(targets: Any) -> Any:
 
 def largest_sum(rows: Any) -> Any:
     """The largest absolute sum of two neighbours, (outputs,); `rows` are (inputs, outputs)."""
-    first, second = _neighbours(rows)
-    return ops.max(ops.abs(first + second), axis=0)
+    first, second = _neighbours(rows, keras.ops)
+    return keras.ops.max(keras.ops.abs(first + second), axis=0)
 
 
-def _neighbours(rows: Any) -> tuple[Any, Any]:
+def _neighbours(rows: Any, ops: Any) -> tuple[Any, Any]:
     """Rows 2k and rows 2k + 1; behind an odd number of rows stands one of zeros."""
     inputs, outputs = rows.shape
     padded = ops.pad(rows, ((0, inputs % 2), (0, 0)))
-    return tuple(ops.unstack(ops.reshape(padded, (-1, 2, outputs)), axis=1))
+    pairs = ops.reshape(padded, (-1, 2, outputs))
+    return pairs[:, 0], pairs[:, 1]

@@ -70,6 +70,10 @@ class FakeQuantize(keras.layers.Layer):
         self.low.assign(low)
         self.high.assign(high)
 
+    def freeze(self) -> None:
+        """Make constants of the range: what has fewer variables is converted sooner."""
+        self.low, self.high = map(keras.ops.convert_to_numpy, (self.low, self.high))
+
     def call(
         self,
         x: Any,

@@ -20,6 +20,8 @@ Array = np.ndarray[Any, Any]
 
 # The means of sums are the same on more images; adaptive rounding takes what fits in memory.
 IMAGES = 64
+# Images that the ratio of signal to noise is taken of.
+MEASURED = 16
 
 
 @dataclass
@@ -71,7 +73,8 @@ def reconstruct(
                 rounded = _adjusted(
                     operation, x.rounded, step.rounded, exact, adaptive, correct_biases
                 )
-            noise[id(operation)] = operation, sqnr(_numpy(exact), _numpy(rounded))
+            few = (_numpy(spread(one, MEASURED)) for one in (exact, rounded))
+            noise[id(operation)] = operation, sqnr(*few)
             return Twin(exact, rounded)
         made = [_run(operation, side, args, kwargs) for side in ("exact", "rounded")]
         return keras.tree.map_structure(Twin, *made)

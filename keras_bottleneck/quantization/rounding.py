@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_bottleneck.quantization.fake_quant import KERNEL_CODES
@@ -52,19 +51,15 @@ def best_reach(
     """
     axis = None if shared else 0
     full = np.maximum(np.abs(kernel).max(axis), 1e-12)
+    weights = power.astype(np.float32)
     errors = []
     for part in parts:
         step = part * full / KERNEL_CODES
-        rounded = _nearest_codes(kernel / step, in_pairs) * step
-        errors.append((power * (rounded - kernel) ** 2).sum(axis))
+        targets = (kernel / step).astype(np.float32)
+        clipped = np.clip(targets, -KERNEL_CODES, KERNEL_CODES)
+        codes = codes_without_overflow(clipped, np) if in_pairs else np.rint(clipped)
+        errors.append((weights * (codes - targets) ** 2).sum(axis) * step**2)
     return full * parts[np.argmin(errors, axis=0)]
-
-
-def _nearest_codes(targets: Array, in_pairs: bool) -> Array:
-    clipped = np.clip(targets, -KERNEL_CODES, KERNEL_CODES)
-    if not in_pairs:
-        return np.rint(clipped)
-    return np.asarray(keras.ops.convert_to_numpy(codes_without_overflow(clipped)))
 
 
 def adaptive_rounding(moment: Array, kernel: Array, reach: Array, in_pairs: bool = False) -> Array:

@@ -79,7 +79,7 @@ class Predictor:
         """
         count = integer("top", top)
         outputs = self._outputs(images)
-        if self._is_number(outputs):
+        if self.gives_a_number(outputs):
             numbers: list[Prediction] = outputs[:, 0].tolist()
             return numbers if _is_many(images) else numbers[0]
         found = self._classified(outputs)
@@ -134,8 +134,8 @@ class Predictor:
         batches = ([self._prepared(one) for one in many[i : i + IMAGES_PER_BATCH]] for i in starts)
         return np.concatenate([self.run(np.stack(batch)) for batch in batches])
 
-    def _is_number(self, outputs: np.ndarray) -> bool:
-        """Whether they are numbers, not classes: of one linear output that has no labels."""
+    def gives_a_number(self, outputs: np.ndarray) -> bool:
+        """Whether `outputs` are numbers, not classes: of one linear output that has no labels."""
         linear = self.metadata is not None and self.output_name == "logits"
         return linear and self.labels is None and outputs.ndim == 2 and outputs.shape[1] == 1
 

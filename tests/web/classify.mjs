@@ -4,7 +4,8 @@
  *     node classify.mjs URL JOB.json CHROMIUM
  *
  * JOB has `models` and `photos`, lists of paths. Prints JSON: `answers` (model, photo, facts,
- * problem, and classes with label, probability and text) and `complaints` of the browser.
+ * problem, classes with label, probability and text, values with their text) and `complaints` of
+ * the browser.
  */
 
 import { readFileSync } from 'node:fs';
@@ -40,7 +41,7 @@ async function give(input, file) {
 }
 
 async function answer() {
-  const classes = await page.locator('#classes li').evaluateAll((items) =>
+  const classes = await page.locator('#classes li:not([data-value])').evaluateAll((items) =>
     items.map((item) => ({
       label: item.firstElementChild.textContent,
       probability: Number(item.dataset.probability),
@@ -50,7 +51,10 @@ async function answer() {
   const [facts, problem] = await Promise.all(
     ['#model-facts', '#problem'].map((id) => page.textContent(id)),
   );
-  return { facts, problem, classes };
+  const values = await page
+    .locator('#classes li[data-value]')
+    .evaluateAll((items) => items.map((item) => [Number(item.dataset.value), item.textContent]));
+  return { facts, problem, classes, values };
 }
 
 const answers = [];

@@ -18,7 +18,8 @@ import { normalized, resized } from './preprocessing.js';
  * @typedef {{label: string, probability: number}} Class
  *
  * @typedef {object} Prediction
- * @property {Class[]} classes - most probable first
+ * @property {Class[]} classes - most probable first; empty where the model gives a number
+ * @property {number | null} value - of a model with one linear output and no labels
  * @property {Float32Array} seen - the photo in the model's size, pixels 0..255
  * @property {{prepare: number, run: number}} milliseconds
  */
@@ -79,9 +80,8 @@ export class Predictor {
     const outputs = await this.runtime.run(input, this.inputShape);
     const done = performance.now();
     if (outputs.shape.length !== 2) throw new Error('The model is no classifier of whole images.');
-    const probabilities = classProbabilities(outputs.values, this.metadata.output_name);
     return {
-      classes: this.#ranked(probabilities),
+      ...this.#answer(outputs.values),
       seen,
       milliseconds: { prepare: prepared - start, run: done - prepared },
     };
@@ -90,6 +90,15 @@ export class Predictor {
   /** Frees the runtime's memory; the predictor is of no use afterwards. */
   close() {
     return this.runtime.close();
+  }
+
+  /** @param {Float32Array} values */
+  #answer(values) {
+    const { labels, output_name: outputName } = this.metadata;
+    if (labels === null && outputName === 'logits' && values.length === 1) {
+      return { classes: [], value: values[0] };
+    }
+    return { classes: this.#ranked(classProbabilities(values, outputName)), value: null };
   }
 
   /** @param {number[]} probabilities */

@@ -85,7 +85,9 @@ export function showCamera(running) {
  */
 export function showAnswer(prediction, preprocessing, decode) {
   showProblem('');
-  element('classes').replaceChildren(...prediction.classes.slice(0, CLASSES_SHOWN).map(classItem));
+  const { classes, value } = prediction;
+  const items = value === null ? classes.slice(0, CLASSES_SHOWN).map(classItem) : [valueItem(value)];
+  element('classes').replaceChildren(...items);
   drawSeen(prediction.seen, preprocessing);
   const times = { decode, ...prediction.milliseconds };
   for (const [id, milliseconds] of Object.entries(times)) {
@@ -94,17 +96,30 @@ export function showAnswer(prediction, preprocessing, decode) {
   for (const id of ['seen', 'milliseconds']) element(id).hidden = false;
 }
 
+/** @param {number} value */
+function valueItem(value) {
+  const item = itemOf(value.toPrecision(4));
+  item.dataset.value = String(value);
+  return item;
+}
+
 /** @param {import('./predictor.js').Class} entry */
 function classItem({ label, probability }) {
-  const item = document.createElement('li');
   const percent = `${(100 * probability).toFixed(1)}%`;
-  for (const text of [label, percent]) {
+  const item = itemOf(label, percent);
+  item.style.setProperty('--share', percent);
+  item.dataset.probability = String(probability);
+  return item;
+}
+
+/** @param {string[]} texts */
+function itemOf(...texts) {
+  const item = document.createElement('li');
+  for (const text of texts) {
     const span = document.createElement('span');
     span.textContent = text;
     item.append(span);
   }
-  item.style.setProperty('--share', percent);
-  item.dataset.probability = String(probability);
   return item;
 }
 

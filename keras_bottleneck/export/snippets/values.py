@@ -23,8 +23,11 @@ def problem(predictor: Predictor) -> str | None:
         return f"it takes {predictor.preprocessing.channels} channels, not 1, 3 or 4"
     if predictor.input_shape[0] not in (1, None):
         return f"it takes batches of {predictor.input_shape[0]}"
-    if predictor.output_name == "features" or _outputs(predictor).ndim != 2:
+    outputs = _outputs(predictor)
+    if predictor.output_name == "features" or outputs.ndim != 2:
         return "it is no classifier of whole images"
+    if predictor.gives_a_number(outputs):
+        return "it gives a number, not classes"
     return None
 
 
