@@ -44,6 +44,9 @@ class FakeQuantize(keras.layers.Layer):
 
     # Up to rounding: what looks for a model's last layer looks further.
     passes_values_on = True
+    low: Any
+    high: Any
+    moving: Any
 
     def __init__(self, momentum: float = 0.99, fixed: bool = False, **kwargs: Any) -> None:
         # The step of the input must not be rounded to half precision.
