@@ -196,18 +196,18 @@ TARGETS: dict[str, Target] = {
         title="TensorFlow Lite for Microcontrollers",
         source="micro_mutable_op_resolver.h of tensorflow/tflite-micro; CMSIS-NN's functions for "
         "convolutions, which read four int8 values at a time",
-        operators=EVERY - {"GELU", "REVERSE_V2", "TILE"},
+        operators=EVERY - {"GELU", "RELU_N1_TO_1", "TILE"},
         otherwise="the model does not run",
         dtype="int8",
         channels=4,
     ),
     "ethos-u": Target(
         title="Arm Ethos-U55 and U65",
-        source="SUPPORTED_OPS.md of ethos-u-vela 5.2; feature maps are stored in bricks of 16 "
-        "channels (NHCWB16)",
+        source="`vela --supported-ops-report` of ethos-u-vela 5.2; feature maps are stored in "
+        "bricks of 16 channels (NHCWB16)",
         operators=EVERY
-        - UNCOMMON
-        - {"DEPTH_TO_SPACE", "GELU", "L2_NORMALIZATION", "REDUCE_MIN", "SPACE_TO_DEPTH", "SUM"},
+        - {"BROADCAST_TO", "DEPTH_TO_SPACE", "GATHER", "L2_NORMALIZATION", "REVERSE_V2"}
+        - {"SPACE_TO_DEPTH"},
         otherwise="it runs on the CPU beside the NPU",
         dtype="int8",
         limits=(_ethos_u_stride, _ethos_u_pool, _ethos_u_resize),
@@ -237,7 +237,7 @@ TARGETS: dict[str, Target] = {
         title="WebGPU in ONNX Runtime Web",
         source="js/web/docs/webgpu-operators.md of microsoft/onnxruntime; its convolutions "
         "compute four channels at a time where both ends are multiples of four",
-        operators=EVERY,
+        operators=EVERY - {"MAXIMUM", "MINIMUM", "PRELU", "REVERSE_V2", "SPACE_TO_DEPTH"},
         otherwise="it runs on the CPU, with copies both ways",
         dtype="float32",
         channels=4,
@@ -248,7 +248,7 @@ TARGETS: dict[str, Target] = {
         operators=EVERY
         - UNCOMMON
         - {"ABS", "DEPTH_TO_SPACE", "EXP", "GELU", "L2_NORMALIZATION", "LEAKY_RELU", "MAXIMUM"}
-        - {"MEAN", "MINIMUM", "PACK", "REDUCE_MAX", "REDUCE_MIN", "RELU_N1_TO_1", "RESHAPE"}
+        - {"MEAN", "MINIMUM", "PACK", "PRELU", "REDUCE_MAX", "REDUCE_MIN", "RESHAPE"}
         - {"RESIZE_NEAREST_NEIGHBOR", "SPACE_TO_DEPTH", "SPLIT", "STRIDED_SLICE", "SUB", "SUM"}
         - {"TRANSPOSE", "UNPACK"},
         otherwise="it runs on the CPU",

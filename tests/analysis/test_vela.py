@@ -1,5 +1,8 @@
 """Arm's compiler puts our int8 files on the NPU, and counts what `cost` counts."""
 
+import re
+import subprocess
+
 import keras
 import numpy as np
 import pytest
@@ -37,6 +40,14 @@ def small(tmp_path_factory):
     x = layers.GlobalAveragePooling2D(name="mean")(x)
     model = keras.Model(image, layers.Dense(3)(x), name="small")
     return exported(model, tmp_path_factory.mktemp("small"), 16)
+
+
+def test_the_compiler_has_every_operator_of_its_row(tmp_path):
+    subprocess.run(["vela", "--supported-ops-report"], cwd=tmp_path, check=True)
+    report = (tmp_path / "SUPPORTED_OPS.md").read_text()
+    table = report.split("## Ethos-U55 and Ethos-U65 TFLite Summary Table")[1].split("\n## ")[0]
+    listed = set(re.findall(r"^\| ([A-Z0-9_]+) \|", table, re.MULTILINE))
+    assert kb.analysis.TARGETS["ethos-u"].operators - {""} <= listed
 
 
 def test_a_small_file(small):
