@@ -150,22 +150,17 @@ def _round(layer: QuantizedKernel, x: Array, y: Array) -> None:
     inputs = seen.shape[-1] // groups
     rounded, reach = np.empty_like(flat), np.empty(y.shape[-1])
     parts = np.concatenate([rounding.CLIPPING, rounding.WIDENING if layer.reduce_range else []])
-    systems = []
+    shared = not layer.PER_CHANNEL
     for group in range(groups):
         own = slice(group * outputs, (group + 1) * outputs)
         part = np.ascontiguousarray(seen[:, :, group * inputs : (group + 1) * inputs])
         moment, cross = _moments(part.reshape(len(part), -1), y[:, own])
         fitted = rounding.fit(moment, cross, flat[:, own])
         power = np.diag(moment)[:, np.newaxis]
-        reach[own] = rounding.best_reach(power, fitted, parts, layer.reduce_range)
-        systems.append((own, moment, fitted))
-    if not layer.PER_CHANNEL:
-        # One step for all: the outputs' own reaches are parts of the largest.
-        reach[:] = reach.max()
-    for own, moment, fitted in systems:
+        reach[own] = rounding.best_reach(power, fitted, parts, layer.reduce_range, shared)
         rounded[:, own] = rounding.adaptive_rounding(moment, fitted, reach[own], layer.reduce_range)
     layer.kernel.assign(rounded.reshape(kernel.shape))
-    layer.reach.assign(reach.max() if not layer.PER_CHANNEL else reach)
+    layer.reach.assign(reach[0] if shared else reach)
 
 
 def _moments(x: Array, y: Array) -> tuple[Array, Array]:

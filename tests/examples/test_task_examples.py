@@ -60,7 +60,8 @@ def test_embeddings_arcface(run, seeds, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "least"),
     [
-        (("--images", 1000), 15),  # there are ten digits, of three sizes, in any place
+        # There are ten digits, of three sizes, in any place.
+        pytest.param(("--images", 1000), 15, marks=pytest.mark.full),
         pytest.param((), 75, marks=pytest.mark.full),
     ],
     ids=["short", "as stated"],
