@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.graph.training_only import training_only
@@ -137,9 +138,14 @@ def _rule_of_call(call: Call) -> Rule | None:
     if isinstance(call.operation, keras.layers.Layer):
         return rule
     if kind == "Pad":
-        value = keras_private.argument(call, 1, "constant_values")
-        return rule if value is None or value == 0 else None
+        return None if _padded_with(call) else rule
     return rule if len(call.inputs) == 1 or rule is Rule.JOIN else None
+
+
+def _padded_with(call: Call) -> Any:
+    """The constant that a call of `keras.ops.pad` writes around its input; zero of any other."""
+    pads = type(call.operation).__name__ == "Pad"
+    return pads and keras_private.argument(call, 1, "constant_values") or 0
 
 
 # What `primitive` calls the parts of one layer; the name of a block is that of all its layers.
@@ -162,6 +168,9 @@ class Placement:
         """
         self.model = model
         self.calls = list(keras_private.calls(model))
+        # Tensors with infinity, as of a padding before a maximum, lie on no grid.
+        padded = [call for call in self.calls if np.isinf(_padded_with(call))]
+        self._infinite = {id(tensor) for call in padded for tensor in call.outputs}
         self.in_float = self._skipped(skip)
         self.readers: dict[int, list[Call | None]] = defaultdict(list)
         for call in self.calls:
@@ -177,7 +186,11 @@ class Placement:
 
     def rule(self, call: Call) -> Rule | None:
         """The rule for `call`; None where it stays in float."""
-        return None if id(call.operation) in self.in_float else _rule_of_call(call)
+        return None if id(call.operation) in self.in_float else self._possible_rule(call)
+
+    def _possible_rule(self, call: Call) -> Rule | None:
+        infinite = any(id(tensor) in self._infinite for tensor in call.inputs)
+        return None if infinite else _rule_of_call(call)
 
     def group(self, tensor: Any) -> int:
         """The same number for all tensors that share a range."""
@@ -200,7 +213,7 @@ class Placement:
         return tuple(dict.fromkeys(names))
 
     def _skipped(self, skip: Sequence[str] | str) -> set[int]:
-        unsupported = [call for call in self.calls if _rule_of_call(call) is None]
+        unsupported = [call for call in self.calls if self._possible_rule(call) is None]
         if isinstance(skip, str) and skip == "unsupported":
             return {id(call.operation) for call in unsupported}
         found: set[int] = set()

@@ -343,6 +343,18 @@ def test_all_of_them_are_named_in_one_error(image):
     assert str(error.value).endswith(f"Received: {named} and 2 more")
 
 
+def test_what_reads_infinity_stays_in_float_too(image):
+    """PyTorch's padding before a maximum, as ported networks have it."""
+    widths = ((0, 0), (1, 1), (1, 1), (0, 0))
+    x = keras.ops.pad(conv("first")(image), widths, constant_values=float("-inf"))
+    x = conv("second")(layers.MaxPooling2D(3, 2, name="pool")(x))
+    with pytest.raises(ValueError, match=r"Received: 'pad\w*' \(Pad\), 'pool' \(MaxPooling2D\)$"):
+        placed(image, x)
+    placement = placed(image, x, skip="unsupported")
+    assert placement.names_in_float[1:] == ("pool",)
+    assert rounded(placement) == ["image", "first", "pool", "second"]
+
+
 def test_channels_first_is_not_supported(image):
     x = layers.Conv2D(4, 3, data_format="channels_first", name="odd")(image)
     with pytest.raises(ValueError, match=r"Received: 'odd' \(Conv2D\)"):
