@@ -1,126 +1,49 @@
 """Residual CNNs for Keras 3: train with `model.fit`, ship files that have been run and compared.
 
-Where keras is not installed (a device with numpy, pillow and a runtime), or is broken, `runtime`,
-`preprocessing` and `doctor` work all the same.
+A name is imported when it is asked for. Where keras is not installed (a device with numpy, pillow
+and a runtime), or is broken, `runtime`, `preprocessing` and `doctor` work all the same.
 """
 
-from typing import TYPE_CHECKING
+import ast
+import importlib
+from pathlib import Path
 
-from keras_bottleneck import doctor, keras_here, preprocessing, runtime
-from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.version import __version__
+from keras_bottleneck import registration
 
-__all__ = ["Preprocessing", "__version__", "doctor", "preprocessing", "runtime"]
 
-_without_keras = keras_here.failure()
-if _without_keras is None:
-    from keras_bottleneck import (
-        analysis,
-        benchmarking,
-        data,
-        distribution,
-        export,
-        graph,
-        layers,
-        models,
-        quantization,
-        reporting,
-        runs,
-        training,
-        weights,
-    )
-    from keras_bottleneck.export import audit, export_model
-    from keras_bottleneck.graph import fold
-    from keras_bottleneck.image_model import model_preprocessing
-    from keras_bottleneck.models import (
-        FPN,
-        CIFARResNet,
-        CSPDarknet,
-        MobileNetV2,
-        ResNet,
-        ResNet18,
-        ResNet20,
-        ResNet32,
-        ResNet34,
-        ResNet44,
-        ResNet50,
-        ResNet50D,
-        ResNet50V2,
-        ResNet56,
-        ResNet101,
-        ResNet101V2,
-        ResNet110,
-        ResNet152,
-        ResNet152V2,
-        ResNet1202,
-        ResNeXt50_32x4d,
-        ResNeXt101_32x8d,
-        ResNeXt101_64x4d,
-        ResUNet,
-        SEResNet50,
-        WideResNet50_2,
-        WideResNet101_2,
-        embedding_model,
-        feature_info,
-        feature_pyramid,
-    )
-    from keras_bottleneck.quantization import quantize
+def _homes() -> dict[str, str]:
+    """The module that each name is imported from, as `__init__.pyi` tells type checkers."""
+    stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text("utf-8"))
+    imports = [line for line in stub.body if isinstance(line, ast.ImportFrom)]
+    return {alias.name: line.module or "" for line in imports for alias in line.names}
 
-    __all__ += [
-        "CIFARResNet",
-        "CSPDarknet",
-        "FPN",
-        "MobileNetV2",
-        "ResNeXt101_32x8d",
-        "ResNeXt101_64x4d",
-        "ResNeXt50_32x4d",
-        "ResNet",
-        "ResNet101",
-        "ResNet101V2",
-        "ResNet110",
-        "ResNet1202",
-        "ResNet152",
-        "ResNet152V2",
-        "ResNet18",
-        "ResNet20",
-        "ResNet32",
-        "ResNet34",
-        "ResNet44",
-        "ResNet50",
-        "ResNet50D",
-        "ResNet50V2",
-        "ResNet56",
-        "ResUNet",
-        "SEResNet50",
-        "WideResNet101_2",
-        "WideResNet50_2",
-        "analysis",
-        "audit",
-        "benchmarking",
-        "data",
-        "distribution",
-        "embedding_model",
-        "export",
-        "export_model",
-        "feature_info",
-        "feature_pyramid",
-        "fold",
-        "graph",
-        "layers",
-        "model_preprocessing",
-        "models",
-        "quantization",
-        "quantize",
-        "reporting",
-        "runs",
-        "training",
-        "weights",
-    ]
 
-if _without_keras is not None and not TYPE_CHECKING:
+_HOMES = _homes()
+__all__ = sorted(_HOMES)
 
-    def __getattr__(name: str) -> object:
-        """Says why what needs Keras is not here."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise ImportError(f"keras_bottleneck.{name} is not there: {_without_keras}.")
+
+def __getattr__(name: str) -> object:
+    """The name `name`, imported now."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOMES[name]
+    try:
+        if home == __name__:
+            return importlib.import_module(f"{__name__}.{name}")
+        value = getattr(importlib.import_module(home), name)
+    except Exception:  # a broken backend raises anything
+        from keras_bottleneck import keras_here
+
+        failure = keras_here.failure()
+        if failure is None:
+            raise
+        raise ImportError(f"{__name__}.{name} is not there: {failure}.") from None
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+registration.begin()

@@ -43,6 +43,45 @@ print([name for name in {LAZY} if name in sys.modules and name not in before])
     assert done.stdout.strip() == "[]"
 
 
+def test_names_are_imported_when_they_are_asked_for():
+    code = """
+import sys, keras_bottleneck as kb
+print([name for name in ("keras", "tensorflow", "numpy") if name in sys.modules])
+kb.runtime, kb.Preprocessing, kb.__version__
+print([name for name in ("keras", "tensorflow") if name in sys.modules])
+print("ResNet50" in dir(kb), kb.ResNet50.__name__)
+"""
+    done = run(code)
+    assert done.stdout.splitlines() == ["[]", "[]", "True ResNet50"], done.stderr
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import keras_bottleneck, keras",
+        "import keras, keras_bottleneck",
+        "import keras_bottleneck.layers, keras",
+        "from keras_bottleneck.quantization import pairs; import keras",
+        "from keras_bottleneck import cli; import keras",
+    ],
+)
+def test_files_load_whatever_was_imported_first(imports, tmp_path):
+    image = keras.Input((8, 8, 3))
+    x = kb.layers.ConvNormAct(4, 3)(image)
+    model = keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalMaxPooling2D()(x)))
+    model.compile(loss=kb.training.SmoothedCrossentropy(0.1))
+    model.save(tmp_path / "model.keras")
+    done = run(f"{imports}; keras.models.load_model({str(tmp_path / 'model.keras')!r})")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(
+        AttributeError, match="module 'keras_bottleneck' has no attribute 'ResNet5'"
+    ):
+        kb.ResNet5  # noqa: B018
+
+
 def test_other_backends_import_no_tensorflow():
     backend = keras.config.backend()
     if backend == "tensorflow":

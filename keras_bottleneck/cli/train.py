@@ -9,7 +9,6 @@ import typer
 from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.outcome import INTERRUPTED, Outcome
-from keras_bottleneck.doctor import ONEDNN_LEFT_OFF, Environment
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -144,6 +143,8 @@ def finished(run: "Run") -> Outcome:
 def advice() -> str:
     """What would make the next training faster, as lines to come last; empty if nothing would."""
     import keras
+
+    from keras_bottleneck.doctor import ONEDNN_LEFT_OFF, Environment
 
     # On another backend Keras cannot always list devices, and nothing is to be said.
     if not ONEDNN_LEFT_OFF.found(Environment.here()) or keras.distribution.list_devices("gpu"):

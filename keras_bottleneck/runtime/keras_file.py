@@ -27,8 +27,6 @@ class KerasFile:
 
     def __init__(self, path: Path, threads: int | None = None):
         keras = need("keras", "keras", KIND)
-        for registering in ("layers", "quantization"):  # the layers that files name
-            importlib.import_module(f"keras_bottleneck.{registering}")
         if threads is not None:
             raise reject("threads", threads, "None for a Keras file")
         try:
