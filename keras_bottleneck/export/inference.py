@@ -10,7 +10,7 @@ from keras_bottleneck import checks, graph, keras_private
 from keras_bottleneck.export.names import ScopeNames
 from keras_bottleneck.export.plain import plain
 from keras_bottleneck.graph.cast import in_float32
-from keras_bottleneck.graph.flatten import is_flat
+from keras_bottleneck.graph.flatten import is_flat, opened
 from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild
 from keras_bottleneck.graph.training_only import training_only
 from keras_bottleneck.keras_private import Call
@@ -56,7 +56,7 @@ def inference_model(
         every converter takes, as does its own; and the names that `model` has for all these.
     """
     # What `quantize` returns has been folded, unless it has become part of another model.
-    folded = model if is_quantized(model) and is_flat(model) else graph.fold(model)
+    folded = model if is_quantized(model) and is_flat(model) else graph.fold(opened(model))
     image = keras.Input(batch_shape=input_shape, name=INPUT_NAME)
     names = ScopeNames.of(folded)
     return rebuild(folded, _Exportable(names).visit, [image], name=names.new(model.name)), names
