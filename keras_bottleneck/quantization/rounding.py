@@ -51,14 +51,14 @@ def best_reach(
     """
     axis = None if shared else 0
     full = np.maximum(np.abs(kernel).max(axis), 1e-12)
-    weights = power.astype(np.float32)
+    # Single precision takes a third of the time, and tells the errors of two reaches apart.
+    kernel, power = kernel.astype(np.float32), power.astype(np.float32)
     errors = []
     for part in parts:
-        step = part * full / KERNEL_CODES
-        targets = (kernel / step).astype(np.float32)
-        clipped = np.clip(targets, -KERNEL_CODES, KERNEL_CODES)
-        codes = codes_without_overflow(clipped, np) if in_pairs else np.rint(clipped)
-        errors.append((weights * (codes - targets) ** 2).sum(axis) * step**2)
+        step = np.float32(part * full / KERNEL_CODES)
+        targets = np.clip(kernel / step, -KERNEL_CODES, KERNEL_CODES)
+        codes = codes_without_overflow(targets, np) if in_pairs else np.rint(targets)
+        errors.append((power * (codes * step - kernel) ** 2).sum(axis))
     return full * parts[np.argmin(errors, axis=0)]
 
 

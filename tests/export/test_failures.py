@@ -228,14 +228,20 @@ def test_an_operator_that_a_format_lacks_is_named_with_its_layer(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_variable_of_nobody_is_explained(samples, tmp_path, logs):
+def test_a_variable_that_no_layer_owns_goes_into_the_file(samples, tmp_path):
     import tensorflow as tf
 
     BORROWED[:] = [tf.Variable(2.0)]
-    with pytest.raises(kb.export.ExportError, match="a variable that is not its own") as caught:
-        kb.export_model(around(Borrowing()), tmp_path / "files", ["saved_model"], verify=samples)
-    assert "Captured Tensor" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
+    model, images = around(Borrowing()), samples[0]
+    kb.export_model(model, tmp_path, ["saved_model", "tflite"], name="two", verify=samples)
+    expected = np.asarray(model(images))
+    BORROWED[0].assign(3.0)
+    kb.export_model(model, tmp_path, ["saved_model"], name="three", verify=samples)
+    assert np.abs(np.asarray(model(images)) - expected).max() > 1e-3
+    for name in ("two_saved_model", "two.tflite"):
+        np.testing.assert_allclose(
+            kb.runtime.load(tmp_path / name).run(images), expected, atol=1e-5
+        )
 
 
 def test_a_bare_operation_that_tflite_lacks_is_named(samples, tmp_path, logs):
