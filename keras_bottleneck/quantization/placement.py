@@ -254,6 +254,8 @@ class Placement:
                     self.rounded.add(id(output))
             elif rule is Rule.PASS:
                 self._unite(call.inputs[0], output)
+                if self._averaged_beside_others(output):
+                    self.rounded.add(id(output))
             elif rule is Rule.AVERAGE:
                 self._unite(call.inputs[0], output)
                 self.rounded.add(id(output))
@@ -265,6 +267,15 @@ class Placement:
     def _read_in_int8(self, tensor: Any) -> bool:
         calls = [call for call in self.readers[id(tensor)] if call is not None]
         return any(self.rule(call) is not None for call in calls)
+
+    def _averaged_beside_others(self, tensor: Any) -> bool:
+        """Whether an average is one of several readers.
+
+        It changes nothing that the tensor is rounded again, but otherwise the TFLite converter
+        leaves the other readers in float.
+        """
+        calls = [call for call in self.readers[id(tensor)] if call is not None]
+        return len(calls) > 1 and any(self.rule(call) is Rule.AVERAGE for call in calls)
 
     def _clipped_next(self, tensor: Any) -> bool:
         readers = self.readers[id(tensor)]

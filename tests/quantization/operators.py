@@ -60,6 +60,13 @@ def rows(x):
     return ops.stack(ops.unstack(x, axis=1)[::-1], axis=1)
 
 
+def inception(x):
+    """Convolutions and an average that read the same maximum."""
+    x = layers.MaxPooling2D(2, 1, padding="same")(layers.ReLU()(x))
+    average = layers.Conv2D(4, 1)(layers.AveragePooling2D(3, 1, padding="same")(x))
+    return layers.Concatenate()([layers.Conv2D(4, 1)(x), average])
+
+
 OPERATORS = {
     "elu": (layers.Activation("elu"), {"MINIMUM", "EXP", "DEPTHWISE_CONV_2D", "RELU", "ADD"}, 99.4),
     "elu_operation": (lambda x: ops.elu(x, 0.7), {"EXP"}, 100),
@@ -101,6 +108,7 @@ OPERATORS = {
     "tanh_beside_linear": (with_fixed("tanh"), {"RELU_N1_TO_1", "CONCATENATION"}, 99.6),
     "softmax_beside_linear": (with_fixed("softmax"), {"RELU_N1_TO_1", "CONCATENATION"}, 99.0),
     "nested_concatenations": (nested, {"RELU_N1_TO_1", "CONCATENATION"}, 99.6),
+    "average_beside_convolutions": (inception, {"MAX_POOL_2D", "AVERAGE_POOL_2D"}, 99.0),
     "in_two_concatenations": (in_two, {"RELU_N1_TO_1", "CONCATENATION"}, 99.6),
 }
 

@@ -343,6 +343,16 @@ def test_all_of_them_are_named_in_one_error(image):
     assert str(error.value).endswith(f"Received: {named} and 2 more")
 
 
+def test_a_maximum_that_an_average_reads_beside_others_is_rounded_again(image):
+    x = layers.MaxPooling2D(name="pool")(conv("stem")(image))
+    average = layers.AveragePooling2D(3, 1, padding="same", name="average")(x)
+    alone = placed(image, average)
+    assert rounded(alone) == ["image", "stem", "average"]
+    beside = placed(image, layers.Concatenate(name="joined")([conv("a")(x), conv("b")(average)]))
+    assert rounded(beside) == ["image", "stem", "pool", "average", "a", "b", "joined"]
+    assert ["average", "pool", "stem"] in groups(beside)
+
+
 def test_what_reads_infinity_stays_in_float_too(image):
     """PyTorch's padding before a maximum, as ported networks have it."""
     widths = ((0, 0), (1, 1), (1, 1), (0, 0))
