@@ -16,6 +16,7 @@ from keras_bottleneck.graph.rebuild import (
     rebuild,
     unused_name,
 )
+from keras_bottleneck.graph.twins import without_twins
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.quantization.positions import Positions
 
@@ -113,7 +114,8 @@ def primitive(model: keras.Model) -> keras.Model:
     """
     folded = graph.fold(opened(model))
     # Float, whatever they were: pixels become integers again in the first quantizer.
-    return rebuild(folded, _Primitives(folded).visit, inputs_like(folded, dtype="float32"))
+    inputs = inputs_like(folded, dtype="float32")
+    return without_twins(rebuild(folded, _Primitives(folded).visit, inputs))
 
 
 class _Primitives:

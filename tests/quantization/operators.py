@@ -67,6 +67,15 @@ def inception(x):
     return layers.Concatenate()([layers.Conv2D(4, 1)(x), average])
 
 
+def equal_activations(x):
+    """Two ReLUs of one tensor, one of which shares its range with an average, as in NASNet."""
+    x = layers.Concatenate()([x, layers.Conv2D(4, 1)(x)])
+    average = layers.AveragePooling2D(3, 1, padding="same")(layers.Activation("relu")(x))
+    return layers.Concatenate()(
+        [layers.Conv2D(4, 1)(layers.ReLU()(x)), layers.Conv2D(4, 1)(average)]
+    )
+
+
 OPERATORS = {
     "elu": (layers.Activation("elu"), {"MINIMUM", "EXP", "DEPTHWISE_CONV_2D", "RELU", "ADD"}, 99.4),
     "elu_operation": (lambda x: ops.elu(x, 0.7), {"EXP"}, 100),
@@ -108,6 +117,7 @@ OPERATORS = {
     "tanh_beside_linear": (with_fixed("tanh"), {"RELU_N1_TO_1", "CONCATENATION"}, 99.6),
     "softmax_beside_linear": (with_fixed("softmax"), {"RELU_N1_TO_1", "CONCATENATION"}, 99.0),
     "nested_concatenations": (nested, {"RELU_N1_TO_1", "CONCATENATION"}, 99.6),
+    "equal_activations": (equal_activations, {"RELU", "AVERAGE_POOL_2D"}, 99.0),
     "average_beside_convolutions": (inception, {"MAX_POOL_2D", "AVERAGE_POOL_2D"}, 99.0),
     "in_two_concatenations": (in_two, {"RELU_N1_TO_1", "CONCATENATION"}, 99.6),
 }
