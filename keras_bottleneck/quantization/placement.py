@@ -144,8 +144,9 @@ def _rule_of_call(call: Call) -> Rule | None:
 
 def _padded_with(call: Call) -> Any:
     """The constant that a call of `keras.ops.pad` writes around its input; zero of any other."""
-    pads = type(call.operation).__name__ == "Pad"
-    return pads and keras_private.argument(call, 1, "constant_values") or 0
+    if type(call.operation).__name__ != "Pad":
+        return 0
+    return keras_private.argument(call, 1, "constant_values") or 0
 
 
 # What `primitive` calls the parts of one layer; the name of a block is that of all its layers.
