@@ -1,11 +1,10 @@
 """Model inputs, and labels where there are any, read from whatever holds them."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from keras_bottleneck import checks
+from keras_bottleneck.data.batches import batches_of
 
 Array = np.ndarray[Any, Any]
 
@@ -38,7 +37,7 @@ def read(
     inputs: list[Array] = []
     labels: list[Array | None] = []
     count = 0
-    for batch in _batches(name, data):
+    for batch in batches_of(name, data, limit):
         # As `fit` takes them: images, (images, labels) or (images, labels, sample weights).
         x, y, *_ = (*batch, None) if isinstance(batch, (tuple, list)) else (batch, None)
         inputs.append(_checked_images(name, x, input_shape))
@@ -58,19 +57,6 @@ def read(
     found = [one for one in labels if one is not None]
     joined = np.concatenate(found)[:limit] if len(found) == len(labels) else None
     return np.concatenate(inputs)[:limit], joined
-
-
-def _batches(name: str, data: Any) -> Iterable[Any]:
-    accepted = "a dataset of batches (images, labels) or images, or such arrays"
-    if hasattr(data, "as_numpy_iterator"):
-        return iter(data.as_numpy_iterator())
-    if isinstance(data, np.ndarray):
-        return [data]
-    if isinstance(data, tuple) and len(data) in (2, 3):
-        return [data]
-    if isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__"):
-        raise checks.reject(name, data, accepted)
-    return iter(data)
 
 
 def _checked_images(name: str, x: Any, input_shape: tuple[int | None, ...]) -> Array:

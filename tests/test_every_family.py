@@ -126,6 +126,7 @@ def step(model, noise):
 
 
 @every_case
+@pytest.mark.full
 def test_it_trains_in_mixed_precision(build, noise, dtype_policy):
     dtype_policy("mixed_bfloat16")
     model = build()

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks, keras_private
+from keras_bottleneck.data.batches import check_validation, steps_in
 from keras_bottleneck.distribution.agreement import agree, meet
 from keras_bottleneck.distribution.guard import Guard
 from keras_bottleneck.distribution.leaving import (
@@ -35,7 +36,6 @@ from keras_bottleneck.layers import BatchNormalization
 from keras_bottleneck.training import Recipe
 from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
 from keras_bottleneck.training.state import is_mirrored
-from keras_bottleneck.training.steps import check_validation, steps_in
 
 
 class Job:
@@ -107,6 +107,7 @@ class Job:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         steps_per_epoch: int | None = None,
         checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+        deterministic: bool | None = None,
     ) -> keras.callbacks.History:
         """Trains `model` with `recipe` on all devices; every process calls it in the same way.
 
@@ -128,6 +129,7 @@ class Job:
             steps_per_epoch: As for `Recipe.fit`.
             checkpoints: As for `Recipe.fit`; in a folder that all processes see, into which
                 process 0 writes. SIGTERM to any process then adds one, and ends all of them.
+            deterministic: As for `Recipe.fit`.
 
         Returns:
             Keras's history, the same on every process.
@@ -153,7 +155,8 @@ class Job:
         kept = as_checkpoints(checkpoints)
         with self.watched(recipe, train, validation, kept) as (shared, guards):
             steps = None if isinstance(train, OwnBatches) else steps_per_epoch
-            return recipe.fit(model, train, validation, [*callbacks, *guards], steps, shared)
+            callbacks = [*callbacks, *guards]
+            return recipe.fit(model, train, validation, callbacks, steps, shared, deterministic)
 
     @contextmanager
     def watched(

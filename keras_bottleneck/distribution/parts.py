@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks
-from keras_bottleneck.training.arrays import ArrayBatches
+from keras_bottleneck.data.batches import ArrayBatches
 
 
 class Part(NamedTuple):

@@ -40,8 +40,11 @@ def command(run: Run) -> str:
     for name, value in settings.items():
         if isinstance(value, list):
             value = ",".join(value)
-        if value is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words += [] if value else [f"--no-{option}"]  # switches are on by default
+        elif value is not None:
+            words += [f"--{option}", str(value)]
     return shlex.join([*words, "--out", str(run.path)])
 
 

@@ -19,13 +19,14 @@ from keras_bottleneck.runs.folder import (
     Run,
     checked_names,
     checked_new,
+    is_deterministic,
     is_run,
     recipe_of,
     settings_of,
 )
 from keras_bottleneck.runs.keeping import Keeper
 from keras_bottleneck.runs.training import finish
-from keras_bottleneck.training import FineTune
+from keras_bottleneck.training import FineTune, loop
 from keras_bottleneck.weights import find, load
 from keras_bottleneck.weights.reading import READERS
 
@@ -39,6 +40,7 @@ def finetune(
     image_size: int | None = None,
     augment: Sequence[str] = ("flip",),
     recipe: FineTune | None = None,
+    deterministic: bool = True,
 ) -> Run:
     """Fine-tune a trained network on a folder of images, and keep all that came of it.
 
@@ -56,6 +58,7 @@ def finetune(
             it was made for. A file has its own.
         augment: Names of augmentations, as in `data.image_folder`.
         recipe: How to train; by default `FineTune()`.
+        deterministic: As for `train`.
 
     Returns:
         The finished `Run`. A training that is interrupted can be taken up: see `resume`.
@@ -82,6 +85,7 @@ def finetune(
         weights=_noted(weights),
         image_size=image_size,
         augment=checked_names(augment),
+        deterministic=checks.boolean("deterministic", deterministic),
     )
     images = images_of(settings, start)
     return tuned(Run.planned(path, "finetune", settings, images), images, start)
@@ -103,13 +107,15 @@ def tuned(run: Run, images: ImageData, start: "Start") -> Run:
     keras.utils.set_random_seed(run.seed)
     model = start.build(images.class_names)
     keeper = Keeper(run, images.preprocessing)
-    training.finetune(
+    loop.train(
+        recipe_of(run, FineTune),
         model,
         images.train,
         images.validation,
-        recipe_of(run, FineTune),
-        callbacks=[keeper],
+        [keeper],
         checkpoints=run.checkpoints,
+        deterministic=is_deterministic(run),
+        keep_best=keeper.keep_best,
     )
     keeper.keep_best(model)
     return finish(run)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -145,7 +146,10 @@ class Run:
         monitor = self.config["settings"]["monitor"]
         sign = -1.0 if monitor == "val_accuracy" else 1.0
         found = self.rows() if rows is None else rows
-        finite = [row for row in found if abs(row["val_loss"]) < float("inf")]
+        # Where the training loss was lost, weights from before that epoch were validated.
+        finite = [
+            row for row in found if math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])
+        ]
         return min(finite, key=lambda row: sign * row[monitor], default=None)
 
     def write_rows(self, rows: Sequence[Row]) -> None:
@@ -208,3 +212,8 @@ def recipe_of(run: Run, kind: type[Kind]) -> Kind:
     """The recipe among the settings of a run."""
     settings = run.config["settings"]
     return kind(**{one.name: settings[one.name] for one in fields(kind)})
+
+
+def is_deterministic(run: Run) -> bool:
+    """Whether the training computes deterministically, as all did before there was a choice."""
+    return bool(run.config["settings"].get("deterministic", True))

@@ -1,6 +1,5 @@
 """What a training leaves behind while it runs."""
 
-import math
 import signal
 import threading
 import time
@@ -20,13 +19,12 @@ from keras_bottleneck.runs.folder import Row, Run
 
 
 class Keeper(keras.callbacks.Callback):
-    """Keeps the files of a run up to date: the best network, the last one, and the metrics.
+    """Keeps the files of a run up to date: the last network and the metrics, and the best network.
 
-    It looks for the best at the end of the validation, not of the epoch: with a running average
-    of the weights, those that were validated are in the model only until then. (Keras's
-    `ModelCheckpoint` and `CSVLogger` write in place: what is interrupted would be left in pieces.)
-    A file that cannot be written ends the training, which can be taken up when there is space:
-    otherwise the best network might be lost.
+    The training loop calls `keep_best` when an epoch has been validated as the best so far.
+    (Keras's `ModelCheckpoint` and `CSVLogger` write in place: what is interrupted would be left in
+    pieces.) A file that cannot be written ends the training, which can be taken up when there is
+    space: otherwise the best network might be lost.
 
     Args:
         run: Where to.
@@ -38,9 +36,6 @@ class Keeper(keras.callbacks.Callback):
         super().__init__()
         self.run, self.preprocessing, self.job = run, preprocessing, job
         self.rows: list[Row] = []
-        self.metric = str(run.config["settings"]["monitor"]).removeprefix("val_")
-        self.sign = 1.0 if self.metric == "loss" else -1.0
-        self.best = math.inf
         self.began = 0.0
 
     def get_state(self) -> dict[str, Any]:
@@ -50,8 +45,6 @@ class Keeper(keras.callbacks.Callback):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on after those rows."""
         self.rows = list(state["rows"])
-        best = self.run.best_row(self.rows)
-        self.best = math.inf if best is None else self.sign * best[f"val_{self.metric}"]
 
     def on_train_begin(self, logs: Any = None) -> None:
         # Not before: what is refused until then leaves no run.
@@ -60,13 +53,6 @@ class Keeper(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.began = time.monotonic()
-
-    def on_test_end(self, logs: Any = None) -> None:
-        value = self.sign * float(logs[self.metric])
-        # A network that answers NaN still has an accuracy.
-        if value < self.best and math.isfinite(logs["loss"]):
-            self.best = value
-            self.keep_best(self.model)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}

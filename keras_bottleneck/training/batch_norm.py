@@ -9,9 +9,8 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks, keras_private
+from keras_bottleneck.data.batches import batches_in, batches_of, is_endless
 from keras_bottleneck.progress import track
-from keras_bottleneck.training.arrays import ArrayBatches
-from keras_bottleneck.training.steps import is_endless, known_length
 
 # How much of a moving average may be older than the run.
 OLD_SHARE = 0.05
@@ -70,7 +69,7 @@ def recalibrate_batch_norm(
     layers = [_Moments(layer) for layer in batch_norms([model])]
     if not layers:
         return
-    total = steps if steps is not None else _total(data, batch_size)
+    total = steps if steps is not None else batches_in(data, batch_size)
     with keras_private.calls_replaced({one.layer: one.call for one in layers}):
         try:
             for images in track(_images(data, batch_size, steps), total, "batch norm"):
@@ -102,7 +101,7 @@ def warn_of_momentum(layers: Iterable[keras.layers.Layer], steps: int) -> None:
             f"{old:.0%} of its moving statistics still are what they were before. Train longer, "
             "estimate them with `recalibrate_batch_norm`, or set a momentum of at most "
             f"{OLD_SHARE ** (1 / steps):.3f}.",
-            stacklevel=4,  # the caller of `finetune`
+            stacklevel=6,  # the caller of `finetune`
         )
 
 
@@ -166,36 +165,6 @@ def _copied(variable: Any) -> np.ndarray:
 
 def _images(data: Any, batch_size: int, steps: int | None) -> Iterator[Any]:
     """The images of each batch, at most `steps` batches."""
-    for batch in islice(_batches(data, batch_size), steps):
+    for batch in islice(batches_of("data", data, batch_size), steps):
         images = batch[0] if isinstance(batch, (tuple, list)) else batch
         yield images if keras.ops.is_tensor(images) else np.asarray(images)
-
-
-def _batches(data: Any, batch_size: int) -> Iterator[Any]:
-    images = _array(data)
-    if images is not None:
-        yield from (images[at : at + batch_size] for at in range(0, len(images), batch_size))
-    elif isinstance(data, keras.utils.PyDataset):
-        yield from (data[index] for index in range(len(data)))
-    elif isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__"):
-        accepted = "a dataset of batches (images, labels) or images, or such arrays"
-        raise checks.reject("data", data, accepted)
-    else:
-        yield from data
-
-
-def _array(data: Any) -> Any:
-    """All images, where they come as an array; else None."""
-    if isinstance(data, ArrayBatches):
-        return None
-    if isinstance(data, (tuple, list)) and data:
-        axes = {len(one.shape) if hasattr(one, "__array__") else None for one in data}
-        if isinstance(data, list) and len(axes) == 1:
-            return None  # batches: labels would have fewer axes than images
-        data = data[0]
-    return data if hasattr(data, "__array__") else None
-
-
-def _total(data: Any, batch_size: int) -> int | None:
-    images = _array(data)
-    return known_length(data) if images is None else -(-len(images) // batch_size)

@@ -1,35 +1,29 @@
 """Fine-tuning: the head first, then stage after stage from the top."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 
 from keras_bottleneck.checks import integer, number, one_of, reject
-from keras_bottleneck.training.arrays import as_batches
+from keras_bottleneck.data.streams import beginning
+from keras_bottleneck.training import loop
 from keras_bottleneck.training.batch_norm import (
     batch_norms,
     recalibrate_batch_norm,
     warn_of_momentum,
 )
-from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
+from keras_bottleneck.training.checkpoints import Checkpoints
 from keras_bottleneck.training.freezing import thaw
-from keras_bottleneck.training.health import HealthCheck
-from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.rates import StagedAdam, StagedSGD
 from keras_bottleneck.training.recipe import Recipe
-from keras_bottleneck.training.resuming import Progress, fit
 from keras_bottleneck.training.stages import Parts, parts
-from keras_bottleneck.training.steps import check_validation, steps_in
-from keras_bottleneck.training.streams import beginning
-from keras_bottleneck.training.symptoms import copies
 
 BATCH_NORM = ("frozen", "trained", "recalibrated")
-MONITORS = ("val_loss", "val_accuracy")
 
 
 @dataclass(frozen=True)
@@ -38,8 +32,8 @@ class FineTune(Recipe):
 
     Training goes in phases. The first one trains the head alone, each further one also the next
     stage from the top, at a lower rate the nearer it is to the input. Every phase has the warm-up
-    and the cosine of `Recipe`, and starts from the best weights so far. (`fit` is one phase, at
-    the same rates, of whatever is trainable.)
+    and the cosine of `Recipe`, and starts from the best weights so far. (`compile` and a `fit` of
+    one's own train whatever is trainable, at the same rates, in a single phase.)
 
     Source: Howard & Ruder 2018, "Universal Language Model Fine-tuning for Text Classification",
     section 3 (discriminative rates, gradual unfreezing).
@@ -58,8 +52,7 @@ class FineTune(Recipe):
             training. "recalibrated" is training, with
             statistics that are estimated anew, in all stages, before each validation: see
             `recalibrate_batch_norm`.
-        patience: A phase ends after so many validations without improvement; None for never.
-        monitor: What tells the best weights: "val_loss" or "val_accuracy".
+        patience: As for `Recipe`; 3 by default.
 
     The other arguments are those of `Recipe`.
 
@@ -77,7 +70,6 @@ class FineTune(Recipe):
     stage_rate: float = 0.5
     batch_norm: str = "frozen"
     patience: int | None = 3
-    monitor: str = "val_loss"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,9 +79,6 @@ class FineTune(Recipe):
             integer("stages", self.stages, minimum=0)
         number("stage_rate", self.stage_rate, maximum=1.0, above=True)
         one_of("batch_norm", self.batch_norm, BATCH_NORM)
-        if self.patience is not None:
-            integer("patience", self.patience)
-        one_of("monitor", self.monitor, MONITORS)
 
     def phases(self, stages: int) -> list[tuple[int, int]]:
         """(stages that are trained, epochs) of each phase.
@@ -109,6 +98,33 @@ class FineTune(Recipe):
         last = stages if self.stages is None else self.stages
         before = [(0, self.head_epochs), *((stage, self.stage_epochs) for stage in range(1, last))]
         return [phase for phase in before[:last] if phase[1]] + [(last, self.epochs)]
+
+    def plan(self, model: keras.Model, train: Any, steps_per_epoch: int) -> list[loop.Phase]:
+        """What `finetune` goes through: the `phases` of `model`.
+
+        Args:
+            model: As for `compile`.
+            train: The training data, as batches.
+            steps_per_epoch: Batches per epoch.
+
+        Raises:
+            ValueError: As `phases`; or `train` can be read only once, and batch norm is to be
+                recalibrated with it.
+        """
+        found = parts(model)
+        phases = self.phases(len(found.stages))
+        callbacks: list[keras.callbacks.Callback] = []
+        if self.batch_norm == "recalibrated":
+            callbacks = [_Recalibration(train, steps_per_epoch)]
+        else:
+            _warn_of_momentum(self, found, phases, steps_per_epoch)
+
+        def compiled(stages: int, epochs: int) -> list[keras.callbacks.Callback]:
+            train_top(model, found, stages, self.batch_norm)
+            phase = dataclasses.replace(self, epochs=epochs)
+            return [*phase.compile(model, steps_per_epoch), *callbacks]
+
+        return [loop.Phase(epochs, partial(compiled, stages, epochs)) for stages, epochs in phases]
 
     def rates(self, model: keras.Model) -> list[float]:
         """The factor on the learning rate of each of `model.trainable_variables`."""
@@ -135,6 +151,7 @@ def finetune(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     steps_per_epoch: int | None = None,
     checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+    deterministic: bool | None = None,
 ) -> keras.callbacks.History:
     """Trains the head of `model`, then its stages from the top, in place; the best weights remain.
 
@@ -152,6 +169,7 @@ def finetune(
         callbacks: Run in each phase, after those of this function.
         steps_per_epoch: Needed where `train` does not know its length.
         checkpoints: A folder to go on from after the process was killed, as for `Recipe.fit`.
+        deterministic: As for `Recipe.fit`.
 
     Returns:
         Keras's history of all phases in one.
@@ -165,46 +183,16 @@ def finetune(
         >>> recipe = FineTune(epochs=5, batch_norm="recalibrated")
         >>> history = finetune(model, (images, labels), validation, recipe)  # doctest: +SKIP
     """
-    recipe = _fine_tune(recipe)
-    progress = Progress(as_checkpoints(checkpoints))
-    seed = progress.seed(recipe.seed)
-    train, validation = as_batches(train, validation, recipe.batch_size, seed)
-    check_validation(validation)
-    steps = steps_in(train, steps_per_epoch)
-    health = HealthCheck(check_data(model, train, validation))
-    progress.plan(recipe, model, train, steps, seed)
-    found = parts(model)
-    phases = recipe.phases(len(found.stages))
-    best = None if validation is None else _BestWeights(model, recipe, health)
-    estimate = _Recalibration(train, steps) if recipe.batch_norm == "recalibrated" else None
-    if not estimate:
-        _warn_of_momentum(recipe, found, phases, steps)
-    elif not progress.found:
-        # The first phase trains the head on features as they will be validated.
-        estimate.estimate(model)
-
-    for phase, (stages, epochs) in enumerate(phases):
-        if phase < progress.phase:
-            continue
-        train_top(model, found, stages, recipe.batch_norm)
-        compiled = dataclasses.replace(recipe, epochs=epochs).compile(model, steps)
-        # The average of the weights is in the model between the first two.
-        inner = [one for one in (health, best, *compiled, estimate) if one is not None]
-        if progress.enter(phase) and best:
-            best.waited = 0
-        fit(model, train, validation, epochs, [*inner, *callbacks], progress)
-        if estimate and validation is None:
-            estimate.estimate(model)
-        if best:
-            best.restore()
-    if best and not best.found:
-        raise ValueError(
-            "`recipe` must have a lower learning rate, because the loss was finite in no "
-            "validation; the model has the weights that it came with. Received: learning_rate="
-            f"{recipe.learning_rate:g}"
-        )
-    health.check()
-    return progress
+    return loop.train(
+        _fine_tune(recipe),
+        model,
+        train,
+        validation,
+        callbacks,
+        steps_per_epoch,
+        checkpoints,
+        deterministic,
+    )
 
 
 def _warn_of_momentum(
@@ -248,7 +236,11 @@ def _fine_tune(recipe: Any) -> FineTune:
 
 
 class _Recalibration(keras.callbacks.Callback):
-    """Estimates all batch norms anew before each validation."""
+    """Estimates all batch norms anew: before the training, and whenever it has got on.
+
+    Before, because the first phase trains the head on features as they will be validated; then
+    before each validation, and at the end of a phase that has none.
+    """
 
     def __init__(self, train: Any, steps: int) -> None:
         super().__init__()
@@ -258,63 +250,28 @@ class _Recalibration(keras.callbacks.Callback):
                 f"Received: a {type(train).__name__}"
             )
         self.train, self.steps = train, steps
-
-    def on_test_begin(self, logs: Any = None) -> None:
-        self.estimate(self.model)
-
-    def estimate(self, model: keras.Model) -> None:
-        """Estimate those of a model from one pass over the data."""
-        recalibrate_batch_norm(model, beginning(self.train), steps=self.steps)
-
-
-class _BestWeights(keras.callbacks.Callback):
-    """Remembers the best weights of all phases, and ends a phase that has stopped improving.
-
-    Until a validation has a finite loss, the best are those that the model came with.
-
-    It looks at the end of the validation, not of the epoch: with a running average of the weights,
-    those that were validated are in the model only until then. Where `health` has stopped the
-    epoch, it is weights from before that are validated: they do not count.
-    """
-
-    def __init__(self, model: keras.Model, recipe: FineTune, health: HealthCheck) -> None:
-        super().__init__()
-        self.metric = recipe.monitor.removeprefix("val_")
-        self.sign = 1.0 if self.metric == "loss" else -1.0
-        self.patience, self.health = recipe.patience, health
-        self.best = math.inf
-        self.weights = copies(model.weights)
-        self.waited = 0
-
-    def on_test_end(self, logs: Any = None) -> None:
-        if self.health.failure:
-            return
-        value = self.sign * float(logs[self.metric])
-        # A network that answers NaN still has an accuracy.
-        if value < self.best and math.isfinite(logs["loss"]):
-            self.best, self.waited = value, 0
-            self.weights = copies(self.model.weights)
-            return
-        self.waited += 1
-        if self.waited == self.patience:
-            self.model.stop_training = True
+        self.begun = self.validated = False
 
     def get_state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        arrays = {str(index): value for index, (_, value) in enumerate(self.weights)}
-        return {**arrays, "best": self.best, "waited": self.waited}
+        return {"begun": self.begun, "validated": self.validated}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `get_state` gave."""
-        self.best, self.waited = state["best"], state["waited"]
-        self.weights = [(one, state[str(index)]) for index, (one, _) in enumerate(self.weights)]
+        self.begun, self.validated = state["begun"], state["validated"]
 
-    @property
-    def found(self) -> bool:
-        """Whether any validation had a finite loss."""
-        return self.best < math.inf
+    def on_train_begin(self, logs: Any = None) -> None:
+        if not self.begun:
+            self.begun = True
+            self._estimate()
 
-    def restore(self) -> None:
-        """Put the best weights into the model."""
-        for variable, value in self.weights:
-            variable.assign(value)
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.validated = True
+        self._estimate()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if not self.validated:
+            self._estimate()
+
+    def _estimate(self) -> None:
+        recalibrate_batch_norm(self.model, beginning(self.train), steps=self.steps)

@@ -7,11 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_bottleneck.data.batches import ArrayBatches, as_batches, first_batch
 from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.training.arrays import ArrayBatches, as_batches
 from keras_bottleneck.training.outputs import check_labels, last_activation, returns_logits
-from keras_bottleneck.training.steps import first_batch
 
 # By how much of the expected range values may leave it (augmentation), and how little of it a
 # batch may fill: less than 0..5 of 0..255.

@@ -8,17 +8,13 @@ from typing import Any
 import keras
 
 from keras_bottleneck.checks import integer, number, one_of
-from keras_bottleneck.training.arrays import as_batches
-from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
+from keras_bottleneck.training import loop
+from keras_bottleneck.training.checkpoints import Checkpoints
 from keras_bottleneck.training.freezing import hold_preprocessing
-from keras_bottleneck.training.health import HealthCheck
-from keras_bottleneck.training.inputs import check_data
 from keras_bottleneck.training.losses import SmoothedCrossentropy
 from keras_bottleneck.training.metrics import Accuracy
 from keras_bottleneck.training.outputs import class_count, returns_logits
 from keras_bottleneck.training.precision import set_mixed_precision
-from keras_bottleneck.training.resuming import Progress, fit
-from keras_bottleneck.training.steps import check_validation, steps_in
 
 OPTIMIZERS = {
     "adamw": keras.optimizers.AdamW,
@@ -33,7 +29,7 @@ class Recipe:
     """How to train a classifier: `Recipe(epochs=30).fit(model, train, validation)`.
 
     A recipe only sets up Keras; `recipe.compile(model, steps)` followed by one's own `model.fit`
-    does the same as `recipe.fit`, but for its `HealthCheck`.
+    does the same as `recipe.fit`, but for its `HealthCheck` and the best weights.
 
     Args:
         epochs: Passes over the training data.
@@ -56,6 +52,9 @@ class Recipe:
             bits, see `set_mixed_precision`; None leaves the model's dtypes alone.
         seed: Of the order of arrays; None for another order in every run. Datasets bring their
             own order; for dropout and fresh weights there is `keras.utils.set_random_seed`.
+        monitor: What tells the best weights: "val_loss" or "val_accuracy".
+        patience: A phase of the training ends after so many validations without improvement; None
+            for never.
 
     Raises:
         ValueError: If a field is outside what is described above.
@@ -76,6 +75,8 @@ class Recipe:
     ema: float | None = None
     mixed_precision: str | None = None
     seed: int | None = 0
+    monitor: str = "val_loss"
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         integer("epochs", self.epochs)
@@ -91,6 +92,9 @@ class Recipe:
         one_of("mixed_precision", self.mixed_precision, PRECISIONS)
         if self.seed is not None:
             integer("seed", self.seed, minimum=0)
+        one_of("monitor", self.monitor, loop.MONITORS)
+        if self.patience is not None:
+            integer("patience", self.patience)
 
     def schedule(self, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
         """The learning rate as a function of the step: 0, linearly up, half a cosine down to 0.
@@ -142,8 +146,12 @@ class Recipe:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         steps_per_epoch: int | None = None,
         checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+        deterministic: bool | None = None,
     ) -> keras.callbacks.History:
         """Compiles and trains `model`, in place, with Keras's progress bar.
+
+        With validation data, the model has the weights of the best epoch afterwards, by `monitor`;
+        without, those of the last.
 
         Labels are integers (batch,) or rows (batch, classes) that sum to one. They are checked
         against the model: arrays in full, datasets by their first batch.
@@ -153,12 +161,11 @@ class Recipe:
         that an uninterrupted training on this machine ends with. That holds for arrays and for
         the datasets of `keras_bottleneck.data` with augmentations that have names. Other
         datasets are read again up to the batch in question, and have to give the same batches
-        in every process. Of `callbacks`, those with a `get_state()`, which returns a dict of
-        arrays and of what JSON can hold, and a `set_state(dict)` are taken up, too; others begin
-        anew. TensorFlow is made to compute deterministically, for the rest of the process (on a
-        GPU this can cost speed; XLA of the JAX backend then needs `--xla_gpu_deterministic_ops`).
-        A finished training keeps its last checkpoint, from which the same call returns at once:
-        save the model, then call `Checkpoints.clear`.
+        in every process; a dataset of `keras_bottleneck.data` behind `map`, `batch` and the like
+        does not, which is warned of. Of `callbacks`, those with a `get_state()`, which returns a
+        dict of arrays and of what JSON can hold, and a `set_state(dict)` are taken up, too; others
+        begin anew. A finished training keeps its last checkpoint, from which the same call returns
+        at once: save the model, then call `Checkpoints.clear`.
 
         Args:
             model: As for `compile`.
@@ -168,6 +175,11 @@ class Recipe:
             callbacks: Run after the recipe's own.
             steps_per_epoch: Needed where `train` does not know its length.
             checkpoints: A folder, or `Checkpoints` in one, to go on from; None for none.
+            deterministic: Whether TensorFlow computes the same bits in every run, for the rest of
+                the process. On a GPU that can halve the speed, on a CPU it costs next to nothing;
+                without it, a training that is taken up ends with weights of about the same
+                quality, not with the very same. None for True with checkpoints. (XLA on the JAX
+                backend takes `--xla_gpu_deterministic_ops` instead.)
 
         Returns:
             Keras's history of "loss", "accuracy", "val_loss" and "val_accuracy".
@@ -175,22 +187,30 @@ class Recipe:
         Raises:
             ValueError: As `compile`; the length of `train` is unknown; `validation` cannot be read
                 again after every epoch; batches hold no labels; these, or the range of the
-                images, do not fit the model; `checkpoints` are those of another training; or the
-                loss was lost before an epoch had ended well, after which the model has the
-                weights that it came with.
+                images, do not fit the model; `checkpoints` are those of another training; the loss
+                was finite in no validation, or was lost before an epoch had ended well, after which
+                the model has the weights that it came with.
         """
-        progress = Progress(as_checkpoints(checkpoints))
-        seed = progress.seed(self.seed)
-        train, validation = as_batches(train, validation, self.batch_size, seed)
-        check_validation(validation)
-        steps = steps_in(train, steps_per_epoch)
-        health = HealthCheck(check_data(model, train, validation))
-        progress.plan(self, model, train, steps, seed)
-        progress.enter(0)
-        compiled = self.compile(model, steps)
-        fit(model, train, validation, self.epochs, [health, *compiled, *callbacks], progress)
-        health.check()
-        return progress
+        return loop.train(
+            self,
+            model,
+            train,
+            validation,
+            callbacks,
+            steps_per_epoch,
+            checkpoints,
+            deterministic,
+        )
+
+    def plan(self, model: keras.Model, train: Any, steps_per_epoch: int) -> list[loop.Phase]:
+        """What `fit` goes through: a single phase, of all that is trainable.
+
+        Args:
+            model: As for `compile`.
+            train: The training data, as batches.
+            steps_per_epoch: Batches per epoch.
+        """
+        return [loop.Phase(self.epochs, lambda: self.compile(model, steps_per_epoch))]
 
     def _optimizer(self, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
         settings: dict[str, Any] = {

@@ -102,6 +102,7 @@ def test_a_second_run_redoes_only_what_has_changed(small, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_what_a_format_refuses_is_told_in_its_status(noise, tmp_path):
     model = normalized(keras.Input((8, 8, 3)))
     data = (noise(40, 8, 8, 3), np.arange(40) % 3)
@@ -181,6 +182,7 @@ def test_a_quantized_model_has_its_own_rows(run, scans):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_an_image_folder_is_split_as_training_split_it(tmp_path):
     from PIL import Image
 

@@ -98,6 +98,7 @@ def test_what_runs_on_each_backend(worked):
     "commands",
     [pytest.param(APART, id="short"), pytest.param(LONG, id="long", marks=pytest.mark.full)],
 )
+@pytest.mark.full
 def test_what_takes_tensorflow(worked, commands):
     backend, folder, _ = worked
     for words in commands:

@@ -74,6 +74,7 @@ def test_ctrl_c_keeps_the_epochs_that_are_done(stopped):
     assert not list(folder.glob(".*")), "scratch files are left"
 
 
+@pytest.mark.full
 def test_resume_goes_on_where_it_was(stopped, finished):
     folder, before, told = finished
     model = keras.models.load_model(stopped[0] / "last.keras")

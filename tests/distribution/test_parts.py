@@ -4,9 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_bottleneck.data.batches import ArrayBatches, first_batch
 from keras_bottleneck.distribution.parts import ArrayPart, OwnBatches, OwnStream, Part
-from keras_bottleneck.training.arrays import ArrayBatches
-from keras_bottleneck.training.steps import first_batch
 
 IMAGES, LABELS = np.arange(22.0).reshape(22, 1), np.arange(22)
 

@@ -28,6 +28,7 @@ sys.exit(code)
 
 @pytest.mark.slow
 @on_tensorflow
+@pytest.mark.full
 def test_two_devices_leave_a_whole_run(flowers):
     done = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -200,6 +200,7 @@ def test_the_runtimes_run_two_operators(model):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_everything_that_is_installed_runs():
     diagnosis = doctor.examine(timeout=300)
     statuses = {one.name: (one.status, one.detail) for one in diagnosis.outcomes}

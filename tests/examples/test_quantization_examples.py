@@ -51,6 +51,7 @@ def test_qat_cifar(run, tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("ignore:quantize calibrates on 12 images")
+@pytest.mark.full
 def test_torchvision_to_tflite(run, photos, tmp_path, capsys, trained):
     model = trained(kb.ResNet18(classes=10, classifier_activation="softmax"))
     weights = kb.weights.save(model, tmp_path / "resnet18.safetensors", "torchvision")

@@ -43,6 +43,7 @@ def wrong_in(layer_name):
         pytest.param("stage2_block1_shortcut_conv", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.full
 def test_the_first_layer_that_diverges_is_named(build, samples, tmp_path, monkeypatch, layer_name):
     row = formats.Format("{name}_wrong.tflite", wrong_in(layer_name), 1e-4)
     monkeypatch.setitem(formats.FORMATS, "wrong", row)
@@ -74,6 +75,7 @@ def test_a_model_with_nan_weights_is_not_exported(build, samples, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_new_folders_are_made_only_for_success(build, samples, tmp_path, monkeypatch):
     row = formats.Format("{name}_wrong.tflite", wrong_in("stem_conv"), 1e-4)
     monkeypatch.setitem(formats.FORMATS, "wrong", row)

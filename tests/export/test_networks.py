@@ -150,6 +150,7 @@ def classifier(units, activation, ends=lambda x: x):
         (3, None, lambda x: keras.ops.multiply(x, 2.0), "features"),
     ],
 )
+@pytest.mark.full
 def test_the_output_is_called_what_it_is(units, activation, ends, name, samples, tmp_path):
     model = classifier(units, activation, ends)
     report = export(model, samples, tmp_path)

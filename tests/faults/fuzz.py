@@ -105,6 +105,8 @@ def row(name, found):
 
 
 if __name__ == "__main__":
-    import keras_bottleneck  # noqa: F401 - once, with Keras, before the forks
+    # Once, before the forks: each of these would import TensorFlow again.
+    import keras_bottleneck.export
+    import keras_bottleneck.weights  # noqa: F401
 
     main()

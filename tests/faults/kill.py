@@ -162,6 +162,8 @@ def _sound(folder, found, strict, what):
 
 
 if __name__ == "__main__":
-    import keras_bottleneck  # noqa: F401 - once, with Keras, before the forks
+    # Once, before the forks: each of these would import TensorFlow again.
+    import keras_bottleneck.benchmarking
+    import keras_bottleneck.export  # noqa: F401
 
     main()

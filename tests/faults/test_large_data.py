@@ -144,6 +144,7 @@ print(most())
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+@pytest.mark.full
 def test_memory_does_not_follow_the_number_of_files(tmp_path):
     """`KERAS_BOTTLENECK_FILES=200000 pytest -m slow` is the full run."""
     peaks = []

@@ -51,5 +51,6 @@ def test_killed_training_ends_with_the_same_bits(case):
 
 @pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="`jax` is not installed")
 @pytest.mark.parametrize("case", some_full(("arrays", "generator", "phases"), ("arrays", "phases")))
+@pytest.mark.full
 def test_killed_training_ends_with_the_same_bits_on_jax(case):
     killed(case, "jax")

@@ -18,6 +18,7 @@ from keras_bottleneck.models import NETWORKS, Network
 from keras_bottleneck.runs.card import command, write_card
 from keras_bottleneck.runs.folder import Run, settings_of
 from keras_bottleneck.runs.keeping import Keeper, uninterrupted
+from keras_bottleneck.training import loop
 
 pytest.importorskip("tensorflow", reason="runs read images with tf.data")
 
@@ -64,14 +65,9 @@ def planned(path, images, recipe, **others):
 
 def fitted(run, images, recipe, model):
     """Train as `runs.train` does, but for checkpoints."""
-    callbacks = recipe.compile(model, len(images.train))
-    model.fit(
-        images.train,
-        epochs=recipe.epochs,
-        validation_data=images.validation,
-        verbose=0,
-        callbacks=[Keeper(run, images.preprocessing), *callbacks],
-    )
+    keeper = Keeper(run, images.preprocessing)
+    data = images.train, images.validation
+    loop.train(recipe, model, *data, [keeper], keep_best=keeper.keep_best)
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +214,8 @@ def test_what_is_refused_leaves_no_run(run, photos, tmp_path):
         runs.finetune(run.path, photos, tmp_path / "new", recipe=recipe)
     with pytest.raises(ValueError, match="`recipe` must be a Recipe or None"):
         runs.train(photos, tmp_path / "new", recipe={"epochs": 3})
+    with pytest.raises(ValueError, match="`recipe` must be a Recipe .* see `finetune`"):
+        runs.train(photos, tmp_path / "new", recipe=recipe)
     with pytest.raises(ValueError, match="would be overwritten"):
         runs.train(photos, run.path)
     assert not (tmp_path / "new").exists()
@@ -226,7 +224,8 @@ def test_what_is_refused_leaves_no_run(run, photos, tmp_path):
 def test_a_run_that_diverges_says_so(images, tmp_path):
     recipe = kb.training.Recipe(epochs=1, learning_rate=1e30, warmup_epochs=0, optimizer="sgd")
     made = planned(tmp_path / "run", images, recipe)
-    fitted(made, images, recipe, small(images))
+    with pytest.raises(ValueError, match="`recipe` must have a lower learning rate"):
+        fitted(made, images, recipe, small(images))
     assert made.best_row() is None
     assert not made.best.exists()
     with pytest.raises(ValueError, match="validated epoch"):

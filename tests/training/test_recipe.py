@@ -99,14 +99,16 @@ def test_ema_is_what_validates_and_what_remains():
     model, data, raw = network(), bright_images(), Weights()
     recipe = Recipe(epochs=5, batch_size=48, optimizer="sgd", learning_rate=0.5, ema=0.6)
     history = recipe.fit(model, data, data, callbacks=[raw])
+    losses = history.history["val_loss"]
+    best = int(np.argmin(losses))
     average = raw.kernels[0]
-    for kernel in raw.kernels[1:]:
+    for kernel in raw.kernels[1 : best + 1]:
         average = 0.6 * average + 0.4 * kernel
     final = keras.ops.convert_to_numpy(model.get_layer("conv").kernel)
     np.testing.assert_allclose(final, average, rtol=1e-4, atol=1e-6)
-    assert np.abs(final - raw.kernels[-1]).max() > 1e-3
+    assert np.abs(final - raw.kernels[best]).max() > 1e-3
     again = model.evaluate(*data, verbose=0, return_dict=True)
-    assert history.history["val_loss"][-1] == pytest.approx(again["loss"], rel=1e-4)
+    assert losses[best] == pytest.approx(again["loss"], rel=1e-4)
 
 
 def test_logits_and_softmax_give_the_same_loss():
@@ -128,6 +130,30 @@ def test_it_learns(optimizer):
     assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert len(history["loss"]) == 20
     assert history["val_accuracy"][-1] > 0.9
+
+
+class SpoilsTheLastEpoch(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.params["epochs"] - 1:
+            self.model.get_layer("predictions").bias.assign([50.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
+def test_the_best_weights_remain_where_there_is_validation(monitor):
+    model, data = network(), bright_images()
+    recipe = Recipe(epochs=10, batch_size=16, learning_rate=0.05, monitor=monitor)
+    values = np.array(recipe.fit(model, data, data, [SpoilsTheLastEpoch()]).history[monitor])
+    best = values.min() if monitor == "val_loss" else values.max()
+    assert values[-1] != best
+    again = model.evaluate(*data, verbose=0, return_dict=True)
+    assert again[monitor.removeprefix("val_")] == pytest.approx(best, rel=1e-5)
+
+
+def test_training_ends_where_validation_does_not_improve():
+    recipe = Recipe(epochs=9, batch_size=48, learning_rate=1e-9, monitor="val_accuracy", patience=2)
+    model = keras.Sequential([keras.Input((6, 6, 1)), layers.Flatten(), layers.Dense(3)])
+    data = bright_images()
+    assert len(recipe.fit(model, data, data).history["loss"]) == 1 + 2
 
 
 @pytest.mark.slow
@@ -294,6 +320,8 @@ def test_wrong_arrays_are_refused(arrays):
         ("ema", 0),
         ("mixed_precision", "float16"),
         ("seed", -1),
+        ("monitor", "loss"),
+        ("patience", 0),
     ],
 )
 def test_wrong_fields_are_refused(field, value):

@@ -1,10 +1,13 @@
 """Trainings that end before their time, and go on from a checkpoint in the same process."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
+import keras_bottleneck as kb
 from keras_bottleneck.training import Checkpoints, FineTune, Recipe, finetune
 
 RNG = np.random.default_rng(0)
@@ -266,3 +269,24 @@ def test_phases_of_finetune_go_on(tmp_path, step):
     told = finetune(resumed, DATA, VALIDATION, recipe, checkpoints=tmp_path / "part")
     assert_same(resumed, undisturbed)
     assert told.history == history.history
+
+
+def test_a_dataset_that_lost_its_place_is_warned_of(tmp_path):
+    pytest.importorskip("tensorflow", reason="digits are read with tf.data")
+    digits = kb.data.digits(8, batch_size=64)
+    # TensorFlow 2.18 has no names of datasets, by which this one is known.
+    shifted = digits.train.map(lambda images, labels: (images + 1, labels)).take(1)
+    model = keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10)])
+    for train, warned in ((shifted, 1), (digits.train.take(1), 1), (VALIDATION, 0)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            folder = tmp_path / str(id(train))
+            Recipe(epochs=1).fit(model if warned else network(), train, checkpoints=folder)
+        told = [one for one in caught if "behind `map`, `batch`" in str(one.message)]
+        assert len(told) == warned
+
+
+def test_determinism_is_part_of_the_training(tmp_path):
+    RECIPE.fit(network(), VALIDATION, checkpoints=tmp_path, deterministic=False)
+    with pytest.raises(ValueError, match="one of deterministic=False instead of True"):
+        RECIPE.fit(network(), VALIDATION, checkpoints=tmp_path)

@@ -99,6 +99,7 @@ def test_float_files_give_pythons_probabilities(classify, exported, photos):
     assert max(found.values()) < 1e-3, found
 
 
+@pytest.mark.full
 def test_int8_files_give_pythons_class(classify, exported, photos):
     names = ["small_int8.onnx", "small_int8.tflite", "raw_int8.tflite", "small_dynamic.tflite"]
     answers = classify([exported / name for name in names], photos)
@@ -108,6 +109,7 @@ def test_int8_files_give_pythons_class(classify, exported, photos):
         assert answer["classes"][0]["label"] == label, answer
 
 
+@pytest.mark.full
 def test_a_grey_model_of_one_number(classify, photos, tmp_path):
     model = kb.ResNet(
         "basic",
@@ -161,6 +163,7 @@ def test_types(node, packages, example):
     node(example / "node_modules/typescript/bin/tsc", "--project", example)
 
 
+@pytest.mark.full
 def test_mobilenet_v2_on_photographs(classify, tmp_path):
     source = published.folder() / "imagenet_val100"
     photos = sorted(source.glob("*.JPEG"))[:12]

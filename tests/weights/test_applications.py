@@ -215,6 +215,7 @@ OTHERS = ("ResNet101", "ResNet152", "MobileNetV2 0.35")
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", some_full(SIZES, [1, 4]))
 @pytest.mark.parametrize("name", some_full(FULL, OTHERS))
+@pytest.mark.full
 def test_full_size(name, channels):
     their_maker, our_maker, common, arguments = FULL[name]
     common = {**common, "classifier_activation": None}

@@ -66,6 +66,7 @@ def trainable(model, architecture):
 
 
 @pytest.mark.parametrize("row", CHECKPOINTS, ids=label)
+@pytest.mark.full
 def test_a_row_is_complete(row):
     assert row.url.startswith("https://")
     assert Hash.parse(row.hash)
@@ -84,6 +85,7 @@ def test_rows_are_different():
 
 
 @pytest.mark.parametrize("row", TORCHVISION, ids=label)
+@pytest.mark.full
 def test_a_torchvision_file_is_named_after_its_hash(row):
     stem = re.fullmatch(r"https://download\.pytorch\.org/models/([\w-]+)\.pth", row.url)[1]
     assert row.hash == f"sha256:{stem.rpartition('-')[2]}"
@@ -91,6 +93,7 @@ def test_a_torchvision_file_is_named_after_its_hash(row):
 
 
 @pytest.mark.parametrize("row", TORCHVISION, ids=label)
+@pytest.mark.full
 def test_the_images_of_torchvision(row):
     resized, _ = row.preprocessing.geometry(480, 480)
     newer = row.name.endswith("_v2") or row.model == "ResNeXt101_64x4d"
@@ -99,6 +102,7 @@ def test_the_images_of_torchvision(row):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", by_size(TORCHVISION))
+@pytest.mark.full
 def test_the_builder_makes_the_network_of_torchvision(row):
     found = trainable(row.model, tuple(row.architecture.items()))
     assert found == PARAMETERS[network(row)]

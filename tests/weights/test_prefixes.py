@@ -50,6 +50,7 @@ def loaded(source, **arguments):
     "prefix",
     ["encoder.", "base.", "net.", "module.encoder_q.", "model.backbone.body.", "backbone."],
 )
+@pytest.mark.full
 def test_one_network_beside_other_tensors(prefix, ending, state, tmp_path):
     source = in_file({**behind(prefix, state), **OTHERS}, tmp_path / f"a{ending}")
     with pytest.warns(UserWarning, match="projector.0.weight, queue") as told:
@@ -77,6 +78,7 @@ def test_a_prefix_of_all_names_goes_without_saying(prefix, state):
         ("", "module."),
     ],
 )
+@pytest.mark.full
 def test_several_networks(names, ending, refused, model, state, tmp_path):
     second = torchvision_state(seed=1)
     both = {**behind(names[0], state), **behind(names[1], second)}

@@ -24,6 +24,7 @@ MAKERS = {
 
 @pytest.mark.parametrize("layout", ["torchvision", "keras"])
 @pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.full
 def test_there_and_back(trained, tmp_path, name, layout):
     make = MAKERS[name]
     model = trained(make(), seed=3)
@@ -112,6 +113,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, folder):
 
 @pytest.mark.parametrize("policy", ["bfloat16", "float16", "mixed_bfloat16", "float64"])
 @pytest.mark.parametrize("layout", ["torchvision", "keras"])
+@pytest.mark.full
 def test_other_precisions(dtype_policy, trained, tmp_path, policy, layout):
     if policy == "float64" and keras.backend.backend() == "jax":
         pytest.skip("jax computes in float32 unless it is told otherwise")

@@ -213,6 +213,7 @@ def test_resnets_of_transformers(name, tmp_path):
     ],
     ids=["as published", "as in PyTorch", "0.35, 4 channels"],
 )
+@pytest.mark.full
 def test_mobilenets_of_transformers(options, arguments, said, tmp_path):
     channels = arguments.get("channels", 3)
     module = reference.trained(transformers_mobilenet(**options), channels=channels)
@@ -260,6 +261,7 @@ WRAPPERS = {
 @pytest.mark.parametrize("ending", some_full([".pth", ".th", ".pt"], [".th", ".pt"]))
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.full
 def test_files_of_torch(module, tmp_path, wrapper, zipped, ending):
     path = tmp_path / f"network{ending}"
     saved = WRAPPERS[wrapper](module.state_dict())
@@ -297,6 +299,7 @@ def test_safetensors(module, tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
 @pytest.mark.parametrize("kind", ["dict", ".pth", ".safetensors"])
+@pytest.mark.full
 def test_other_precisions(module, tmp_path, dtype, kind):
     """The numbers that the half precisions hold are float32 numbers too."""
     stored = {

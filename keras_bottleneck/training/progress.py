@@ -9,13 +9,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_bottleneck import checks
+from keras_bottleneck.data.batches import ArrayBatches, Resumable, drawn_seed, is_tf_data
+from keras_bottleneck.data.streams import Stream
 from keras_bottleneck.progress import verbosity
-from keras_bottleneck.training.arrays import ArrayBatches, drawn_seed
 from keras_bottleneck.training.checkpoints import Checkpoint, Checkpoints
 from keras_bottleneck.training.state import build_metrics, set_state, shapes_of, state_of
-from keras_bottleneck.training.streams import Stream, is_tf_data
 
-FORMAT = 1
+# Of the facts in a checkpoint; format 1 knew nothing of the best weights of a plain recipe.
+FORMAT = 2
 
 
 class Progress(keras.callbacks.History):
@@ -61,8 +63,16 @@ class Progress(keras.callbacks.History):
             return int(self.found.facts["training"]["order"])
         return drawn_seed() if asked is None else asked
 
-    def plan(self, recipe: Any, model: keras.Model, train: Any, steps: int, seed: int) -> None:
-        """Say what is going to be trained, before it is.
+    def plan(
+        self,
+        recipe: Any,
+        model: keras.Model,
+        train: Any,
+        steps: int,
+        seed: int,
+        deterministic: bool,
+    ) -> None:
+        """Note what is going to be trained, before it is.
 
         Args:
             recipe: A `Recipe`.
@@ -70,6 +80,7 @@ class Progress(keras.callbacks.History):
             train: Its data.
             steps: In an epoch.
             seed: Of the order of arrays.
+            deterministic: Whether the backend computes deterministically.
 
         Raises:
             ValueError: If the checkpoints are those of another training.
@@ -81,11 +92,10 @@ class Progress(keras.callbacks.History):
             "order": seed,
             "steps": steps,
             "samples": len(train.labels) if isinstance(train, ArrayBatches) else None,
+            "deterministic": deterministic,
             "backend": keras.config.backend(),
             "model": shapes_of(model),
         }
-        if self.checkpoints:
-            make_deterministic()
         if self.checkpoints and self.found:
             _check_same(self.checkpoints, self.found, self.training)
             self._take_over(self.found.facts)
@@ -136,11 +146,10 @@ class Progress(keras.callbacks.History):
     def onwards(self, train: Any) -> Any:
         """The batches of `train` from where the training is, pass after pass without end.
 
-        Arrays and the datasets of `keras_bottleneck.data` go there at once, because the order of
-        each of their passes is a function of the seed and the number of the pass. Of everything
-        else, the batches before are read and left out.
+        Data that are `Resumable` go there at once. Of everything else, the batches before are read
+        and left out.
         """
-        if hasattr(train, "from_batch"):
+        if isinstance(train, Resumable):
             return train.from_batch(self.batches)
         if self.stream is None:
             self.stream = Stream(train)
@@ -257,7 +266,7 @@ def _run(
     """One call of Keras's `fit`, until `end` epochs are done."""
     steps: int | None = progress.steps - progress.step
     batches = train
-    if progress.checkpoints or hasattr(train, "from_batch"):
+    if progress.checkpoints or isinstance(train, Resumable):
         batches = progress.onwards(train)
     elif is_tf_data(train):
         batches = train.repeat().skip(progress.batches)
@@ -296,7 +305,10 @@ class _Joined(keras.callbacks.CallbackList):
 
 def _check_same(checkpoints: Checkpoints, found: Checkpoint, training: Mapping[str, Any]) -> None:
     """Refuses checkpoints of another training."""
-    before = found.facts["training"] if found.facts.get("format") == FORMAT else {}
+    if found.facts.get("format") != FORMAT:
+        accepted = "a folder without checkpoints, or with those of this version of keras_bottleneck"
+        raise checks.reject("checkpoints", str(checkpoints.folder), accepted)
+    before = found.facts["training"]
     differing = [one for one in training if one not in before or before[one] != training[one]]
     if differing:
         name = differing[0]
@@ -307,14 +319,3 @@ def _check_same(checkpoints: Checkpoints, found: Checkpoint, training: Mapping[s
             "`checkpoints` must be a folder without checkpoints, or with those of the same "
             f"training. Received: {str(checkpoints.folder)!r}, in which there is one of {what}"
         )
-
-
-def make_deterministic() -> None:
-    """Makes TensorFlow compute the same bits in every run, from now on and in this process.
-
-    The other backends have no such switch, and need none on a CPU.
-    """
-    if keras.config.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()

@@ -5,8 +5,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from keras_bottleneck.training.arrays import ArrayBatches
-from keras_bottleneck.training.streams import Stream, beginning
+from keras_bottleneck.data.batches import ArrayBatches
+from keras_bottleneck.data.streams import Stream, beginning
 
 ROWS = np.arange(14, dtype="float32").reshape(7, 2)
 LABELS = np.arange(7)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_bottleneck.data.batches import Resumable, is_tf_data
+
 
 class Stream:
     """The batches of data that cannot go to any batch at once, pass after pass, each read once.
@@ -56,12 +58,7 @@ class Stream:
 
 def beginning(data: Any) -> Any:
     """`data` in the same order whenever it is read, where it has such an order."""
-    return data.from_batch(0) if is_tf_data(data) and hasattr(data, "from_batch") else data
-
-
-def is_tf_data(data: Any) -> bool:
-    """Whether `data` is a tf.data.Dataset, which knows how to repeat and skip."""
-    return hasattr(data, "repeat") and hasattr(data, "skip")
+    return data.from_batch(0) if is_tf_data(data) and isinstance(data, Resumable) else data
 
 
 def _passes(data: Any) -> Iterator[tuple]:
