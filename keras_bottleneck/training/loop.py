@@ -87,8 +87,13 @@ def train(
     health = HealthCheck(check_data(model, train, validation))
     if deterministic is None:
         deterministic = progress.checkpoints is not None
-    if deterministic:
+    if deterministic and keras.config.backend() == "tensorflow":
         compute_deterministically()
+        if progress.checkpoints:
+            print(
+                "TensorFlow computes deterministically from now on, so that this training can be "
+                "taken up exactly (`deterministic=False` is faster on a GPU)."
+            )
     if progress.checkpoints and lost_its_place(train):
         warnings.warn(
             "`train` is a dataset of keras_bottleneck.data behind `map`, `batch` or the like, and "
@@ -129,10 +134,9 @@ def compute_deterministically() -> None:
 
     The other backends have no such switch, and need none on a CPU.
     """
-    if keras.config.backend() == "tensorflow":
-        import tensorflow as tf
+    import tensorflow as tf
 
-        tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_op_determinism()
 
 
 class _BestWeights(keras.callbacks.Callback):
