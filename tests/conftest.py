@@ -21,6 +21,11 @@ def pytest_addoption(parser):
         action="store_true",
         help="run every case of each test; else those between its first and its last are slow",
     )
+    parser.addoption(
+        "--renew",
+        action="store_true",
+        help="write what the blocks of the documentation print into its pages",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)  # before the marks are looked at

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .. import printed
+
 pytest.importorskip("tensorflow", reason="the pages export, which needs TensorFlow")
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -19,8 +21,9 @@ PAGES = sorted(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_the_python_blocks_of_a_page_run_in_order(page, flowers, run_python_blocks):
-    run_python_blocks(DOCS / page)
+def test_a_page_shows_what_its_python_blocks_print(page, flowers, request):
+    """`pytest -n 0 -m slow tests/docs --renew` writes it."""
+    assert printed.run(DOCS / page, request.config.getoption("--renew")) == []
 
 
 def test_every_task_has_a_page_with_code():
