@@ -8,8 +8,8 @@ from pathlib import Path
 BLOCK = re.compile(
     r"^```python\n(?P<code>.*?)^```\n(?P<shown>\n```text\n(?P<output>.*?)^```\n)?", re.DOTALL | re.M
 )
-# Colours, hashes, numbers with their units of time, the lengths of lines, and what a network takes a
-# flower for after a few steps differ from machine to machine.
+# Colours, hashes, numbers with their units of time, the lengths of lines, and what a network takes
+# a flower for after a few steps differ from machine to machine.
 VARYING = (
     (re.compile(r"\x1b\[[0-9;]*m"), ""),
     (re.compile(r"\b[0-9a-f]{64}\b"), "#"),
