@@ -1,5 +1,6 @@
 """`Block`, the base of all composite layers, and how its sub-layers are named and built."""
 
+import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -30,6 +31,11 @@ class Block(keras.layers.Layer):
         >>> Twice()(keras.Input((32, 32, 3))).shape
         (None, 30, 30, 8)
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            vars(cls)["__init__"].__signature__ = _whole_signature(cls)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -75,6 +81,30 @@ class Block(keras.layers.Layer):
         for layer in sublayers(self):
             if layer.name in config.get("frozen", ()):
                 layer.trainable = False
+
+
+def _whole_signature(cls: type) -> inspect.Signature:
+    """The signature of the constructor of `cls`, with what its `**kwargs` hand to its bases.
+
+    By it, `help` and editors show the arguments of all bases.
+    """
+    own, *of_bases = (
+        inspect.signature(vars(base)["__init__"])
+        for base in cls.__mro__
+        if issubclass(base, keras.layers.Layer) and "__init__" in vars(base)
+    )
+    if inspect.Parameter.VAR_KEYWORD not in {one.kind for one in own.parameters.values()}:
+        return own
+    shown = {
+        one.name: one
+        for one in own.parameters.values()
+        if one.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    for one in (one for base in of_bases for one in base.parameters.values()):
+        if one.kind not in variadic:
+            shown.setdefault(one.name, one.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    return own.replace(parameters=list(shown.values()))
 
 
 def build_chain(layers: Iterable[keras.layers.Layer], input_shape: Shape) -> Shape:

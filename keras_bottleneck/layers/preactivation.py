@@ -119,9 +119,10 @@ class PreactivationBasicBlock(Preactivation, BasicBlock):
     """`BasicBlock` with full pre-activation: the block of ResNet-18 V2 and of deep CIFAR networks.
 
     Args:
-        *args: Those of `BasicBlock`: `filters`, `stride`.
+        filters: Output channels.
+        stride: Stride of the block.
         conv_bias: Whether the convolutions that no batch norm follows have a bias.
-        **kwargs: Those of `BasicBlock`.
+        **kwargs: The other arguments of `BasicBlock`.
 
     Input and output shape: as `BasicBlock`.
 
@@ -135,16 +136,25 @@ class PreactivationBasicBlock(Preactivation, BasicBlock):
         (None, 28, 28, 128)
     """
 
+    def __init__(
+        self, filters: int, stride: int = 1, *, conv_bias: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(filters, stride, conv_bias=conv_bias, **kwargs)
+
 
 @keras.saving.register_keras_serializable(package="keras_bottleneck")
 class PreactivationBottleneck(Preactivation, Bottleneck):
     """`Bottleneck` with full pre-activation: the block of ResNet-50 V2 and deeper.
 
     Args:
-        *args: Those of `Bottleneck`: `filters`, `stride`, `expansion`, `groups`, `base_width`,
-            `stride_on`.
+        filters: As `Bottleneck`.
+        stride: As `Bottleneck`.
+        expansion: As `Bottleneck`.
+        groups: As `Bottleneck`.
+        base_width: As `Bottleneck`.
+        stride_on: As `Bottleneck`.
         conv_bias: Whether the convolutions that no batch norm follows have a bias.
-        **kwargs: Those of `Bottleneck`.
+        **kwargs: The other arguments of `Bottleneck`.
 
     Input and output shape: as `Bottleneck`.
 
@@ -158,3 +168,26 @@ class PreactivationBottleneck(Preactivation, Bottleneck):
         >>> PreactivationBottleneck(64, stride=2)(keras.Input((56, 56, 256))).shape
         (None, 28, 28, 256)
     """
+
+    def __init__(
+        self,
+        filters: int,
+        stride: int = 1,
+        expansion: int = 4,
+        groups: int = 1,
+        base_width: int = 64,
+        stride_on: str = "3x3",
+        *,
+        conv_bias: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters,
+            stride,
+            expansion,
+            groups,
+            base_width,
+            stride_on,
+            conv_bias=conv_bias,
+            **kwargs,
+        )

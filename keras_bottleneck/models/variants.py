@@ -1,18 +1,21 @@
 """The residual networks that have a name, a row for each."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Concatenate, ParamSpec, Protocol
 
 import keras
 
 from keras_bottleneck import checks
-from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.models.assembly import shape_of_images
 from keras_bottleneck.models.resnet import ResNet
 from keras_bottleneck.models.trained import following
+from keras_bottleneck.weights import CHECKPOINTS
 
-Shape = Sequence[int | None] | None
+P = ParamSpec("P")
+# Builds a network of any blocks: its first arguments are the block and the depths.
+General = Callable[Concatenate[str, Sequence[int], P], keras.Model]
 
 
 @dataclass(frozen=True)
@@ -38,81 +41,105 @@ class Variant:
     classes: int = 1000
 
 
-class Builder(Protocol):
-    """What builds a variant: `keras.applications`' arguments, then those of `ResNet`."""
-
-    __name__: str
-
-    def __call__(
-        self,
-        include_top: bool = True,
-        weights: Any = None,
-        input_tensor: Any = None,
-        input_shape: Shape = None,
-        pooling: str | None = None,
-        classes: int = ...,
-        classifier_activation: activations.Activation = "softmax",
-        name: str = ...,
-        **architecture: Any,
-    ) -> keras.Model:
-        """Build the network."""
-
-
 VARIANTS: dict[str, Variant] = {}
 
 
-def builder_of(variant: Variant) -> Builder:
-    """The function that builds `variant`, which is entered into `VARIANTS`."""
+def builder_of(general: General[P], variant: Variant) -> Callable[P, keras.Model]:
+    """The function that builds `variant`, which is entered into `VARIANTS`.
 
-    def build(
-        include_top: bool = True,
-        weights: Any = None,
-        input_tensor: Any = None,
-        input_shape: Shape = None,
-        pooling: str | None = None,
-        classes: int = variant.classes,
-        classifier_activation: activations.Activation = "softmax",
-        name: str = variant.name.lower(),
-        **architecture: Any,
-    ) -> keras.Model:
-        asked = {**variant.settings, **architecture}
+    Its arguments are those of `general` behind the block and the depths, its defaults those of
+    the variant.
+    """
+    name, whole = variant.name, _without_types(general)
+    defaults = {"classes": variant.classes, "name": name.lower(), **variant.settings}
+    signature = _signature_behind_depths(general, defaults)
+
+    def build(*args: P.args, **kwargs: P.kwargs) -> keras.Model:
+        call = _bound(name, signature, args, kwargs)
+        given = {**variant.settings, **call.arguments}
+        call.apply_defaults()
+        include_top, classes, weights, input_tensor, input_shape = (
+            call.arguments[argument]
+            for argument in ("include_top", "classes", "weights", "input_tensor", "input_shape")
+        )
         trained = following(
-            variant.name,
+            name,
             weights,
             classes if include_top else None,
             shape_of_images(input_tensor, input_shape),
-            asked,
+            given,
         )
-        top = (include_top, None, input_tensor, input_shape, pooling, classes)
-        model = ResNet(
-            variant.block,
-            variant.depths,
-            *top,
-            classifier_activation,
-            name,
-            **trained.architecture,
-        )
-        return trained.loaded(model, include_top)
+        arguments = {**defaults, **trained.architecture, "weights": None}
+        return trained.loaded(whole(variant.block, variant.depths, **arguments), include_top)
 
-    VARIANTS[variant.name] = variant
-    build.__name__ = build.__qualname__ = variant.name
-    build.__doc__ = (
+    VARIANTS[name] = variant
+    summary = (
         f"{variant.title}: {variant.parameters:,} trainable parameters with {variant.classes} "
-        f"classes.\n\n    Arguments, and those that `architecture` takes: see `ResNet`. Example: "
-        f"`model = {variant.name}(classes=10)`.\n    "
+        "classes."
     )
+    if any(row.model == name for row in CHECKPOINTS):
+        summary += (
+            f"\n\n    `weights` may also be one of `weights.names({name!r})`, which arguments that "
+            "are left out follow."
+        )
+    doc = _documentation(summary, "", f"`model = {name}(classes=10)`")
+    return _presented(build, name, signature, doc)
+
+
+def _without_types(general: General[P]) -> Callable[..., keras.Model]:
+    """`general`, for calls with arguments that are collected as they come."""
+    return general
+
+
+def _signature_behind_depths(general: General[P], defaults: Mapping[str, Any]) -> inspect.Signature:
+    """The signature of `general` without the block and the depths, with other `defaults`."""
+    whole = inspect.signature(general)
+    _, _, *shared = whole.parameters.values()
+    return whole.replace(
+        parameters=[one.replace(default=defaults.get(one.name, one.default)) for one in shared]
+    )
+
+
+def _bound(
+    name: str, signature: inspect.Signature, args: Any, kwargs: Any
+) -> inspect.BoundArguments:
+    """The arguments of a call of the builder `name`.
+
+    Raises:
+        TypeError: If the builder has no such arguments.
+    """
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}() {error}") from None
+
+
+def _documentation(summary: str, before: str, example: str) -> str:
+    """A docstring with the arguments that are described in that of `ResNet`."""
+    _, _, shared = (ResNet.__doc__ or "").partition("        include_top:")
+    shared, _, _ = shared.partition("    Example:")
+    arguments = f"    Args:\n{before}        include_top:{shared}"
+    return f"{summary}\n\n{arguments}    Example:\n        {example}\n    "
+
+
+def _presented(build: Any, name: str, signature: inspect.Signature, doc: str) -> Any:
+    """`build` under the name, and with the arguments and the text, that `help` shows."""
+    build.__name__ = build.__qualname__ = name
+    build.__signature__ = signature
+    build.__doc__ = doc
     return build
 
 
 def _row(
+    general: General[P],
     name: str,
     title: str,
     parameters: int,
     depths: tuple[int, ...] = (3, 4, 6, 3),
     block: str = "bottleneck",
     **settings: Any,
-) -> Builder:
-    return builder_of(Variant(name, title, parameters, block, depths, settings))
+) -> Callable[P, keras.Model]:
+    return builder_of(general, Variant(name, title, parameters, block, depths, settings))
 
 
 # The depths of He et al. 2015, table 1.
@@ -120,93 +147,81 @@ D101 = (3, 4, 23, 3)
 D152 = (3, 8, 36, 3)
 
 # He et al. 2015; bottlenecks have their stride where torchvision has it.
-ResNet18 = _row("ResNet18", "ResNet-18", 11_689_512, (2, 2, 2, 2), "basic")
-ResNet34 = _row("ResNet34", "ResNet-34", 21_797_672, (3, 4, 6, 3), "basic")
-ResNet50 = _row("ResNet50", "ResNet-50 v1.5", 25_557_032)
-ResNet101 = _row("ResNet101", "ResNet-101 v1.5", 44_549_160, D101)
-ResNet152 = _row("ResNet152", "ResNet-152 v1.5", 60_192_808, D152)
+ResNet18 = _row(ResNet, "ResNet18", "ResNet-18", 11_689_512, (2, 2, 2, 2), "basic")
+ResNet34 = _row(ResNet, "ResNet34", "ResNet-34", 21_797_672, (3, 4, 6, 3), "basic")
+ResNet50 = _row(ResNet, "ResNet50", "ResNet-50 v1.5", 25_557_032)
+ResNet101 = _row(ResNet, "ResNet101", "ResNet-101 v1.5", 44_549_160, D101)
+ResNet152 = _row(ResNet, "ResNet152", "ResNet-152 v1.5", 60_192_808, D152)
 # He et al. 2016, as in keras.applications but for what `conv_bias` and `stride_at` say.
-ResNet50V2 = _row("ResNet50V2", "ResNet-50 V2", 25_549_352, preactivation=True)
-ResNet101V2 = _row("ResNet101V2", "ResNet-101 V2", 44_541_480, D101, preactivation=True)
-ResNet152V2 = _row("ResNet152V2", "ResNet-152 V2", 60_185_128, D152, preactivation=True)
+ResNet50V2 = _row(ResNet, "ResNet50V2", "ResNet-50 V2", 25_549_352, preactivation=True)
+ResNet101V2 = _row(ResNet, "ResNet101V2", "ResNet-101 V2", 44_541_480, D101, preactivation=True)
+ResNet152V2 = _row(ResNet, "ResNet152V2", "ResNet-152 V2", 60_185_128, D152, preactivation=True)
 # He et al. 2018 ("Bag of tricks"), fig. 2, and Hu et al. 2018, as in timm.
-ResNet50D = _row("ResNet50D", "ResNet-50-D", 25_576_264, stem="deep", shortcut="pool")
-SEResNet50 = _row("SEResNet50", "SE-ResNet-50", 28_088_024, se_ratio=1 / 16)
+ResNet50D = _row(ResNet, "ResNet50D", "ResNet-50-D", 25_576_264, stem="deep", shortcut="pool")
+SEResNet50 = _row(ResNet, "SEResNet50", "SE-ResNet-50", 28_088_024, se_ratio=1 / 16)
 # Xie et al. 2017 and Zagoruyko and Komodakis 2016, as in torchvision.
-ResNeXt50_32x4d = _row("ResNeXt50_32x4d", "ResNeXt-50 32x4d", 25_028_904, groups=32, base_width=4)
+ResNeXt50_32x4d = _row(
+    ResNet, "ResNeXt50_32x4d", "ResNeXt-50 32x4d", 25_028_904, groups=32, base_width=4
+)
 ResNeXt101_32x8d = _row(
-    "ResNeXt101_32x8d", "ResNeXt-101 32x8d", 88_791_336, D101, groups=32, base_width=8
+    ResNet, "ResNeXt101_32x8d", "ResNeXt-101 32x8d", 88_791_336, D101, groups=32, base_width=8
 )
 ResNeXt101_64x4d = _row(
-    "ResNeXt101_64x4d", "ResNeXt-101 64x4d", 83_455_272, D101, groups=64, base_width=4
+    ResNet, "ResNeXt101_64x4d", "ResNeXt-101 64x4d", 83_455_272, D101, groups=64, base_width=4
 )
-WideResNet50_2 = _row("WideResNet50_2", "Wide ResNet-50-2", 68_883_240, base_width=128)
-WideResNet101_2 = _row("WideResNet101_2", "Wide ResNet-101-2", 126_886_696, D101, base_width=128)
+WideResNet50_2 = _row(ResNet, "WideResNet50_2", "Wide ResNet-50-2", 68_883_240, base_width=128)
+WideResNet101_2 = _row(
+    ResNet, "WideResNet101_2", "Wide ResNet-101-2", 126_886_696, D101, base_width=128
+)
 
 # He et al. 2015, section 4.2: 6n + 2 layers for images of 32 x 32 pixels.
 CIFAR = {"filters": (16, 32, 64), "stem": "cifar", "shortcut": "pad"}
 
 
-def _cifar_row(depth: int, parameters: int) -> Builder:
+def _cifar_row(general: General[P], depth: int, parameters: int) -> Callable[P, keras.Model]:
     title = f"ResNet-{depth} for small images"
     depths = ((depth - 2) // 6,) * 3
-    return builder_of(Variant(f"ResNet{depth}", title, parameters, "basic", depths, CIFAR, 10))
+    variant = Variant(f"ResNet{depth}", title, parameters, "basic", depths, CIFAR, 10)
+    return builder_of(general, variant)
 
 
-ResNet20 = _cifar_row(20, 269_722)
-ResNet32 = _cifar_row(32, 464_154)
-ResNet44 = _cifar_row(44, 658_586)
-ResNet56 = _cifar_row(56, 853_018)
-ResNet110 = _cifar_row(110, 1_727_962)
-ResNet1202 = _cifar_row(1202, 19_421_274)
+ResNet20 = _cifar_row(ResNet, 20, 269_722)
+ResNet32 = _cifar_row(ResNet, 32, 464_154)
+ResNet44 = _cifar_row(ResNet, 44, 658_586)
+ResNet56 = _cifar_row(ResNet, 56, 853_018)
+ResNet110 = _cifar_row(ResNet, 110, 1_727_962)
+ResNet1202 = _cifar_row(ResNet, 1202, 19_421_274)
 
 
-def CIFARResNet(
-    depth: int,
-    include_top: bool = True,
-    weights: Any = None,
-    input_tensor: Any = None,
-    input_shape: Shape = None,
-    pooling: str | None = None,
-    classes: int = 10,
-    classifier_activation: activations.Activation = "softmax",
-    name: str | None = None,
-    **architecture: Any,
-) -> keras.Model:
-    """A network for small images of any depth (He et al. 2015, section 4.2).
+class OfAnyDepth(Protocol[P]):
+    """Builds a network for small images: its first argument is the number of layers."""
 
-    Args:
-        depth: Layers with weights: 6n + 2, for n basic blocks in each of three stages.
-        include_top: As `ResNet`.
-        weights: As `ResNet`.
-        input_tensor: As `ResNet`.
-        input_shape: As `ResNet`.
-        pooling: As `ResNet`.
-        classes: As `ResNet`.
-        classifier_activation: As `ResNet`.
-        name: By default `"resnet"` and the depth.
-        **architecture: Other arguments of `ResNet`.
+    def __call__(self, depth: int, *args: P.args, **kwargs: P.kwargs) -> keras.Model:
+        """Build the network."""
 
-    Raises:
-        ValueError: If `depth` is not 6n + 2, and as `ResNet`.
 
-    Example:
-        >>> CIFARResNet(depth=14, classes=5).output_shape
-        (None, 5)
-    """
-    blocks, rest = divmod(checks.integer("depth", depth) - 2, 6)
-    if blocks < 1 or rest:
-        raise checks.reject("depth", depth, "6n + 2: 8, 14, 20, ...")
-    return ResNet(
-        "basic",
-        (blocks,) * 3,
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name or f"resnet{depth}",
-        **{**CIFAR, **architecture},
+def _of_any_depth(general: General[P]) -> OfAnyDepth[P]:
+    whole = _without_types(general)
+    shared = _signature_behind_depths(general, {"classes": 10, "name": None, **CIFAR})
+
+    def build(depth: int, *args: P.args, **kwargs: P.kwargs) -> keras.Model:
+        given = _bound("CIFARResNet", shared, args, kwargs).arguments
+        blocks, rest = divmod(checks.integer("depth", depth) - 2, 6)
+        if blocks < 1 or rest:
+            raise checks.reject("depth", depth, "6n + 2: 8, 14, 20, ...")
+        name = given.pop("name", None) or f"resnet{depth}"
+        arguments = {"classes": 10, **CIFAR, **given, "name": name}
+        return whole("basic", (blocks,) * 3, **arguments)
+
+    first = inspect.Parameter("depth", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=int)
+    signature = shared.replace(parameters=[first, *shared.parameters.values()])
+    doc = _documentation(
+        "A network for small images of any depth (He et al. 2015, section 4.2).\n\n"
+        '    `name` is by default `"resnet"` and the depth, and `depth` must be 6n + 2.',
+        "        depth: Layers with weights: 6n + 2, for n basic blocks in each of three stages.\n",
+        ">>> CIFARResNet(depth=14, classes=5).output_shape\n        (None, 5)",
     )
+    return _presented(build, "CIFARResNet", signature, doc)
+
+
+CIFARResNet = _of_any_depth(ResNet)

@@ -1,10 +1,13 @@
 """What any Keras user expects of any layer, for each layer of the package."""
 
 import contextlib
+import inspect
 
 import keras
 import numpy as np
 import pytest
+
+from keras_bottleneck import layers
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -22,6 +25,14 @@ def test_a_layer_from_its_config_has_the_same_config_and_outputs(
     assert max_difference(copy(x), layer(x)) == 0.0
     if layer.weights:
         assert max_difference(expected, layer(x)) > 0.0
+
+
+def test_a_constructor_shows_every_argument(make_layer):
+    layer = make_layer()
+    if isinstance(layer, layers.Block):
+        shown = inspect.signature(type(layer)).parameters
+        assert {*layer.get_config()} <= {*shown}
+        assert {"kwargs", "args"}.isdisjoint(shown)
 
 
 @pytest.mark.slow

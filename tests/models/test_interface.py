@@ -15,6 +15,7 @@ from keras_bottleneck.models import (
     ResNet18,
     ResNet50,
     mobilenet_v2,
+    variants,
 )
 
 RESNETS = ("ResNet18", "ResNet34", "ResNet50", "ResNet101", "ResNet152")
@@ -58,6 +59,21 @@ def test_mobilenet_takes_the_arguments_of_keras_applications():
 
 def test_the_general_resnet_takes_them_after_its_blocks():
     assert names(ResNet) == ["block", "depths", *names(keras.applications.ResNet50)]
+
+
+def keyword_only(function):
+    parameters = inspect.signature(function).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("name", [*models.VARIANTS, "CIFARResNet"])
+def test_builders_show_every_argument_of_the_general_resnet(name):
+    build, shared = getattr(models, name), keyword_only(ResNet)
+    settings = models.VARIANTS[name].settings if name in models.VARIANTS else variants.CIFAR
+    assert len(shared) > 20
+    assert keyword_only(build) == {**shared, **settings}
+    for argument in inspect.signature(build).parameters:
+        assert f"        {argument}: " in build.__doc__
 
 
 @pytest.mark.parametrize("name", [*LIKE_RESNETS, "MobileNetV2"])

@@ -103,5 +103,7 @@ def test_the_message_names_the_argument(build, arguments, name):
 
 
 def test_an_unknown_argument_is_a_type_error():
-    with pytest.raises(TypeError, match="drop_pth"):
+    with pytest.raises(TypeError, match=r"^ResNet18\(\).*drop_pth"):
         ResNet18(drop_pth=0.1)
+    with pytest.raises(TypeError, match=r"^CIFARResNet\(\).*drop_pth"):
+        CIFARResNet(20, drop_pth=0.1)
