@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from keras_bottleneck import checks
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome, jsonable
+from keras_bottleneck.cli.exit_codes import DONE, FAILED
+from keras_bottleneck.cli.outcome import Outcome, jsonable
 
 
 def run(
@@ -41,6 +43,8 @@ def run(
     from keras_bottleneck.benchmarking import benchmark
     from keras_bottleneck.cli.inputs import source
 
+    if out is not None:
+        checks.folder_to_write("out", out)
     given = source(path)
     folder = given.folder(data)
     report = benchmark(

@@ -8,7 +8,8 @@ import typer
 
 from keras_bottleneck import checks
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.outcome import INTERRUPTED, Outcome
+from keras_bottleneck.cli.exit_codes import INTERRUPTED
+from keras_bottleneck.cli.outcome import Outcome
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -55,12 +56,14 @@ def run(
     Example: keras-bottleneck train --data flowers --model MobileNetV2 --image-size 96
     """
     from keras_bottleneck import runs
+    from keras_bottleneck.runs.folder import checked_new
     from keras_bottleneck.training import Recipe
 
     if resume is not None:
         return resumed(ctx, resume, distributed)
     if data is None:
         raise checks.reject("data", None, "given, or `resume`")
+    checked_new(out, "out")
     try:
         recipe = Recipe(
             epochs=epochs,

@@ -174,16 +174,20 @@ def is_run(path: Any) -> bool:
     return isinstance(config, dict) and config.get("verb") in VERBS
 
 
-def checked_new(directory: Any) -> Path:
+def checked_new(directory: Any, name: str = "directory") -> Path:
     """`directory`, if a run can be made there, before hours of work go into it.
+
+    Args:
+        directory: A path.
+        name: What the caller calls this argument.
 
     Raises:
         ValueError: If it cannot be written to, or holds a run already.
     """
-    path = checks.folder_to_write("directory", directory)
+    path = checks.folder_to_write(name, directory)
     if (path / CONFIG).exists():
         accepted = f"a folder without a {CONFIG}: the run that it is of would be overwritten"
-        raise checks.reject("directory", str(path), accepted)
+        raise checks.reject(name, str(path), accepted)
     return path
 
 
