@@ -83,3 +83,9 @@ def counts(name: str, text: str) -> list[int]:
         return [int(one) for one in text.split(",")]
     except ValueError:
         raise checks.reject(name, text, "whole numbers, separated by commas") from None
+
+
+def given(ctx: typer.Context) -> set[str]:
+    """The options and arguments that stand on the command line."""
+    origins = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {name for name, one in origins.items() if one is not None and one.name == "COMMANDLINE"}

@@ -111,7 +111,7 @@ def resumed(ctx: typer.Context, directory: Path, distributed: bool = False) -> O
     """
     from keras_bottleneck import runs
 
-    if others := _given(ctx) - {"resume", "as_json", "distributed"}:
+    if others := options.given(ctx) - {"resume", "as_json", "distributed"}:
         accepted = f"given alone, not with `{min(others)}`: a run keeps to its settings"
         raise checks.reject("resume", str(directory), accepted)
     try:
@@ -119,12 +119,6 @@ def resumed(ctx: typer.Context, directory: Path, distributed: bool = False) -> O
             return finished(runs.resume(directory, job))
     except KeyboardInterrupt:
         return interrupted(directory)
-
-
-def _given(ctx: typer.Context) -> set[str]:
-    """The options that stand on the command line."""
-    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
-    return {name for name, one in sources.items() if one is not None and one.name == "COMMANDLINE"}
 
 
 def finished(run: "Run") -> Outcome:

@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from keras_bottleneck import keras_here
-from keras_bottleneck.runtime import processor
+from keras_bottleneck import keras_here, processor
 from keras_bottleneck.version import __version__, version_of
 
 # Under each name, the distributions that bring it, the usual one first.

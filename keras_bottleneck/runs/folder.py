@@ -7,13 +7,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from keras_bottleneck import checks
-from keras_bottleneck.data import ImageData
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.runtime.storage import replace_file
-from keras_bottleneck.training import Checkpoints, Recipe
+
+# A run is read where Keras is not installed, too.
+if TYPE_CHECKING:
+    from keras_bottleneck.data import ImageData
+    from keras_bottleneck.training import Checkpoints, Recipe
 
 CONFIG, METRICS, BEST, LAST = "config.json", "metrics.csv", "best.keras", "last.keras"
 CARD, CHECKPOINTS = "README.md", "checkpoints"
@@ -21,7 +24,7 @@ VERBS = ("train", "finetune")
 FORMAT = 1
 
 Row = dict[str, float]
-Kind = TypeVar("Kind", bound=Recipe)
+Kind = TypeVar("Kind", bound="Recipe")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Run:
 
     @classmethod
     def planned(
-        cls, directory: Path, verb: str, settings: Mapping[str, Any], images: ImageData
+        cls, directory: Path, verb: str, settings: Mapping[str, Any], images: "ImageData"
     ) -> "Run":
         """A new run in `directory`, of which nothing is there yet: see `begin`."""
         config = {
@@ -98,8 +101,10 @@ class Run:
         return self.path / LAST
 
     @property
-    def checkpoints(self) -> Checkpoints:
+    def checkpoints(self) -> "Checkpoints":
         """What a training that was interrupted goes on from; empty when it is done."""
+        from keras_bottleneck.training import Checkpoints
+
         return Checkpoints(self.path / CHECKPOINTS)
 
     @property
@@ -203,7 +208,7 @@ def checked_names(augment: Any) -> list[str]:
     return names
 
 
-def settings_of(recipe: Recipe, **others: Any) -> dict[str, Any]:
+def settings_of(recipe: "Recipe", **others: Any) -> dict[str, Any]:
     """The arguments of a training as JSON can hold them."""
     return {**others, **asdict(recipe)}
 
