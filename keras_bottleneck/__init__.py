@@ -4,21 +4,11 @@ A name is imported when it is asked for. Where keras is not installed (a device 
 and a runtime), or is broken, `runtime`, `preprocessing` and `doctor` work all the same.
 """
 
-import ast
 import importlib
-from pathlib import Path
 
-from keras_bottleneck import registration
+from keras_bottleneck import lazy, registration
 
-
-def _homes() -> dict[str, str]:
-    """The module that each name is imported from, as `__init__.pyi` tells type checkers."""
-    stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text("utf-8"))
-    imports = [line for line in stub.body if isinstance(line, ast.ImportFrom)]
-    return {alias.name: line.module or "" for line in imports for alias in line.names}
-
-
-_HOMES = _homes()
+_HOMES = lazy.homes(__file__)
 __all__ = sorted(_HOMES)
 
 

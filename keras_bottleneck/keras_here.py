@@ -6,6 +6,7 @@ without it, the runtimes and `doctor`, must still be reached then.
 
 import importlib
 import importlib.util
+import json
 import os
 from pathlib import Path
 
@@ -13,6 +14,18 @@ from pathlib import Path
 def home() -> Path:
     """Where Keras and this package keep files of the user: `$KERAS_HOME`, or `~/.keras`."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+
+
+def backend() -> str:
+    """The backend that Keras will take, read as it reads it, without importing it."""
+    named = os.environ.get("KERAS_BACKEND")
+    if named:
+        return named
+    try:
+        stored = json.loads((home() / "keras.json").read_text("utf-8")).get("backend")
+    except (OSError, ValueError, AttributeError):
+        stored = None
+    return stored if isinstance(stored, str) else "tensorflow"
 
 
 def failure() -> str | None:

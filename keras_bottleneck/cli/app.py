@@ -1,69 +1,45 @@
-"""The app: its verbs, and how what goes wrong reaches the user."""
+"""The command from outside: where it starts, and how what goes wrong reaches the user.
 
-import importlib
+Neither typer nor rich is imported with this module, so that their absence can be a sentence.
+"""
+
+import importlib.util
 import sys
 import warnings
-from typing import Any
 
-import typer
-from typer.core import TyperGroup
-
-from keras_bottleneck import checks, keras_here
+from keras_bottleneck import keras_here
 from keras_bottleneck.cli.backend import elsewhere
-from keras_bottleneck.cli.outcome import FAILED, INTERRUPTED, WRONG_CALL, command, say
+from keras_bottleneck.cli.exit_codes import FAILED, INTERRUPTED, WRONG_CALL
 
 PROGRAM = "keras-bottleneck"
-# Each is the function `run` of the module of that name in this folder.
-VERBS = (
-    "demo",
-    "list",
-    "summary",
-    "train",
-    "finetune",
-    "evaluate",
-    "quantize",
-    "export",
-    "audit",
-    "predict",
-    "benchmark",
-    "report",
-    "doctor",
-)
-EXIT_CODES = (
-    "Exit codes: 0 done; 1 the job failed, or a file or network has the problems that it was "
-    "looked at for; 2 the call was wrong; 130 interrupted by Ctrl-C."
-)
-# What typer raises for words that do not parse; it exports this subclass only.
-UsageError: Any = typer.BadParameter.__base__
-
-
-class Verbs(TyperGroup):
-    """The verbs, with a hint for one that is misspelt."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if not ctx.resilient_parsing and not args[0].startswith("-"):
-            checks.one_of("verb", args[0], VERBS)
-        return super().resolve_command(ctx, args)
-
-
-app = typer.Typer(
-    cls=Verbs,
-    help="Residual CNNs for Keras 3: train them, and ship files that have been run and compared.",
-    epilog=EXIT_CODES,
-    pretty_exceptions_enable=False,
-)
-for _verb in VERBS:
-    app.command(_verb)(command(importlib.import_module(f"keras_bottleneck.cli.{_verb}").run))
+# What the command itself is made of; pip knows both by these names.
+OWN = ("typer", "rich")
+# Packages that pip knows by another name than Python.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "ai_edge_litert": "ai-edge-litert",
+    "sklearn": "scikit-learn",
+    "tf2onnx": "tf2onnx onnx",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code, as `EXIT_CODES` explains them.
+    """Run the command line; returns the exit code, as `exit_codes.MEANING` explains them.
 
     Errors are one sentence on stderr, warnings too.
 
     Args:
         arguments: Those behind the name of the program; by default those of this process.
     """
+    for package in OWN:
+        if importlib.util.find_spec(package) is None:
+            print(f"error: {_install(package)}", file=sys.stderr)
+            return WRONG_CALL
+    import typer
+
+    from keras_bottleneck.cli.outcome import say
+    from keras_bottleneck.cli.verbs import UsageError, app
+
     words = sys.argv[1:] if arguments is None else arguments
     with warnings.catch_warnings():
         warnings.showwarning = _warn
@@ -79,10 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
             say("error", error.format_message(), "red")
             return WRONG_CALL
         except ImportError as error:
-            say("error", keras_here.failure() or str(error), "red")
+            say("error", _unimportable(error), "red")
             return WRONG_CALL
         except ValueError as error:
-            say("error", _of_options(str(error)), "red")
+            say("error", str(error), "red")
             return WRONG_CALL
         except RuntimeError as error:
             # To name ExportError and DownloadError here would import Keras.
@@ -98,14 +74,23 @@ def main(arguments: list[str] | None = None) -> int:
     return int(code or 0)
 
 
-def _of_options(message: str) -> str:
-    """A sentence of the library about an argument that is another option here."""
-    if not message.startswith("`directory`"):
-        return message
-    return message.replace("`directory`", "`out`", 1).replace("directory=", "out=", 1)
+def _unimportable(error: ImportError) -> str:
+    """The sentence for what cannot be imported, with what to install."""
+    if error.name is None:  # a sentence of this package
+        return str(error)
+    package = error.name.partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and importlib.util.find_spec(package) is None:
+        return _install(package)
+    return keras_here.failure() or str(error)
 
 
-def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+def _install(package: str) -> str:
+    return f"this needs `{package}`: pip install {DISTRIBUTIONS.get(package, package)}"
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    from keras_bottleneck.cli.outcome import say
+
     say("warning", str(message), "yellow")
 
 

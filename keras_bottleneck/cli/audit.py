@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome, jsonable
+from keras_bottleneck.cli.exit_codes import DONE, FAILED
+from keras_bottleneck.cli.outcome import Outcome, jsonable
 
 
 def run(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from keras_bottleneck import keras_here
-from keras_bottleneck.cli.outcome import WRONG_CALL, say
+from keras_bottleneck.cli.exit_codes import WRONG_CALL
 
 BACKEND = "tensorflow"
 # They write files by TensorFlow's converters, and what they read is the same on every backend.
@@ -23,13 +23,13 @@ def elsewhere(words: Sequence[str]) -> int | None:
     Args:
         words: The verb and what follows it.
     """
-    if not words or words[0] not in ON_TENSORFLOW or "--help" in words or keras_here.failure():
+    if not words or words[0] not in ON_TENSORFLOW or "--help" in words:
         return None
-    import keras
+    backend = keras_here.backend()
+    if backend == BACKEND or importlib.util.find_spec("keras") is None:
+        return None
+    from keras_bottleneck.cli.outcome import say
 
-    backend = keras.config.backend()
-    if backend == BACKEND:
-        return None
     if importlib.util.find_spec(BACKEND) is None:
         missing = f"`{words[0]}` needs TensorFlow, which is not installed: pip install tensorflow"
         say("error", missing, "red")

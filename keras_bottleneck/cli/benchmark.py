@@ -5,12 +5,25 @@ from typing import Annotated
 
 import typer
 
+from keras_bottleneck import checks
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome, jsonable
+from keras_bottleneck.cli.exit_codes import DONE, FAILED
+from keras_bottleneck.cli.outcome import Outcome, jsonable
+
+# Those that a file by itself can have; the others ask for its model.
+OF_FILES = {"path", "threads", "timeout", "as_json"}
 
 
 def run(
-    path: options.Trained,
+    ctx: typer.Context,
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of a run, or a .keras file; or a .tflite or .onnx file, or the folder of "
+            "an export, of which time and memory are measured.",
+            show_default=False,
+        ),
+    ],
     data: options.RunData = None,
     formats: Annotated[
         str | None,
@@ -38,16 +51,23 @@ def run(
 
     Example: keras-bottleneck benchmark run --threads 1,4 --min-top1 0.9
     """
-    from keras_bottleneck.benchmarking import benchmark
     from keras_bottleneck.cli.inputs import source
+    from keras_bottleneck.runtime import figures
 
+    counts = options.counts("threads", threads)
+    if files := figures.files_in(path):
+        return _of_files(ctx, files, counts, timeout)
+    from keras_bottleneck.benchmarking import benchmark
+
+    if out is not None:
+        checks.folder_to_write("out", out)
     given = source(path)
     folder = given.folder(data)
     report = benchmark(
         given.path,
         folder,
         formats=options.listed(formats),
-        threads=options.counts("threads", threads),
+        threads=counts,
         images=images,
         seed=given.seed(seed),
         directory=out,
@@ -62,3 +82,22 @@ def run(
     content = {**jsonable(report), "failures": report.failures}
     after = ("report", path) if given.run else ()
     return Outcome(report, content, after, FAILED if report.failed else DONE)
+
+
+def _of_files(ctx: typer.Context, files: list[Path], threads: list[int], timeout: float) -> Outcome:
+    """Time and memory of exported files, for which Keras need not be installed.
+
+    Raises:
+        ValueError: If options ask for more than that.
+    """
+    from keras_bottleneck.runtime import figures
+
+    if others := options.given(ctx) - OF_FILES:
+        accepted = (
+            f"a run or a .keras file, with `{min(others)}`: of exported files, time and memory "
+            "are measured"
+        )
+        raise checks.reject("path", str(ctx.params["path"]), accepted)
+    report = figures.benchmarked(files, threads, timeout)
+    content = {**jsonable(report), "failures": report.failures}
+    return Outcome(report, content, ("audit", files[0]), FAILED if report.failures else DONE)

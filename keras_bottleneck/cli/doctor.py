@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome
-from keras_bottleneck.doctor import examine
+from keras_bottleneck.cli.exit_codes import DONE, FAILED
+from keras_bottleneck.cli.outcome import Outcome
 
 
 def run(
@@ -17,6 +17,8 @@ def run(
 
     Example: keras-bottleneck doctor
     """
+    from keras_bottleneck.doctor import examine
+
     diagnosis = examine(trials, timeout)
     content = json.loads(diagnosis.to_json())
     return Outcome(diagnosis, content, (), FAILED if diagnosis.problems else DONE)

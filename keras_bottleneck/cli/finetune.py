@@ -64,6 +64,7 @@ def run(
     Example: keras-bottleneck finetune run --data birds --out birds_run
     """
     from keras_bottleneck import runs
+    from keras_bottleneck.runs.folder import checked_new
     from keras_bottleneck.training import FineTune
 
     if resume is not None:
@@ -71,6 +72,7 @@ def run(
     if source is None or data is None:
         missing = "source" if source is None else "data"
         raise checks.reject(missing, None, "given, or `resume`")
+    checked_new(out, "out")
     recipe = FineTune(
         epochs=epochs,
         batch_size=batch_size,

@@ -1,15 +1,17 @@
 """What the verbs are given: a run or a file, and the images of the one or for the other."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import keras
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras_bottleneck import checks
-from keras_bottleneck.data import ImageData, image_folder
-from keras_bottleneck.export import load_model
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runs import Run, is_run
+
+# A source is looked at where Keras is not installed, too.
+if TYPE_CHECKING:
+    import keras
+
+    from keras_bottleneck.data import ImageData
 
 
 class Source(NamedTuple):
@@ -65,26 +67,30 @@ def source(path: Path) -> Source:
 class Loaded(NamedTuple):
     """A Keras model with what its file says about it."""
 
-    model: keras.Model
+    model: "keras.Model"
     labels: tuple[str, ...] | None
     preprocessing: Preprocessing | None
 
 
 def loaded(path: Path) -> Loaded:
     """The model in the .keras file `path`."""
+    from keras_bottleneck.export import load_model
+
     model, carried = load_model(path)
     if carried is None:
         return Loaded(model, None, None)
     return Loaded(model, carried.labels, carried.preprocessing)
 
 
-def images_for(path: Path, found: Loaded, data: Path, **arguments: Any) -> ImageData:
+def images_for(path: Path, found: Loaded, data: Path, **arguments: Any) -> "ImageData":
     """`data.image_folder` as the model of `path` takes images.
 
     Raises:
         ValueError: If the file does not say how images become its input, or the folder has other
             classes than the file.
     """
+    from keras_bottleneck.data import image_folder
+
     if found.preprocessing is None:
         accepted = "a file that says how images become its input"
         raise checks.reject("path", str(path), accepted)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from keras_bottleneck import checks
+from keras_bottleneck.cli import sources
 
 
 def models(incomplete: str) -> list[str]:
@@ -17,17 +18,15 @@ def models(incomplete: str) -> list[str]:
 
 def formats(incomplete: str) -> list[str]:
     """The formats that complete the last of several that are separated by commas."""
-    from keras_bottleneck.export import FORMATS
-
     *before, last = incomplete.split(",")
-    return [",".join([*before, name]) for name in FORMATS if name.startswith(last)]
+    names = sources.keys("export/formats.py", "FORMATS")
+    return [",".join([*before, name]) for name in names if name.startswith(last)]
 
 
 def targets(incomplete: str) -> list[str]:
     """The devices that begin with `incomplete`."""
-    from keras_bottleneck.analysis import TARGETS
-
-    return [name for name in TARGETS if name.startswith(incomplete)]
+    names = sources.keys("analysis/targets.py", "TARGETS")
+    return [name for name in names if name.startswith(incomplete)]
 
 
 Data = Annotated[
@@ -84,3 +83,9 @@ def counts(name: str, text: str) -> list[int]:
         return [int(one) for one in text.split(",")]
     except ValueError:
         raise checks.reject(name, text, "whole numbers, separated by commas") from None
+
+
+def given(ctx: typer.Context) -> set[str]:
+    """The options and arguments that stand on the command line."""
+    origins = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {name for name, one in origins.items() if one is not None and one.name == "COMMANDLINE"}

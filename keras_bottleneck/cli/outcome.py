@@ -15,10 +15,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-DONE = 0
-FAILED = 1
-WRONG_CALL = 2
-INTERRUPTED = 130
+from keras_bottleneck.cli.exit_codes import DONE
+from keras_bottleneck.version import __version__
 
 out = Console()
 err = Console(stderr=True)
@@ -73,6 +71,13 @@ def command(verb: Callable[..., Outcome]) -> Callable[..., int]:
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
+
+
+def show_version(asked: bool) -> None:
+    """What `--version` does: print the version, and end."""
+    if asked:
+        print(__version__)
+        raise typer.Exit
 
 
 def _show(outcome: Outcome) -> None:

@@ -22,10 +22,9 @@ def run(
     from rich.table import Table
 
     from keras_bottleneck import runtime
-    from keras_bottleneck.cli.inputs import source
     from keras_bottleneck.runtime.predictor import Classes, Prediction
 
-    predictor = runtime.load(source(path).path, threads)
+    predictor = runtime.load(path, threads)
     found = cast(list[Prediction], predictor(images, top=top))
     table = Table(title=f"{predictor.path.name}")
     table.add_column("image", overflow="fold")

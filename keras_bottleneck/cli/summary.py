@@ -7,7 +7,8 @@ import typer
 
 from keras_bottleneck import checks
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.outcome import DONE, FAILED, Outcome
+from keras_bottleneck.cli.exit_codes import DONE, FAILED
+from keras_bottleneck.cli.outcome import Outcome
 
 if TYPE_CHECKING:
     import keras

@@ -8,7 +8,8 @@ import typer
 
 from keras_bottleneck import checks
 from keras_bottleneck.cli import options
-from keras_bottleneck.cli.outcome import INTERRUPTED, Outcome
+from keras_bottleneck.cli.exit_codes import INTERRUPTED
+from keras_bottleneck.cli.outcome import Outcome
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -55,12 +56,14 @@ def run(
     Example: keras-bottleneck train --data flowers --model MobileNetV2 --image-size 96
     """
     from keras_bottleneck import runs
+    from keras_bottleneck.runs.folder import checked_new
     from keras_bottleneck.training import Recipe
 
     if resume is not None:
         return resumed(ctx, resume, distributed)
     if data is None:
         raise checks.reject("data", None, "given, or `resume`")
+    checked_new(out, "out")
     try:
         recipe = Recipe(
             epochs=epochs,
@@ -108,7 +111,7 @@ def resumed(ctx: typer.Context, directory: Path, distributed: bool = False) -> O
     """
     from keras_bottleneck import runs
 
-    if others := _given(ctx) - {"resume", "as_json", "distributed"}:
+    if others := options.given(ctx) - {"resume", "as_json", "distributed"}:
         accepted = f"given alone, not with `{min(others)}`: a run keeps to its settings"
         raise checks.reject("resume", str(directory), accepted)
     try:
@@ -116,12 +119,6 @@ def resumed(ctx: typer.Context, directory: Path, distributed: bool = False) -> O
             return finished(runs.resume(directory, job))
     except KeyboardInterrupt:
         return interrupted(directory)
-
-
-def _given(ctx: typer.Context) -> set[str]:
-    """The options that stand on the command line."""
-    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
-    return {name for name, one in sources.items() if one is not None and one.name == "COMMANDLINE"}
 
 
 def finished(run: "Run") -> Outcome:

@@ -1,14 +1,12 @@
 """What this Python finds around it, without importing any of it."""
 
-import json
 import os
 import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from keras_bottleneck.runtime import processor
+from keras_bottleneck import keras_here, processor
 from keras_bottleneck.version import __version__, version_of
 
 # Under each name, the distributions that bring it, the usual one first.
@@ -88,7 +86,7 @@ class Environment:
             cpu_flags=processor.flags(),
             cores=len(usable(0)) if usable else os.cpu_count() or 1,
             variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
-            backend=keras_backend(),
+            backend=keras_here.backend(),
         )
 
     @property
@@ -116,16 +114,3 @@ class Environment:
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers that a version begins with: (2, 21, 0) of "2.21.0rc1"."""
     return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[a-z+-]", version)[0]))
-
-
-def keras_backend() -> str:
-    """What Keras will take, read as it reads it, without importing it."""
-    named = os.environ.get("KERAS_BACKEND")
-    if named:
-        return named
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    try:
-        stored = json.loads((home / "keras.json").read_text("utf-8")).get("backend")
-    except (OSError, ValueError, AttributeError):
-        stored = None
-    return stored if isinstance(stored, str) else "tensorflow"

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.export import placing
-from keras_bottleneck.export.audit import audit
+from keras_bottleneck.export.auditing import audit
 from keras_bottleneck.export.divergence import first_divergent_layer
 from keras_bottleneck.export.errors import ExportError
 from keras_bottleneck.export.formats import DEFAULT_FORMATS, FORMATS, Format, Needs

@@ -10,15 +10,8 @@ that keep channels apart (depthwise convolutions) are multiplied in another way.
 from typing import Any
 
 import keras
-import numpy as np
 
-LARGEST_SUM = 128
-
-
-def overflow(codes: np.ndarray[Any, Any]) -> bool:
-    """Whether any two neighbours of integer `codes`, (inputs, outputs), overflow."""
-    padded = np.pad(codes.astype(np.int32), ((0, len(codes) % 2), (0, 0)))
-    return bool((np.abs(padded[0::2] + padded[1::2]) > LARGEST_SUM).any())
+from keras_bottleneck.processor import LARGEST_SUM
 
 
 def codes_without_overflow(targets: Any, ops: Any = keras.ops) -> Any:

@@ -8,13 +8,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from keras_bottleneck import checks
-from keras_bottleneck.data import ImageData
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.runtime.storage import replace_file
-from keras_bottleneck.training import Checkpoints, Recipe
+
+# A run is read where Keras is not installed, too.
+if TYPE_CHECKING:
+    from keras_bottleneck.data import ImageData
+    from keras_bottleneck.training import Checkpoints, Recipe
 
 CONFIG, METRICS, BEST, LAST = "config.json", "metrics.csv", "best.keras", "last.keras"
 CARD, CHECKPOINTS = "README.md", "checkpoints"
@@ -22,7 +25,7 @@ VERBS = ("train", "finetune")
 FORMAT = 1
 
 Row = dict[str, float]
-Kind = TypeVar("Kind", bound=Recipe)
+Kind = TypeVar("Kind", bound="Recipe")
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Run:
 
     @classmethod
     def planned(
-        cls, directory: Path, verb: str, settings: Mapping[str, Any], images: ImageData
+        cls, directory: Path, verb: str, settings: Mapping[str, Any], images: "ImageData"
     ) -> "Run":
         """A new run in `directory`, of which nothing is there yet: see `begin`."""
         config = {
@@ -99,8 +102,10 @@ class Run:
         return self.path / LAST
 
     @property
-    def checkpoints(self) -> Checkpoints:
+    def checkpoints(self) -> "Checkpoints":
         """What a training that was interrupted goes on from; empty when it is done."""
+        from keras_bottleneck.training import Checkpoints
+
         return Checkpoints(self.path / CHECKPOINTS)
 
     @property
@@ -178,16 +183,20 @@ def is_run(path: Any) -> bool:
     return isinstance(config, dict) and config.get("verb") in VERBS
 
 
-def checked_new(directory: Any) -> Path:
+def checked_new(directory: Any, name: str = "directory") -> Path:
     """`directory`, if a run can be made there, before hours of work go into it.
+
+    Args:
+        directory: A path.
+        name: What the caller calls this argument.
 
     Raises:
         ValueError: If it cannot be written to, or holds a run already.
     """
-    path = checks.folder_to_write("directory", directory)
+    path = checks.folder_to_write(name, directory)
     if (path / CONFIG).exists():
         accepted = f"a folder without a {CONFIG}: the run that it is of would be overwritten"
-        raise checks.reject("directory", str(path), accepted)
+        raise checks.reject(name, str(path), accepted)
     return path
 
 
@@ -203,7 +212,7 @@ def checked_names(augment: Any) -> list[str]:
     return names
 
 
-def settings_of(recipe: Recipe, **others: Any) -> dict[str, Any]:
+def settings_of(recipe: "Recipe", **others: Any) -> dict[str, Any]:
     """The arguments of a training as JSON can hold them."""
     return {**others, **asdict(recipe)}
 

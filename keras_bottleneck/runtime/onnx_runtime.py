@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_bottleneck.runtime import processor
+from keras_bottleneck import processor
 from keras_bottleneck.runtime.batching import in_batches
 from keras_bottleneck.runtime.problems import check_single, need, unreadable
 from keras_bottleneck.runtime.storage import replace_file

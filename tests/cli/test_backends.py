@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_bottleneck.cli.app import VERBS
 from keras_bottleneck.cli.backend import ON_TENSORFLOW
+from keras_bottleneck.cli.verbs import VERBS
 
 from ..marks import some_full
 
@@ -121,7 +121,7 @@ def test_no_verb_is_forgotten():
 def test_what_needs_tensorflow_says_so_where_it_is_not(monkeypatch, capsys):
     from keras_bottleneck.cli import backend
 
-    monkeypatch.setattr("keras.config.backend", lambda: "jax")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
     look = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util,

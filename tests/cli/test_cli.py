@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import keras_bottleneck as kb
-from keras_bottleneck.cli import main
-from keras_bottleneck.cli.app import VERBS
+from keras_bottleneck.cli import main, sources
+from keras_bottleneck.cli.verbs import VERBS
 
 pytest.importorskip("tensorflow", reason="the command reads images and exports")
 
@@ -138,6 +138,38 @@ def test_help_and_no_words_list_verbs_and_exit_codes(capsys):
     assert "130 interrupted" in " ".join(printed.split())
     assert main([]) == 0
     assert capsys.readouterr().out == printed
+
+
+def test_help_completion_and_version_import_neither_keras_nor_numpy():
+    code = """
+import json, os, sys
+from keras_bottleneck.cli import main, sources
+
+for words in json.loads(sys.argv[1]):
+    assert main(words) == 0
+print(main(["--help"]), [name for name in ("keras", "tensorflow", "numpy") if name in sys.modules])
+os.environ["_KERAS_BOTTLENECK_COMPLETE"] = "complete_bash"
+for words in json.loads(sys.argv[2]):
+    os.environ.update(COMP_WORDS=" ".join(words), COMP_CWORD=str(len(words) - 1))
+    assert main([]) == 0
+print([name for name in ("keras", "tensorflow") if name in sys.modules])
+"""
+    shown = [["--version"], *([verb, "--help"] for verb in VERBS)]
+    lines = ["", "tr", "export run --formats tf", "summary run --target et"]
+    typed = [["keras-bottleneck", *line.split(" ")] for line in lines]
+    command = [sys.executable, "-c", code, json.dumps(shown), json.dumps(typed)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "0 []" in done.stdout.splitlines()
+    assert done.stdout.splitlines()[0] == kb.__version__
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_names_that_are_read_from_the_source_are_those_of_the_tables():
+    assert sources.keys("export/formats.py", "FORMATS") == list(kb.export.FORMATS)
+    assert sources.keys("analysis/targets.py", "TARGETS") == list(kb.analysis.TARGETS)
+    with pytest.raises(LookupError, match="assigns no dictionary"):
+        sources.keys("export/formats.py", "Format")
 
 
 def shell(words, **environment):

@@ -67,6 +67,7 @@ CASES = [
     ("finetune TRASH/empty.keras --data PHOTOS --out NEW", "whole .keras file"),
     ("finetune RUN --data PHOTOS --out NEW --weights imagenet", "has its own"),
     ("finetune RUN --data PHOTOS --out NEW --stages 99", "`stages`"),
+    ("finetune RUN --data PHOTOS --out RUN", "Received: out="),
     ("finetune RUN --data PHOTOS --out NEW --batch-norm freeze", "did you mean 'frozen'?"),
     # list and summary
     ("list --model ResNet18", "No such option"),
@@ -113,6 +114,7 @@ CASES = [
     ("benchmark RUN --threads many", "whole numbers"),
     ("benchmark RUN --threads 0", "`threads`"),
     ("benchmark RUN --images 0", "`images`"),
+    ("benchmark RUN --out TRASH/text.png", "`out`"),
     ("benchmark RUN --min-top1 90", "`min_top1`"),
     ("benchmark RUN --formats onnx --max-latency-ratio 2", "`max_latency_ratio`"),
     ("benchmark RUN --data TRASH/other", "classes"),

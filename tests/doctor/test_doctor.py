@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from keras_bottleneck import doctor
+from keras_bottleneck import doctor, keras_here
 from keras_bottleneck.doctor import requirements, trials
-from keras_bottleneck.doctor.environment import Environment, keras_backend, numbers
+from keras_bottleneck.doctor.environment import Environment, numbers
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -115,7 +115,7 @@ def test_the_backend_is_read_as_keras_reads_it(monkeypatch, tmp_path, variable, 
     monkeypatch.setenv("KERAS_BACKEND", variable or "")
     if file is not None:
         (tmp_path / "keras.json").write_text(file)
-    assert keras_backend() == backend
+    assert keras_here.backend() == backend
 
 
 def test_unmet_requirements_are_found(monkeypatch):
@@ -213,7 +213,7 @@ def test_everything_that_is_installed_runs():
 
 PROBE = """
 import sys
-from keras_bottleneck import doctor
+from keras_bottleneck import doctor, keras_here
 diagnosis = doctor.examine()
 sys.stdout.write(diagnosis.to_json())
 """

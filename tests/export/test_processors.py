@@ -14,7 +14,8 @@ import pytest
 from keras import layers
 
 import keras_bottleneck as kb
-from keras_bottleneck.runtime import metadata, onnx_runtime, processor
+from keras_bottleneck import processor
+from keras_bottleneck.runtime import metadata, onnx_runtime
 
 EMULATOR = "qemu-x86_64-static"
 # AVX2 and no VNNI.

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+from keras_bottleneck.export.auditing import overflow
 from keras_bottleneck.quantization.kernels import QuantizedConv2D, QuantizedDense
-from keras_bottleneck.quantization.pairs import codes_without_overflow, overflow
+from keras_bottleneck.quantization.pairs import codes_without_overflow
 from keras_bottleneck.quantization.rounding import adaptive_rounding
 
 ACTIVATION = 255

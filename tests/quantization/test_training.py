@@ -6,9 +6,9 @@ import pytest
 
 import keras_bottleneck as kb
 from keras_bottleneck import graph, keras_private
+from keras_bottleneck.export.auditing import overflow
 from keras_bottleneck.quantization.fake_quant import fake_quant, fake_quant_kernel
 from keras_bottleneck.quantization.kernels import QuantizedKernel
-from keras_bottleneck.quantization.pairs import overflow
 from keras_bottleneck.quantization.quantizers import FakeQuantize
 from keras_bottleneck.training import Recipe
 

@@ -52,6 +52,16 @@ def python(executable, script, *arguments, cwd=REPOSITORY):
     return result.stdout
 
 
+COMMAND = """
+import json, sys
+from keras_bottleneck.cli import main
+
+codes = [main(words) for words in json.loads(sys.argv[1])]
+found = [name for name in ("keras", "tensorflow") if name in sys.modules]
+sys.stdout.write("\\n" + json.dumps([codes, found]))
+"""
+
+
 @pytest.fixture
 def picture(images, tmp_path):
     from PIL import Image
@@ -69,6 +79,52 @@ def test_predicts_with_keras_and_tensorflow_hidden(artifacts, picture):
     script = HIDE.format(hidden=("keras", "tensorflow")) + PREDICT
     output = python(sys.executable, script, picture, artifacts["tflite"], artifacts["onnx"])
     assert json.loads(output) == expected(artifacts, picture)
+
+
+def test_the_command_works_with_keras_and_tensorflow_hidden(artifacts, picture):
+    tflite = str(artifacts["tflite"])
+    lines = [
+        ["predict", tflite, str(picture)],
+        ["audit", tflite],
+        ["benchmark", tflite, "--threads", "1,2"],
+        ["doctor", "--no-trials"],
+        ["predict", str(artifacts["keras"]), str(picture)],
+        ["summary", "ResNet18"],
+    ]
+    script = HIDE.format(hidden=("keras", "tensorflow")) + COMMAND
+    output = python(sys.executable, script, json.dumps(lines))
+    codes, found = json.loads(output.splitlines()[-1])
+    assert codes == [0, 0, 0, 0, 2, 2]
+    assert found == []
+    for shown in ("bee", "CONV_2D", "p50 ms", "keras"):
+        assert shown in output
+
+
+@pytest.mark.parametrize(
+    ("hidden", "line", "sentence"),
+    [
+        (("typer",), "--help", "this needs `typer`: pip install typer"),
+        (("rich", "typer"), "--help", "this needs `typer`: pip install typer"),
+        (("keras",), "summary ResNet18", "Keras is not installed: pip install keras"),
+        (("onnx", "keras"), "audit ONNX", "this needs `onnx`: pip install onnx"),
+        (("PIL", "keras"), "predict ONNX a.png", "Reading image files needs Pillow: pip install"),
+        (
+            ("onnxruntime", "keras"),
+            "benchmark ONNX",
+            "needs `onnxruntime`: pip install onnxruntime",
+        ),
+    ],
+)
+def test_what_the_command_lacks_is_one_sentence(artifacts, picture, hidden, line, sentence):
+    script = HIDE.format(hidden=hidden) + "from keras_bottleneck.cli.app import entry_point\n"
+    places = {"ONNX": artifacts["onnx"], "a.png": picture}
+    words = [str(places.get(word, word)) for word in line.split()]
+    command = [sys.executable, "-c", f"{script}entry_point()", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 @pytest.mark.slow
@@ -132,7 +188,7 @@ def test_predicts_in_an_environment_without_keras(artifacts, picture, tmp_path):
     venv.create(tmp_path / "device", with_pip=True)
     executable = tmp_path / "device" / "bin" / "python"
     pip = [str(executable), "-m", "pip", "install", "--quiet"]
-    needed = ["numpy", "pillow", "ai-edge-litert", "onnxruntime"]
+    needed = ["numpy", "pillow", "ai-edge-litert", "onnxruntime", "typer", "rich"]
     subprocess.run([*pip, *needed], check=True)
     # A build leaves folders beside the sources, so it gets sources of its own.
     source = shutil.copytree(
@@ -151,3 +207,10 @@ def test_predicts_in_an_environment_without_keras(artifacts, picture, tmp_path):
         assert [label for label, _ in ours] == [label for label, _ in theirs]
         for (_, probability), (_, other) in zip(ours, theirs, strict=True):
             assert abs(probability - other) <= 1e-5
+    tflite = str(artifacts["tflite"])
+    lines = [["predict", tflite, str(picture)], ["audit", tflite], ["benchmark", tflite]]
+    installed = executable.with_name("keras-bottleneck")
+    for line in (*lines, ["doctor"], ["list"]):
+        done = subprocess.run([installed, *line], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "keras-bottleneck" in done.stdout

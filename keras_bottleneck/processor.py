@@ -8,6 +8,8 @@ FLAGS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8",
 # Those of processors that add the products of 8-bit numbers in 32 bits.
 EXACT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 X86 = ("x86_64", "amd64")
+# Of two neighbouring codes of a kernel, whose products do not overflow there.
+LARGEST_SUM = 128
 
 
 def flags() -> frozenset[str] | None:

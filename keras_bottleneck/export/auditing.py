@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.printing import Printable
-from keras_bottleneck.quantization.pairs import overflow
+from keras_bottleneck.processor import LARGEST_SUM
 
 # Weights left behind as variables: LiteRT's delegates read garbage from them.
 VARIABLES = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
@@ -237,6 +237,12 @@ def _saturating(model: Any, made_by: dict[str, Any]) -> Iterator[str]:
             codes = codes.T
         if overflow(codes.reshape(-1, codes.shape[-1])):
             yield maker.input[0]
+
+
+def overflow(codes: np.ndarray[Any, Any]) -> bool:
+    """Whether any two neighbours of integer `codes`, (inputs, outputs), overflow."""
+    padded = np.pad(codes.astype(np.int32), ((0, len(codes) % 2), (0, 0)))
+    return bool((np.abs(padded[0::2] + padded[1::2]) > LARGEST_SUM).any())
 
 
 def _keeps_channels_apart(codes: np.ndarray, attributes: dict[str, Any]) -> bool:
