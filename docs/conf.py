@@ -9,6 +9,7 @@ GENERATED = HERE / "_generated"
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import drawings  # noqa: E402
+import house  # noqa: E402
 
 from keras_bottleneck.failures import FAILURES  # noqa: E402
 from keras_bottleneck.version import __version__  # noqa: E402
@@ -59,6 +60,7 @@ def show_constructor(app, what, name, thing, options, signature, returns):
 def generate():
     """The drawings, and the table of known failures."""
     drawings.draw_all(GENERATED)
+    (GENERATED / "house.svg").write_text(house.drawing(), "utf-8")
     rows = [
         f"| {row.sentence.replace('{', '*').replace('}', '*')} | {row.remedy} "
         f"| [{row.link.split('/')[-3]}#{row.link.split('/')[-1]}]({row.link}) |"
