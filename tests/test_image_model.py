@@ -147,6 +147,7 @@ def test_an_h5_file_of_a_quantized_model(pixels, tmp_path, max_difference):
     assert max_difference(loaded(pixels), quantized(pixels)) == 0.0
 
 
+@pytest.mark.slow
 def test_an_h5_file_that_is_compiled_anew(pixels, tmp_path):
     compiled(small(preprocessing=IMAGENET)).save(tmp_path / "x.h5")
     loaded = keras.models.load_model(tmp_path / "x.h5", compile=False)

@@ -275,6 +275,7 @@ def test_symbolic_links_are_followed(folder):
     assert image_folder(folder, 8).class_names == (*CLASSES, "dogs")
 
 
+@pytest.mark.slow
 def test_plain_keras_fit(folder):
     import keras
 

@@ -235,6 +235,7 @@ def python_without(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_works_where_tensorflow_and_onnxruntime_are_missing(python_without, tmp_path):
     python = python_without("tensorflow", "onnxruntime", "jax", "torch", "functorch")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "KERAS_HOME": str(tmp_path)}

@@ -81,6 +81,7 @@ MORE_ARITHMETIC = (
         pytest.param(MORE_ARITHMETIC, True, marks=slow),
     ],
 )
+@pytest.mark.slow
 def test_arithmetic_with_constants_behind_convolutions(operations, biased, images, tmp_path):
     """A bias of zeros goes, and what is added next stands in its place."""
 
@@ -139,6 +140,7 @@ def test_activations(names, images, tmp_path):
     export(model, images, tmp_path)
 
 
+@pytest.mark.slow
 def test_every_way_to_write_a_gelu(images, tmp_path):
     def of_its_own(way):
         return lambda x: way(layers.Conv2D(4, 3)(x))
@@ -151,6 +153,7 @@ def test_every_way_to_write_a_gelu(images, tmp_path):
     export(model_of(*map(of_its_own, ways)), images, tmp_path)
 
 
+@pytest.mark.slow
 def test_functions_that_onnx_has_under_no_name(images, tmp_path):
     def middle(x):
         positive = ops.abs(x) + 0.5
@@ -227,6 +230,7 @@ def test_functions_that_onnx_has_under_no_name(images, tmp_path):
         ),
     ],
 )
+@pytest.mark.slow
 def test_layers(middles, images, tmp_path):
     export(model_of(*middles), images, tmp_path)
 
@@ -257,6 +261,7 @@ def test_transposed_convolutions(settings, images, tmp_path):
 
 
 @pytest.mark.parametrize("settings", [TRANSPOSED, pytest.param(MORE_TRANSPOSED, marks=slow)])
+@pytest.mark.slow
 def test_transposed_convolutions_in_int8(settings, tmp_path):
     many = np.random.default_rng(0).normal(size=(100, *SIZE)).astype(np.float32)
     quantized = kb.quantize(model_of(*transposed(settings)), many)

@@ -141,7 +141,7 @@ class SpoilsTheLastEpoch(keras.callbacks.Callback):
 @pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
 def test_the_best_weights_remain_where_there_is_validation(monitor):
     model, data = network(), bright_images()
-    recipe = Recipe(epochs=10, batch_size=16, learning_rate=0.05, monitor=monitor)
+    recipe = Recipe(epochs=6, batch_size=48, learning_rate=0.05, monitor=monitor)
     values = np.array(recipe.fit(model, data, data, [SpoilsTheLastEpoch()]).history[monitor])
     best = values.min() if monitor == "val_loss" else values.max()
     assert values[-1] != best
