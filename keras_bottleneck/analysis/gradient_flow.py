@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from keras_bottleneck import checks
+from keras_bottleneck import charts, checks
 from keras_bottleneck.printing import Printable
 from keras_bottleneck.training.gradients import (
     GRADIENTS,
@@ -18,9 +17,6 @@ from keras_bottleneck.training.gradients import (
     layers_of,
     one_batch,
 )
-
-ROW_INCHES = 0.14
-TICKS = 10
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,8 @@ class GradientReport(Printable):
     def plot(self, path: str | Path) -> Path:
         """Draw the norms, layers from the input down, steps to the right, into a file at `path`.
 
-        Dead layers are black, values that are not finite red.
+        Dead layers are black, values that are not finite red. A name in letters that no font of
+        the machine has is "#" and its position in `norms`.
 
         Returns:
             The path.
@@ -73,38 +70,9 @@ class GradientReport(Printable):
         Raises:
             ImportError: If matplotlib is not installed.
         """
-        from matplotlib import colormaps
-        from matplotlib.figure import Figure
-
-        logs, lowest, highest = self._logarithms()
-        figure = Figure(figsize=(9, 2.2 + ROW_INCHES * len(self.norms)), layout="constrained")
-        axes = figure.subplots()
-        colours = colormaps["viridis"].with_extremes(under="black", bad="red")
-        image = axes.imshow(
-            logs, colours, aspect="auto", interpolation="nearest", vmin=lowest, vmax=highest
-        )
-        names = list(self.norms)
-        axes.set_yticks(range(len(names)), names, fontsize=6)
-        marked = set(self.dead) | set(self.exploding)
-        for label, name in zip(axes.get_yticklabels(), names, strict=True):
-            label.set_color("red" if name in marked else "black")
-        chosen = np.unique(np.linspace(0, len(self.steps) - 1, TICKS).round().astype(int))
-        axes.set_xticks(chosen, [str(self.steps[index]) for index in chosen])
-        axes.set_xlabel("training step")
-        axes.set_title("\n".join(self.problems) or "Gradients reach every layer", fontsize=9)
-        figure.colorbar(image, label="norm of the gradient, log10 (black: 0, red: not finite)")
-        figure.savefig(path, dpi=120)
-        return Path(path)
-
-    def _logarithms(self) -> tuple[Any, float, float]:
-        """log10 of the norms, (layers, steps), and their range; 0 is below it, NaN not finite."""
-        values = np.array(list(self.norms.values()), np.float64)
-        alive = np.isfinite(values) & (values > 0)
-        found = np.log10(values, where=alive, out=np.full_like(values, np.nan))
-        lowest = float(np.min(found, where=alive, initial=0.0))
-        highest = float(np.max(found, where=alive, initial=lowest))
-        found[values == 0.0] = lowest - 1.0
-        return found, lowest, max(highest, lowest + 1e-3)
+        title = "\n".join(self.problems) or "Gradients reach every layer"
+        marked = {*self.dead, *self.exploding}
+        return charts.gradients(self.steps, self.norms, marked, title).save(path)
 
     def __rich__(self) -> Any:
         from rich.table import Table

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_bottleneck.benchmarking.cells import Cell
 from keras_bottleneck.benchmarking.inputs import Inputs
 from keras_bottleneck.benchmarking.judging import judged
-from keras_bottleneck.benchmarking.report import Cell
 from keras_bottleneck.benchmarking.rows import QUANTIZED_ROW, ROWS
 from keras_bottleneck.benchmarking.store import Store, digest, fingerprint, is_whole
 from keras_bottleneck.benchmarking.subject import Subject

@@ -7,62 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from keras_bottleneck import checks
-from keras_bottleneck.benchmarking import picture, tables
+from keras_bottleneck.benchmarking.cells import Cell
+from keras_bottleneck.benchmarking.tables import Table
+from keras_bottleneck.charts import Chart, Disc, accuracy_over_latency
 from keras_bottleneck.export import FORMATS
 from keras_bottleneck.printing import Printable
 
 FORMAT = 1
-OK = "ok"
 # Latencies are compared with that of this row.
 BASELINE = "tflite"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One artifact in its runtime with a number of threads.
-
-    Attributes:
-        name: A row of `ROWS`, such as "tflite_int8".
-        format: What it is, such as "tflite".
-        precision: What its weights are stored in: "float32", "float16", "dynamic" (int8 weights),
-            "int8" or "int16".
-        threads: CPU threads.
-        status: "ok", or one sentence that says what failed; the figures are then None.
-        size: Bytes of the file or folder.
-        top1: Part of the images (of a segmenter, of the pixels) whose most probable class is the
-            true one; None without labels.
-        top5: Part with the true one among the five most probable; None up to five classes.
-        error: Largest difference of an output from the float32 Keras model: absolute for
-            probabilities, as a part of the largest output otherwise.
-        agreement: Part with the same most probable class as the float32 Keras model.
-        load_ms: Milliseconds to load it, the runtime's library not counted.
-        p50_ms: Median milliseconds for one image, in batches of one.
-        p90_ms: Nine tenths of the images took no longer than these milliseconds.
-        images_per_s: Images in a second, one after the other.
-        peak_bytes: Most memory that was resident in a process that runs it and nothing else:
-            with Python and the runtime, without the images.
-    """
-
-    name: str
-    format: str
-    precision: str
-    threads: int
-    status: str = OK
-    size: int | None = None
-    top1: float | None = None
-    top5: float | None = None
-    error: float | None = None
-    agreement: float | None = None
-    load_ms: float | None = None
-    p50_ms: float | None = None
-    p90_ms: float | None = None
-    images_per_s: float | None = None
-    peak_bytes: int | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether it ran."""
-        return self.status == OK
 
 
 @dataclass(frozen=True)
@@ -160,14 +113,53 @@ class BenchmarkReport(Printable):
         except (ValueError, KeyError, TypeError):
             raise checks.reject("text", text, "JSON text of a benchmark report") from None
 
+    @property
+    def title(self) -> str:
+        """What was measured, in one line."""
+        return f"{self.model}: every format, judged on {self.images} images"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the figures do not say themselves, one sentence each."""
+        ranges = f"int8 ranges were measured on {self.calibrated_on}."
+        return (
+            "Error: largest difference of an output from the float32 Keras model; agree: same top "
+            "class as it. Latency of one image at a time.",
+            *([] if self.calibrated_on is None else [ranges]),
+            f"{self.machine}.",
+        )
+
     def to_markdown(self) -> str:
         """All cells as a Markdown table, with the floors that are not kept beneath."""
-        return tables.markdown(self)
+        return self._table.markdown()
+
+    def chart(self) -> Chart | None:
+        """Accuracy over latency, size as area; agreement with Keras where there are no labels.
+
+        Returns:
+            The drawing; None if no cell has both.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        threads = len({cell.threads for cell in self.cells}) > 1
+        discs = []
+        for cell in self.cells:
+            part = cell.top1 if self.labelled else cell.agreement
+            if part is None or cell.p50_ms is None or cell.size is None:
+                continue
+            number = f" x{cell.threads}" if threads else ""
+            label = f"{cell.format} {cell.precision}{number}"
+            discs.append(Disc(label, cell.format, cell.p50_ms, part, cell.size))
+        if not discs:
+            return None
+        what = "top-1 accuracy" if self.labelled else "agreement with Keras"
+        return accuracy_over_latency(discs, what, self.model, self.images)
 
     def plot(self, path: str | Path) -> Path:
         """Draw accuracy against latency, size as area, into a picture at `path`.
 
-        Without labels, agreement with Keras stands for accuracy.
+        Without labels, it shows agreement with Keras in place of accuracy.
 
         Returns:
             The path.
@@ -176,11 +168,17 @@ class BenchmarkReport(Printable):
             ValueError: If no cell has both an accuracy or agreement and a latency.
             ImportError: If matplotlib is not installed.
         """
-        picture.figure(self).savefig(path, dpi=130)
-        return Path(path)
+        chart = self.chart()
+        if chart is None:
+            raise checks.reject("report", self.model, "of a classifier with cells that ran")
+        return chart.save(path, dpi=130)
+
+    @property
+    def _table(self) -> Table:
+        return Table(self.title, self.cells, self.notes, self.failures)
 
     def __rich__(self) -> Any:
-        return tables.Terminal(self)
+        return self._table
 
 
 def _too_wrong(cells: Iterable[Cell], limit: float) -> Iterable[str]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from keras_bottleneck.benchmarking.report import BenchmarkReport, Cell
+from keras_bottleneck.benchmarking.cells import Cell
 
-# A terminal of so many columns shows one table, a narrower one two: what is right, what is fast.
+# A terminal of at least so many columns shows one table; a narrower one shows two, of what is right
+# and of what is fast.
 WIDE = 118
 
 
@@ -17,7 +17,7 @@ class Column:
 
     heading: str
     unit: str
-    text: Callable[["Cell"], str]
+    text: Callable[[Cell], str]
     number: bool = True
 
     @property
@@ -26,12 +26,12 @@ class Column:
         return f"{self.heading} {self.unit}".strip()
 
 
-def _percent(name: str) -> Callable[["Cell"], str]:
+def _percent(name: str) -> Callable[[Cell], str]:
     return _number(name, lambda part: f"{part:.1%}")
 
 
-def _number(name: str, text: Callable[[Any], str]) -> Callable[["Cell"], str]:
-    def written(cell: "Cell") -> str:
+def _number(name: str, text: Callable[[Any], str]) -> Callable[[Cell], str]:
+    def written(cell: Cell) -> str:
         value = getattr(cell, name)
         return "" if value is None else text(value)
 
@@ -66,42 +66,36 @@ FAST = (
 COLUMNS = (*WHICH, Column("status", "", lambda cell: cell.status, number=False), *RIGHT, *FAST)
 
 
-def titled(report: "BenchmarkReport") -> str:
-    """What was measured, in one line."""
-    return f"{report.model}: every format, judged on {report.images} images"
-
-
-def notes(report: "BenchmarkReport") -> Iterator[str]:
-    """What the figures do not say themselves, one sentence each."""
-    yield (
-        "Error: largest difference of an output from the float32 Keras model; agree: same top "
-        "class as it. Latency of one image at a time."
-    )
-    if report.calibrated_on is not None:
-        yield f"int8 ranges were measured on {report.calibrated_on}."
-    yield f"{report.machine}."
-
-
 @dataclass(frozen=True)
-class Terminal:
-    """Rich tables of a report, as many as its width needs."""
+class Table:
+    """Cells with what is to be said of them.
 
-    report: "BenchmarkReport"
+    Attributes:
+        title: Above the table.
+        cells: Its rows.
+        notes: Sentences beneath it.
+        failures: Sentences that must not be missed.
+    """
+
+    title: str
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...]
+    failures: tuple[str, ...]
 
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
         from rich.text import Text
 
         if options.max_width >= WIDE:
-            yield self._table((*RIGHT, *FAST), titled(self.report))
+            yield self._table((*RIGHT, *FAST), self.title)
         else:
-            yield self._table(RIGHT, titled(self.report))
+            yield self._table(RIGHT, self.title)
             yield self._table(FAST, "")
-        for cell in self.report.cells:
+        for cell in self.cells:
             if not cell.ok:
                 yield Text(f"{cell.name}, threads={cell.threads}: {cell.status}", style="red")
-        for sentence in self.report.failures:
+        for sentence in self.failures:
             yield Text(sentence, style="bold red")
-        for sentence in notes(self.report):
+        for sentence in self.notes:
             yield Text(sentence, style="dim")
 
     def _table(self, columns: tuple[Column, ...], title: str) -> Any:
@@ -120,23 +114,22 @@ class Terminal:
         table.add_column("status", no_wrap=True)
         for column in columns:
             table.add_column(f"{column.heading}\n{column.unit}".strip(), justify="right")
-        for cell in self.report.cells:
+        for cell in self.cells:
             status = "ok" if cell.ok else "[red]failed[/red]"
             which = (column.text(cell) for column in WHICH)
             table.add_row(*which, status, *(column.text(cell) for column in columns))
         return table
 
-
-def markdown(report: "BenchmarkReport") -> str:
-    """The report as Markdown; the sentence of what failed stands in its Status."""
-    lines = [f"**{titled(report)}**", "", _line([column.title for column in COLUMNS])]
-    lines.append(_line(["---:" if column.number else "---" for column in COLUMNS]))
-    for cell in report.cells:
-        lines.append(_line([_escaped(column.text(cell)) for column in COLUMNS]))
-    lines += [f"\n{sentence}" for sentence in notes(report)]
-    if report.failures:
-        lines += ["\nNot kept:\n", *(f"- {_escaped(sentence)}" for sentence in report.failures)]
-    return "\n".join(lines) + "\n"
+    def markdown(self) -> str:
+        """All of it as Markdown; the sentence that says what failed is in the Status of its row."""
+        lines = [f"**{self.title}**", "", _line([column.title for column in COLUMNS])]
+        lines.append(_line(["---:" if column.number else "---" for column in COLUMNS]))
+        for cell in self.cells:
+            lines.append(_line([_escaped(column.text(cell)) for column in COLUMNS]))
+        lines += [f"\n{sentence}" for sentence in self.notes]
+        if self.failures:
+            lines += ["\nNot kept:\n", *(f"- {_escaped(sentence)}" for sentence in self.failures)]
+        return "\n".join(lines) + "\n"
 
 
 def _line(texts: list[str]) -> str:

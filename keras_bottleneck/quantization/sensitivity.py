@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import checks, keras_private, samples
+from keras_bottleneck import charts, checks, keras_private, samples
 from keras_bottleneck.graph.cast import in_float32
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.printing import Printable
@@ -25,7 +25,6 @@ from keras_bottleneck.quantization.reconstruction import sqnr
 Array = np.ndarray[Any, Any]
 
 ROWS = 20
-BAR_INCHES = 0.22
 
 
 @dataclass(frozen=True)
@@ -65,26 +64,15 @@ class Sensitivity(Printable):
     def plot(self, path: str | Path) -> Path:
         """Draw the layers as bars, the most sensitive first, into a picture at `path`.
 
+        A name in letters that no font of the machine has is "#" and its position in `layers`.
+
         Returns:
             The path.
 
         Raises:
             ImportError: If matplotlib is not installed.
         """
-        from matplotlib.figure import Figure
-
-        names = [name for name, _ in self.layers][::-1]
-        figure = Figure(figsize=(8, 1.5 + BAR_INCHES * len(names)), layout="constrained")
-        axes = figure.subplots()
-        axes.barh(names, [ratio for _, ratio in self.layers][::-1], color="#4878a8")
-        axes.axvline(self.whole, color="#c04040", label=f"all quantized: {self.whole:.1f} dB")
-        axes.set_xlabel("SQNR of the output with this layer alone quantized, dB")
-        axes.set_title("Short bars: layers that lose most")
-        axes.margins(y=0.01)
-        axes.tick_params(axis="y", labelsize=7)
-        axes.legend(loc="upper right")
-        figure.savefig(path, dpi=120)
-        return Path(path)
+        return charts.sensitivity(self.layers, self.whole).save(path)
 
     def __rich__(self) -> Any:
         from rich.table import Table

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from keras_bottleneck import checks
+from keras_bottleneck import charts, checks
 from keras_bottleneck.benchmarking import BenchmarkReport, inputs, subject, tables
 from keras_bottleneck.quantization import Sensitivity
 from keras_bottleneck.quantization import sensitivity as measure_sensitivity
-from keras_bottleneck.reporting import charts, run_folder
+from keras_bottleneck.reporting import run_folder
 from keras_bottleneck.reporting.evaluation import Evaluation, evaluated
-from keras_bottleneck.runs.folder import BEST
+from keras_bottleneck.reporting.pictures import data_url, element
+from keras_bottleneck.runs.folder import BEST, columns, read_metrics
 from keras_bottleneck.runtime.storage import replace_file
 from keras_bottleneck.version import __version__
 
@@ -19,6 +20,7 @@ TEMPLATE = "page.html.jinja"
 MATRIX_CLASSES = 30
 PAIRS = 12
 WORST = 12
+BARS = 20
 
 
 def write_report(
@@ -64,13 +66,13 @@ def write_report(
     limit = checks.integer("images", images)
     checks.boolean("sensitivity", sensitivity)
     seed = checks.integer("seed", seed, minimum=0)
-    columns = run_folder.metrics(folder)
+    metrics = columns(read_metrics(folder, growing=True))
     report = run_folder.benchmark(folder)
     content = {
         "title": f"Run {folder.resolve().name}",
         "version": __version__,
         "settings": run_folder.settings(folder),
-        "curves": charts.curves(columns),
+        "curves": _curves(metrics),
         "files": run_folder.files(folder),
         **_benchmark(report),
     }
@@ -78,7 +80,7 @@ def write_report(
     if data is not None:
         seen, noise = _judged(folder, data, limit, sensitivity, seed)
     content |= {**_evaluation(seen), **_sensitivity(noise)}
-    content["tiles"] = _tiles(columns, seen, report)
+    content["tiles"] = _tiles(metrics, seen, report)
     replace_file(target, template.render(content).encode())
     return target
 
@@ -126,35 +128,44 @@ def _judged(
     return seen, measure_sensitivity(tested.model, found.images, skip="unsupported")
 
 
+def _curves(metrics: dict[str, list[float]]) -> list[Any]:
+    names = dict.fromkeys(name.removeprefix("val_") for name in metrics)
+    return [element(charts.curve(name, metrics), f"curve {name}") for name in names]
+
+
 def _evaluation(seen: Evaluation | None) -> dict[str, Any]:
     readable = seen is not None and len(seen.names) <= MATRIX_CLASSES
+    chart = charts.confusion(seen.names, seen.confusion) if seen and readable else None
     return {
         "evaluation": seen,
-        "confusion": charts.confusion(seen) if seen and readable else None,
+        "confusion": element(chart, "confusion") if chart else None,
+        "numbered": chart.numbered if chart else {},
         "confused": seen.confused(PAIRS) if seen else [],
-        "mistakes": [(charts.picture(one.pixels), one) for one in seen.mistakes] if seen else [],
+        "mistakes": [(data_url(one.pixels), one) for one in seen.mistakes] if seen else [],
     }
 
 
 def _sensitivity(noise: Sensitivity | None) -> dict[str, Any]:
+    chart = charts.sensitivity(noise.layers[:BARS], noise.whole) if noise else None
     return {
         "sensitivity": noise,
-        "sensitivity_chart": charts.sensitivity(noise) if noise else None,
+        "sensitivity_chart": element(chart, "sensitivity") if chart else None,
     }
 
 
 def _benchmark(report: BenchmarkReport | None) -> dict[str, Any]:
     if report is None:
         return {"benchmark": None}
-    columns = [(column, _kind(column)) for column in tables.COLUMNS]
+    chart = report.chart()
+    headed = [(column, _kind(column)) for column in tables.COLUMNS]
     return {
         "benchmark": report,
-        "benchmark_chart": charts.benchmark(report),
-        "benchmark_headings": [(column.title, kind) for column, kind in columns],
+        "benchmark_chart": element(chart, "benchmark") if chart else None,
+        "benchmark_headings": [(column.title, kind) for column, kind in headed],
         "benchmark_rows": [
-            [(column.text(cell), kind) for column, kind in columns] for cell in report.cells
+            [(column.text(cell), kind) for column, kind in headed] for cell in report.cells
         ],
-        "benchmark_notes": list(tables.notes(report)),
+        "benchmark_notes": report.notes,
     }
 
 
@@ -163,15 +174,15 @@ def _kind(column: tables.Column) -> str:
 
 
 def _tiles(
-    columns: dict[str, list[float]], seen: Evaluation | None, report: BenchmarkReport | None
+    metrics: dict[str, list[float]], seen: Evaluation | None, report: BenchmarkReport | None
 ) -> list[tuple[str, str]]:
     """The few figures that people look for first."""
     tiles = []
     if seen is not None:
         tiles.append(("top-1 accuracy", f"{seen.accuracy:.1%}"))
-    if columns:
-        tiles.append(("epochs", str(max(map(len, columns.values())))))
-    best = max(columns.get("val_accuracy", []), default=None)
+    if metrics:
+        tiles.append(("epochs", str(max(map(len, metrics.values())))))
+    best = max(metrics.get("val_accuracy", []), default=None)
     if best is not None:
         tiles.append(("best validation accuracy", f"{best:.1%}"))
     ran = [cell for cell in report.cells if cell.ok and cell.p50_ms] if report else []

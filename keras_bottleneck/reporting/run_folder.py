@@ -1,6 +1,5 @@
-"""What a run folder holds beside its models: settings, metrics, exported files, a benchmark."""
+"""What a run folder holds beside its models: settings, exported files, a benchmark."""
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from keras_bottleneck import checks
 from keras_bottleneck.benchmarking import BenchmarkReport
 from keras_bottleneck.benchmarking.benchmark import FOLDER, RESULT
-from keras_bottleneck.runs.folder import BEST, CONFIG, LAST, METRICS
+from keras_bottleneck.runs.folder import BEST, CONFIG, LAST
 from keras_bottleneck.runtime import manifest
 
 
@@ -62,27 +61,6 @@ def _text(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def metrics(run: Path) -> dict[str, list[float]]:
-    """The columns of metrics.csv, "epoch" left out; none without the file.
-
-    Raises:
-        ValueError: If the file is damaged.
-    """
-    path = run / METRICS
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        columns = {
-            name: [float(row[name]) if row[name] else float("nan") for row in rows]
-            for name in (rows[0] if rows else {})
-        }
-    except (ValueError, TypeError, KeyError, OSError):
-        raise _damaged(run, METRICS) from None
-    return {name: values for name, values in columns.items() if name != "epoch"}
 
 
 def benchmark(run: Path) -> BenchmarkReport | None:

@@ -4,9 +4,9 @@ import shlex
 import warnings
 from collections.abc import Iterable
 
+from keras_bottleneck import charts
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.runs.curves import curves
-from keras_bottleneck.runs.folder import CARD, Row, Run
+from keras_bottleneck.runs.folder import CARD, Row, Run, columns
 
 SHOWN_CLASSES = 50
 # Arguments of the verbs that are given without their name.
@@ -21,7 +21,8 @@ def write_card(run: Run) -> None:
         raise ValueError(f"`run` must have a validated epoch. Received: run={str(run.path)!r}")
     picture = ""
     try:
-        run.write("curves.png", curves(rows, int(best["epoch"])))
+        chart = charts.curves(columns(rows), int(best["epoch"]))
+        run.write("curves.png", chart.png())
         picture = "![Loss and accuracy over the epochs](curves.png)\n\n"
     except ImportError as error:
         warnings.warn(

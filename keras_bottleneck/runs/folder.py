@@ -134,17 +134,7 @@ class Run:
         Raises:
             ValueError: If the file is damaged.
         """
-        path = self.path / METRICS
-        if not path.is_file():
-            return []
-        try:
-            with path.open(newline="") as file:
-                return [
-                    {name: float(value) for name, value in row.items()}
-                    for row in csv.DictReader(file)
-                ]
-        except (ValueError, TypeError, AttributeError):
-            raise checks.reject("run", str(self.path), f"a run with a whole {METRICS}") from None
+        return read_metrics(self.path)
 
     def best_row(self, rows: Sequence[Row] | None = None) -> Row | None:
         """The row of the best epoch, by `monitor`; None before the first one."""
@@ -169,6 +159,36 @@ class Run:
         """Replace the file `name` in one step."""
         data = content if isinstance(content, bytes) else content.encode()
         replace_file(self.path / name, data)
+
+
+def read_metrics(folder: Path, growing: bool = False) -> list[Row]:
+    """The rows of the metrics.csv in `folder`; none without the file.
+
+    Args:
+        folder: Of a run, or of any training that Keras's `CSVLogger` wrote it for.
+        growing: Whether it may be written at this moment: what a row lacks is NaN then.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    path = folder / METRICS
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="") as file:
+            return [
+                {name: float("nan" if growing and not text else text) for name, text in row.items()}
+                for row in csv.DictReader(file)
+            ]
+    except (ValueError, TypeError, AttributeError, OSError):
+        accepted = f"a run folder with a whole {METRICS}"
+        raise checks.reject("run", str(folder), accepted) from None
+
+
+def columns(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """The values of each metric over the epochs."""
+    names = [name for name in (rows[0] if rows else ()) if name != "epoch"]
+    return {name: [row[name] for row in rows] for name in names}
 
 
 def is_run(path: Any) -> bool:

@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from PIL import Image
 from rich.console import Console
 
-from keras_bottleneck.benchmarking import ROWS, BenchmarkReport, Cell, picture
+from keras_bottleneck.benchmarking import ROWS, BenchmarkReport, Cell
 from keras_bottleneck.export import FORMATS
 
 
@@ -100,7 +100,7 @@ def test_the_picture_names_every_cell_that_ran_and_no_name_covers_another(report
         for name, row in ROWS.items()
     )
     full = replace(report, cells=(*cells, *(replace(cell, threads=2) for cell in cells)))
-    figure = picture.figure(full)
+    figure = full.chart().figure
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     (axes,) = figure.axes
@@ -123,7 +123,7 @@ def test_the_picture_is_written(report, tmp_path):
 
 def test_without_labels_the_picture_shows_agreement(report):
     cells = tuple(replace(cell, top1=None, top5=None) for cell in report.cells)
-    figure = picture.figure(replace(report, labelled=False, cells=cells))
+    figure = replace(report, labelled=False, cells=cells).chart().figure
     assert "agreement" in figure.axes[0].get_ylabel()
 
 

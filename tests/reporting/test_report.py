@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+import keras_bottleneck as kb
 from keras_bottleneck.reporting import write_report
 
 from .conftest import CLASSES
@@ -179,6 +180,15 @@ def test_a_wrong_call_is_one_sentence_and_writes_nothing(changes, named, run):
         write_report(**{"run": run, **changes})
     assert "\n" not in str(caught.value)
     assert sorted(run.rglob("*")) == before
+
+
+def test_names_that_no_font_here_can_write_are_numbers_in_the_picture(run, network, images):
+    # The last plane for private use, which fonts leave empty.
+    names = ("cat", "dog", "\U0010fffd", "\U0010fffc")
+    kb.export.save_model(network, run / "best.keras", names, kb.Preprocessing(8))
+    page = Page(write_report(run, data=images, sensitivity=False))
+    assert f"#2 {names[2]} #3 {names[3]}" in page.text
+    assert page.text.count("#2") == 3
 
 
 def test_data_without_a_model_is_refused(run, images):
