@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.construction import quick_variables
 from keras_bottleneck.layers import BatchNormalization, ConvNormAct, CSPLayer
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.models.assembly import (
@@ -24,6 +25,7 @@ STEM = 64
 STAGES = ((128, 3), (256, 6), (512, 9), (1024, 3))
 
 
+@quick_variables()
 def CSPDarknet(
     include_top: bool = True,
     weights: Any = None,

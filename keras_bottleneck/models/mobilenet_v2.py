@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.construction import quick_variables
 from keras_bottleneck.layers import ConvNormAct, InvertedResidual
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.models.assembly import (
@@ -34,6 +35,7 @@ STAGES = (
 DEFAULTS = {"padding": "same", "epsilon": 1e-5, "preprocessing": None}
 
 
+@quick_variables()
 def MobileNetV2(
     input_shape: Sequence[int | None] | None = None,
     alpha: float = 1.0,

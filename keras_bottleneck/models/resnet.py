@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.construction import quick_variables
 from keras_bottleneck.layers import (
     BasicBlock,
     BatchNormalization,
@@ -30,6 +31,7 @@ from keras_bottleneck.preprocessing import Preprocessing
 Shape = Sequence[int | None] | None
 
 
+@quick_variables()
 def ResNet(
     block: str = "bottleneck",
     depths: Sequence[int] = (3, 4, 6, 3),

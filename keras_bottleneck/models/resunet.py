@@ -5,12 +5,14 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.construction import quick_variables
 from keras_bottleneck.layers import BasicBlock
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.models.assembly import checked_name
 from keras_bottleneck.models.decoding import Level, levels_of, model_on, upsampled
 
 
+@quick_variables()
 def ResUNet(
     backbone: keras.Model,
     classes: int,

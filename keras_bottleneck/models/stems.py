@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from keras_bottleneck.construction import HeNormal
 from keras_bottleneck.layers import BlurPool, ConvNormAct
-from keras_bottleneck.layers.conv_norm_act import initial_kernel
 
 
 class Stem(NamedTuple):
@@ -71,7 +71,7 @@ def _bare(
         stride,
         "valid" if padded else "same",
         use_bias=use_bias,
-        kernel_initializer=initial_kernel(),
+        kernel_initializer=HeNormal(),
         name=f"{name}_conv",
     )
     return conv(x)
