@@ -100,7 +100,7 @@ def export(name: str, rounds: int, folder: Path) -> Event:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", nargs="+", default=["ResNet50", "ResNet152"])
+    parser.add_argument("--networks", nargs="+", default=["ResNet50", "ResNet152", "MobileNetV2"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--export-rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=("import", "construct", "load", "export"))

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks, keras_private
+from keras_bottleneck.construction import quick_variables
 from keras_bottleneck.preprocessing import Preprocessing
 
 # The name of the layer that computes on raw pixels what `Preprocessing.normalize` computes.
@@ -52,7 +53,8 @@ class ImageModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
         """The model that `get_config` described."""
         graph = {name: value for name, value in config.items() if name != "preprocessing"}
-        model = super().from_config(graph, custom_objects)
+        with quick_variables():
+            model = super().from_config(graph, custom_objects)
         if keras_private.in_hdf5():
             keras_private.restore_optimizer(model)
         if config.get("preprocessing") is not None:

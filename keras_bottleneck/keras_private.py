@@ -50,6 +50,17 @@ def global_seed(make: bool = False) -> Any:
     return seed_generator.global_seed_generator().state
 
 
+def write_as(kind: type, stock: type) -> None:
+    """Makes files name the class `stock` of Keras where an object is of the subclass `kind`.
+
+    Writes `api_export.REGISTERED_OBJS_TO_NAMES` (Keras 3.0 to 3.15).
+    """
+    from keras.src import api_export
+
+    names = api_export.REGISTERED_OBJS_TO_NAMES
+    names[kind] = names[stock]
+
+
 def start_averages(optimizer: keras.optimizers.Optimizer) -> None:
     """Makes the running averages of a built optimizer without a step begin at the weights.
 

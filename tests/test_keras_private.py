@@ -207,3 +207,14 @@ def test_an_optimizer_is_restored(scaled, tmp_path, max_difference):
     assert len(copy.optimizer.variables) > 2
     assert "compile" not in vars(copy)
     assert not {"build", "set_weights"} & set(vars(copy.optimizer))
+
+
+def test_an_object_is_written_as_one_of_the_stock_class():
+    class Halves(keras.initializers.Constant):
+        pass
+
+    keras_private.write_as(Halves, keras.initializers.Constant)
+    written = keras.saving.serialize_keras_object(Halves(0.5))
+    assert written == keras.saving.serialize_keras_object(keras.initializers.Constant(0.5))
+    loaded = keras.saving.deserialize_keras_object(written)
+    assert type(loaded) is keras.initializers.Constant

@@ -6,17 +6,11 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.construction import HeNormal
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.layers.block import Block, Shape, build_chain, image_channels
 from keras_bottleneck.layers.blur_pool import BlurPool
 from keras_bottleneck.layers.normalization import BatchNormalization
-
-
-def initial_kernel() -> keras.initializers.Initializer:
-    """He et al. 2015, "Delving deep into rectifiers", fan-out."""
-    # Fan-out is right for depthwise kernels too: Keras counts their fan-in over all channels, of
-    # which each output sees only one.
-    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
 @keras.saving.register_keras_serializable(package="keras_bottleneck")
@@ -121,7 +115,7 @@ class ConvNormAct(Block):
                 padding,
                 dilation_rate=self.dilation,
                 use_bias=self.use_bias,
-                depthwise_initializer=initial_kernel(),
+                depthwise_initializer=HeNormal(),
                 **self.named("conv"),
             )
         return keras.layers.Conv2D(
@@ -132,7 +126,7 @@ class ConvNormAct(Block):
             dilation_rate=self.dilation,
             groups=self.groups,
             use_bias=self.use_bias,
-            kernel_initializer=initial_kernel(),
+            kernel_initializer=HeNormal(),
             **self.named("conv"),
         )
 

@@ -6,11 +6,11 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.construction import HeNormal
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.layers.basic_block import BasicBlock
 from keras_bottleneck.layers.block import image_channels
 from keras_bottleneck.layers.bottleneck import Bottleneck
-from keras_bottleneck.layers.conv_norm_act import initial_kernel
 from keras_bottleneck.layers.normalization import BatchNormalization
 from keras_bottleneck.layers.residual_block import ResidualBlock
 
@@ -85,7 +85,7 @@ class Preactivation(ResidualBlock):
             *args,
             padding="same",
             use_bias=self.conv_bias,
-            kernel_initializer=initial_kernel(),
+            kernel_initializer=HeNormal(),
             **arguments,
             **self.named(f"{suffix}_conv"),
         )

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from keras_bottleneck import checks
+from keras_bottleneck import checks, naming
 from keras_bottleneck.image_model import ImageModel, normalized, outside_of
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.preprocessing import Preprocessing
@@ -104,7 +104,7 @@ def with_head(x: keras.KerasTensor, head: Interface) -> keras.KerasTensor:
 def _classifier(x: keras.KerasTensor, head: Interface) -> keras.KerasTensor:
     # A softmax over half-precision logits loses the small probabilities.
     dense = keras.layers.Dense(
-        head.classes, activation=head.classifier_activation, name="predictions", dtype="float32"
+        head.classes, activation=head.classifier_activation, name=naming.CLASSIFIER, dtype="float32"
     )
     return dense(x)
 

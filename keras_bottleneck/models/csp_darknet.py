@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from keras_bottleneck import checks
+from keras_bottleneck import checks, naming
+from keras_bottleneck.construction import quick_variables
 from keras_bottleneck.layers import BatchNormalization, ConvNormAct, CSPLayer
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.models.assembly import (
@@ -24,6 +25,7 @@ STEM = 64
 STAGES = ((128, 3), (256, 6), (512, 9), (1024, 3))
 
 
+@quick_variables()
 def CSPDarknet(
     include_top: bool = True,
     weights: Any = None,
@@ -102,8 +104,8 @@ def CSPDarknet(
     for stage, (filters, blocks) in enumerate(STAGES, start=1):
         filters = scaled_filters(filters, width)
         blocks = max(round(blocks * depth), 1)
-        x = ConvNormAct(filters, 3, 2, name=f"stage{stage}_down", **conv_norm_act)(x)
-        x = CSPLayer(filters, blocks, name=f"stage{stage}_block1", **conv_norm_act)(x)
+        x = ConvNormAct(filters, 3, 2, name=naming.in_stage(stage, "down"), **conv_norm_act)(x)
+        x = CSPLayer(filters, blocks, name=naming.block(stage, 1), **conv_norm_act)(x)
     model = model_of(input_tensor, image, with_head(x, head), name, head)
     return trained.loaded(model, include_top)
 
@@ -111,10 +113,10 @@ def CSPDarknet(
 def _stem(x: Any, filters: int, activation: Any, epsilon: float, momentum: float) -> Any:
     """6x6 stride 2: the reference's "focus", a 3x3 on 2 x 2 pixels as channels, in one."""
     # The last zeros are for odd sizes alone; the reference, which pads 2, is tried on even ones.
-    x = keras.layers.ZeroPadding2D(((2, 3), (2, 3)), name="stem_pad")(x)
-    x = keras.layers.Conv2D(filters, 6, 2, use_bias=False, name="stem_conv")(x)
-    x = BatchNormalization(epsilon=epsilon, momentum=momentum, name="stem_bn")(x)
-    act = activations.make(activations.check(activation), name="stem_act")
+    x = keras.layers.ZeroPadding2D(((2, 3), (2, 3)), name=f"{naming.STEM}_pad")(x)
+    x = keras.layers.Conv2D(filters, 6, 2, use_bias=False, name=naming.FIRST_CONVOLUTION)(x)
+    x = BatchNormalization(epsilon=epsilon, momentum=momentum, name=f"{naming.STEM}_bn")(x)
+    act = activations.make(activations.check(activation), name=f"{naming.STEM}_act")
     return x if act is None else act(x)
 
 

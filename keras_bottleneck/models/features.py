@@ -1,11 +1,10 @@
 """The feature maps inside a backbone: which there are, and a model that returns them."""
 
-import re
 from typing import Any, NamedTuple
 
 import keras
 
-from keras_bottleneck import checks, keras_private
+from keras_bottleneck import checks, keras_private, naming
 
 # Large enough that every stride of a backbone divides it.
 PROBE_SIZE = 1024
@@ -76,9 +75,9 @@ def _stage_ends(model: keras.Model) -> list[keras.layers.Layer]:
         raise checks.reject("model", model, "a functional Keras model")
     ends = {}
     for layer in model.layers:
-        stage = re.match(r"stem(?!_pool)|stage\d+(?=_block)", layer.name)
-        if stage:
-            ends[stage.group()] = layer
+        name = naming.feature_map_of(layer.name)
+        if name is not None:
+            ends[name] = layer
     if not ends:
         raise checks.reject("model", model.name, "a model with stages of this package")
     return list(ends.values())

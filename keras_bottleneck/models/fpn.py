@@ -6,10 +6,12 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.construction import quick_variables
 from keras_bottleneck.models.assembly import checked_name
 from keras_bottleneck.models.decoding import Level, levels_of, model_on, upsampled
 
 
+@quick_variables()
 def FPN(
     backbone: keras.Model,
     filters: int = 256,

@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from keras_bottleneck import checks
+from keras_bottleneck import checks, naming
+from keras_bottleneck.construction import quick_variables
 from keras_bottleneck.layers import ConvNormAct, InvertedResidual
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.models.assembly import (
@@ -34,6 +35,7 @@ STAGES = (
 DEFAULTS = {"padding": "same", "epsilon": 1e-5, "preprocessing": None}
 
 
+@quick_variables()
 def MobileNetV2(
     input_shape: Sequence[int | None] | None = None,
     alpha: float = 1.0,
@@ -120,7 +122,7 @@ def MobileNetV2(
     side = 224 if include_top else None
     image = image_input(input_tensor, input_shape, (side, side, 3))
     x = prepared(image, head)
-    x = ConvNormAct(scaled_channels(32, alpha), 3, 2, name="stem", **conv_norm_act)(x)
+    x = ConvNormAct(scaled_channels(32, alpha), 3, 2, name=naming.stem(), **conv_norm_act)(x)
     rates = iter(linear_rates(drop_path, sum(blocks for _, _, blocks, _ in STAGES)))
     for stage, (expansion, channels, blocks, stride) in enumerate(STAGES, start=1):
         for index in range(1, blocks + 1):
@@ -130,12 +132,12 @@ def MobileNetV2(
                 expansion,
                 se_ratio=se_ratio,
                 drop_path=next(rates),
-                name=f"stage{stage}_block{index}",
+                name=naming.block(stage, index),
                 **conv_norm_act,
             )
             x = block(x)
     # The paper widens the last convolution with the network, but never narrows it.
-    x = ConvNormAct(scaled_channels(1280, max(alpha, 1.0)), 1, name="head", **conv_norm_act)(x)
+    x = ConvNormAct(scaled_channels(1280, max(alpha, 1.0)), 1, name=naming.HEAD, **conv_norm_act)(x)
     model = model_of(input_tensor, image, with_head(x, head), name, head)
     return trained.loaded(model, include_top)
 

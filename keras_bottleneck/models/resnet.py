@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import keras
 
-from keras_bottleneck import checks
+from keras_bottleneck import checks, naming
+from keras_bottleneck.construction import quick_variables
 from keras_bottleneck.layers import (
     BasicBlock,
     BatchNormalization,
@@ -30,6 +31,7 @@ from keras_bottleneck.preprocessing import Preprocessing
 Shape = Sequence[int | None] | None
 
 
+@quick_variables()
 def ResNet(
     block: str = "bottleneck",
     depths: Sequence[int] = (3, 4, 6, 3),
@@ -224,7 +226,7 @@ class _Place(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"stage{self.stage}_block{self.block}"
+        return naming.block(self.stage, self.block)
 
 
 def _places(
@@ -249,6 +251,6 @@ def _places(
 
 def _activated(x: Any, activation: activations.Activation, epsilon: float, momentum: float) -> Any:
     """The batch norm and activation that end a network of pre-activated blocks."""
-    x = BatchNormalization(epsilon=epsilon, momentum=momentum, name="head_bn")(x)
-    last = activations.make(activation, name="head_act")
+    x = BatchNormalization(epsilon=epsilon, momentum=momentum, name=f"{naming.HEAD}_bn")(x)
+    last = activations.make(activation, name=f"{naming.HEAD}_act")
     return x if last is None else last(x)

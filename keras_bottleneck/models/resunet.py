@@ -4,13 +4,15 @@ from typing import Any
 
 import keras
 
-from keras_bottleneck import checks
+from keras_bottleneck import checks, naming
+from keras_bottleneck.construction import quick_variables
 from keras_bottleneck.layers import BasicBlock
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.models.assembly import checked_name
 from keras_bottleneck.models.decoding import Level, levels_of, model_on, upsampled
 
 
+@quick_variables()
 def ResUNet(
     backbone: keras.Model,
     classes: int,
@@ -61,7 +63,7 @@ def ResUNet(
     name = checked_name(f"{backbone.name}_unet" if name is None else name)
     # A softmax over half-precision logits loses the small probabilities.
     classifier = keras.layers.Conv2D(
-        classes, 1, activation=classifier_activation, name="predictions", dtype="float32"
+        classes, 1, activation=classifier_activation, name=naming.CLASSIFIER, dtype="float32"
     )
     decoded = _decoded(backbone.inputs[0], levels, filters)
     return model_on(backbone, classifier(decoded), name)

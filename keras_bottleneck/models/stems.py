@@ -4,8 +4,11 @@ from typing import Any, NamedTuple
 
 import keras
 
+from keras_bottleneck import naming
+from keras_bottleneck.construction import HeNormal
 from keras_bottleneck.layers import BlurPool, ConvNormAct
-from keras_bottleneck.layers.conv_norm_act import initial_kernel
+
+POOL = f"{naming.STEM}_pool"
 
 
 class Stem(NamedTuple):
@@ -50,8 +53,7 @@ def with_stem(
     """
     stem = STEMS[kind]
     for number, (divisor, side, stride) in enumerate(stem.convolutions, start=1):
-        # The first has no number: every network's first convolution is called "stem_conv".
-        name = "stem" if number == 1 else f"stem{number}"
+        name = naming.stem(number)
         if bare and number == len(stem.convolutions):
             x = _bare(x, filters, side, stride, conv["padding"], conv_bias, name)
         else:
@@ -71,7 +73,7 @@ def _bare(
         stride,
         "valid" if padded else "same",
         use_bias=use_bias,
-        kernel_initializer=initial_kernel(),
+        kernel_initializer=HeNormal(),
         name=f"{name}_conv",
     )
     return conv(x)
@@ -80,9 +82,9 @@ def _bare(
 def _pooled(x: Any, padding: str, antialias: bool) -> Any:
     stride = 1 if antialias else 2
     if padding == "same":
-        x = keras.layers.MaxPooling2D(3, stride, padding="same", name="stem_pool")(x)
+        x = keras.layers.MaxPooling2D(3, stride, padding="same", name=POOL)(x)
     else:
         # Zeros, not minus infinity: after a ReLU the maximum is the same, and int8 survives.
-        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-        x = keras.layers.MaxPooling2D(3, stride, name="stem_pool")(x)
-    return BlurPool(2, name="stem_pool_blur")(x) if antialias else x
+        x = keras.layers.ZeroPadding2D(1, name=f"{POOL}_pad")(x)
+        x = keras.layers.MaxPooling2D(3, stride, name=POOL)(x)
+    return BlurPool(2, name=f"{POOL}_blur")(x) if antialias else x

@@ -1,18 +1,13 @@
 """A classifier as what fine-tuning sees: stages that have learnt something, and a head behind."""
 
 import math
-import re
 from typing import NamedTuple
 
 import keras
 
-from keras_bottleneck import keras_private
+from keras_bottleneck import keras_private, naming
 from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.image_model import IN_GRAPH
-
-# What the models of this package call their stages, flattened or not. "head" is the last
-# convolution of MobileNetV2, not a classifier.
-STAGE = re.compile(r"(stem|stage\d+|head)(?=_|$)")
 
 
 class Unit(NamedTuple):
@@ -32,8 +27,7 @@ class Unit(NamedTuple):
     @property
     def stage(self) -> str | None:
         """The stage that it belongs to if it is a layer of this package; None for no such name."""
-        found = STAGE.match(self.layer.name) if len(self.shape) == 4 else None
-        return found.group() if found else None
+        return naming.stage_of(self.layer.name) if len(self.shape) == 4 else None
 
 
 class Stage(NamedTuple):
@@ -137,8 +131,7 @@ def parts(model: keras.Model) -> Parts:
         (['stem', 'stage1', 'stage2', 'stage3', 'stage4'], ['predictions'])
     """
     everything = [unit for unit in units(model) if not is_preprocessing(unit.layer)]
-    # Others have stems and heads, too.
-    ours = any((unit.stage or "").startswith("stage") for unit in everything)
+    ours = any(unit.stage and naming.is_stage(unit.stage) for unit in everything)
     end = _end_of_backbone(model, everything, ours)
     backbone = [unit for unit in everything[:end] if unit.layer.weights]
     head = [unit.layer for unit in everything[end:] if unit.layer.weights]

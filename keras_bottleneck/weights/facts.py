@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from keras_bottleneck import checks, keras_private
-from keras_bottleneck.weights.names import part_of
+from keras_bottleneck import checks, keras_private, naming
 from keras_bottleneck.weights.wording import BUILDER, VARIANTS, Wording
 
 PADDINGS = ("symmetric", "same")
@@ -82,7 +81,7 @@ def settings(
         convolutions: All convolutions of the network.
         epsilons: That of each batch norm, by its name.
     """
-    strided = [one for one in convolutions if one.stride > 1 and part_of(one.name) != "head"]
+    strided = [one for one in convolutions if one.stride > 1 and naming.part_of(one.name) != "head"]
     variant = _variant({one.name for one in strided})
     return {
         "variant": {variant} - {None},
@@ -90,7 +89,7 @@ def settings(
         "padding": {
             "same" if one.padding == "same" else "symmetric" for one in strided if one.side > 1
         },
-        "epsilon": {value for name, value in epsilons.items() if part_of(name) != "head"},
+        "epsilon": {value for name, value in epsilons.items() if naming.part_of(name) != "head"},
     }
 
 

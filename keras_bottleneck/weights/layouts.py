@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from keras_bottleneck.naming import CLASSIFIER, in_block
 from keras_bottleneck.weights.facts import Facts
-from keras_bottleneck.weights.names import BLOCK, HEAD
 
 Blocks = Mapping[tuple[int, int], int]
 
@@ -77,10 +77,10 @@ class Layout:
             return name
         if name in self.layers:
             return self.layers[name]
-        found = BLOCK.fullmatch(name)
-        if found is None or found["layer"] not in self.in_block:
+        place = in_block(name)
+        if place is None or place.layer not in self.in_block:
             return None
-        stage, block = int(found["stage"]), int(found["block"])
+        stage, block = place.stage, place.block
         index = blocks[stage, block]
         start = self.block.format(
             stage=stage,
@@ -92,7 +92,7 @@ class Layout:
             index0=index - 1,
             index_behind_first=index - 2,
         )
-        return start + self.in_block[found["layer"]]
+        return start + self.in_block[place.layer]
 
     def part_of(self, layer: str) -> str:
         """What their layer `layer`, which no layer of the model is called, belongs to.
@@ -104,7 +104,11 @@ class Layout:
         pattern = re.sub(r"\\\{\w+\\\}", r"\\d+", re.escape(self.block))
         found = re.match(pattern, layer)
         if found is None:
-            return "trunk" if layer in set(self.layers.values()) - {self.layers[HEAD]} else "head"
+            return (
+                "trunk"
+                if layer in set(self.layers.values()) - {self.layers[CLASSIFIER]}
+                else "head"
+            )
         shortcuts = [self.in_block.get(f"shortcut_{one}") for one in ("conv", "bn")]
         return "shortcut" if layer[found.end() :] in shortcuts else "trunk"
 
@@ -126,8 +130,8 @@ class Layout:
 
 def count_blocks(names: Iterable[str]) -> Blocks:
     """The (stage, block) pairs among names of our layers, numbered from 1."""
-    found = [BLOCK.fullmatch(name) for name in names]
-    pairs = sorted({(int(one["stage"]), int(one["block"])) for one in found if one})
+    places = [in_block(name) for name in names]
+    pairs = sorted({(place.stage, place.block) for place in places if place})
     return {pair: number for number, pair in enumerate(pairs, start=1)}
 
 
@@ -156,7 +160,7 @@ in_torch = partial(
 TORCHVISION_RESNET = in_torch(
     "torchvision or timm ResNet",
     marks=("conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight"),
-    layers={"stem_conv": "conv1", "stem_bn": "bn1", HEAD: "fc"},
+    layers={"stem_conv": "conv1", "stem_bn": "bn1", CLASSIFIER: "fc"},
     block="layer{stage}.{block0}.",
     in_block={
         **{"first_conv": "conv1", "first_bn": "bn1", "second_conv": "conv2", "second_bn": "bn2"},
@@ -172,7 +176,7 @@ CIFAR_RESNET = replace(
     TORCHVISION_RESNET,
     name="CIFAR ResNet",
     marks=(*TORCHVISION_RESNET.marks, "linear.weight"),
-    layers={**TORCHVISION_RESNET.layers, HEAD: "linear"},
+    layers={**TORCHVISION_RESNET.layers, CLASSIFIER: "linear"},
 )
 TORCHVISION_MOBILENET_V2 = in_torch(
     "torchvision MobileNetV2",
@@ -185,7 +189,7 @@ TORCHVISION_MOBILENET_V2 = in_torch(
         "stage1_block1_project_conv": "features.1.conv.1",
         "stage1_block1_project_bn": "features.1.conv.2",
         **{"head_conv": "features.18.0", "head_bn": "features.18.1"},
-        HEAD: "classifier.1",
+        CLASSIFIER: "classifier.1",
     },
     block="features.{index}.conv.",
     in_block={
@@ -205,7 +209,7 @@ TIMM_MOBILENET_V2 = in_torch(
         "stage1_block1_project_conv": "blocks.0.0.conv_pw",
         "stage1_block1_project_bn": "blocks.0.0.bn2",
         **{"head_conv": "conv_head", "head_bn": "bn2"},
-        HEAD: "classifier",
+        CLASSIFIER: "classifier",
     },
     block="blocks.{stage0}.{block0}.",
     in_block={
@@ -220,7 +224,7 @@ TRANSFORMERS_RESNET = in_torch(
     layers={
         "stem_conv": "embedder.embedder.convolution",
         "stem_bn": "embedder.embedder.normalization",
-        HEAD: "classifier.1",
+        CLASSIFIER: "classifier.1",
     },
     block="encoder.stages.{stage0}.layers.{block0}.",
     in_block={
@@ -246,7 +250,7 @@ TRANSFORMERS_MOBILENET_V2 = in_torch(
         "stage1_block1_project_conv": "conv_stem.reduce_1x1.convolution",
         "stage1_block1_project_bn": "conv_stem.reduce_1x1.normalization",
         **{"head_conv": "conv_1x1.convolution", "head_bn": "conv_1x1.normalization"},
-        HEAD: "classifier",
+        CLASSIFIER: "classifier",
     },
     block="layer.{index_behind_first}.",
     in_block={
@@ -259,7 +263,7 @@ TRANSFORMERS_MOBILENET_V2 = in_torch(
 APPLICATIONS_RESNET = Layout(
     "keras.applications ResNet",
     marks=("conv1_conv/kernel", "conv1_bn/gamma", "conv2_block1_1_conv/kernel"),
-    layers={"stem_conv": "conv1_conv", "stem_bn": "conv1_bn", HEAD: HEAD},
+    layers={"stem_conv": "conv1_conv", "stem_bn": "conv1_bn", CLASSIFIER: CLASSIFIER},
     block="conv{next_stage}_block{block}_",
     in_block={
         **{"reduce_conv": "1_conv", "reduce_bn": "1_bn"},
@@ -279,7 +283,7 @@ APPLICATIONS_MOBILENET_V2 = Layout(
         "stage1_block1_project_conv": "expanded_conv_project",
         "stage1_block1_project_bn": "expanded_conv_project_BN",
         **{"head_conv": "Conv_1", "head_bn": "Conv_1_bn"},
-        HEAD: HEAD,
+        CLASSIFIER: CLASSIFIER,
     },
     block="block_{index0}_",
     in_block={

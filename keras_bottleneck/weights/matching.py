@@ -7,10 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import checks, keras_private
+from keras_bottleneck import checks, keras_private, naming
 from keras_bottleneck.image_model import IN_GRAPH
 from keras_bottleneck.weights.layouts import Layout, count_blocks
-from keras_bottleneck.weights.names import part_of
 from keras_bottleneck.weights.tensors import (
     Array,
     Tensor,
@@ -52,7 +51,7 @@ class Place:
     @property
     def part(self) -> str:
         """What it belongs to, as far as it matters to what does not fit."""
-        return part_of(self.layer)
+        return naming.part_of(self.layer)
 
 
 def places_in(model: keras.Model) -> list[Place]:
@@ -92,7 +91,7 @@ class Names:
     def part(self, name: str) -> str:
         """What a tensor that no variable is called like belongs to."""
         layer = name.rpartition(self.layout.separator)[0]
-        return self.layout.part_of(layer) if self.layout.layers else part_of(layer)
+        return self.layout.part_of(layer) if self.layout.layers else naming.part_of(layer)
 
     def _tensor(self, layer: str, kind: str, variable: str) -> str | None:
         found = self.layout.layer(layer, self._blocks)

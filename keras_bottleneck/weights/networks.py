@@ -4,14 +4,15 @@ import warnings
 from collections.abc import Collection
 from dataclasses import replace
 
-from keras_bottleneck import checks
+from keras_bottleneck import checks, naming
 from keras_bottleneck.weights.layouts import LAYOUTS, Layout, recognised
-from keras_bottleneck.weights.names import HEAD, own_name, part_of
 from keras_bottleneck.weights.tensors import RefusedError, Tensors, named_once, printable
 from keras_bottleneck.weights.wording import Wording
 
 # A file may hold any number of names, and dots in them.
 MOST, DEEPEST = 64, 8
+# Keras 2 gave the kernel of a depthwise convolution a name of its own.
+RENAMED = {"depthwise_kernel": "kernel"}
 
 
 def network_in(found: Tensors, prefix: str | None, wording: Wording) -> tuple[Tensors, Layout]:
@@ -45,6 +46,18 @@ def network_in(found: Tensors, prefix: str | None, wording: Wording) -> tuple[Te
         accepted = f"weights of one of: {', '.join(one.name for one in LAYOUTS)}"
         raise checks.reject("source", sorted(tensors), accepted)
     return replace(found, by_name=tensors), layout
+
+
+def own_name(name: str) -> str:
+    """Layer and variable of the name of a tensor, as Keras 3 calls them.
+
+    `block/layer/depthwise_kernel:0` is `layer/kernel`; a name without a slash stays as it is.
+    """
+    if "/" not in name:
+        return name
+    *_, layer, variable = name.split("/")
+    variable = variable.partition(":")[0]
+    return f"{layer}/{RENAMED.get(variable, variable)}"
 
 
 def prefixes(names: Collection[str]) -> list[str]:
@@ -107,8 +120,8 @@ def _knows(layout: Layout, name: str) -> bool:
     """Whether `name` may be that of a tensor of a network in `layout`, its classifier included."""
     layer = layout.unwrapped(own_name(name)).rpartition(layout.separator)[0]
     if not layout.layers:
-        return layer == HEAD or part_of(layer) != "head"
-    return layer == layout.layers[HEAD] or layout.part_of(layer) != "head"
+        return layer == naming.CLASSIFIER or naming.part_of(layer) != "head"
+    return layer == layout.layers[naming.CLASSIFIER] or layout.part_of(layer) != "head"
 
 
 def _belongs(name: str, prefix: str, others: list[str]) -> bool:
