@@ -39,6 +39,7 @@ from rich.console import Console
 from rich.table import Table
 
 import keras_bottleneck as kb
+from keras_bottleneck import charts
 from keras_bottleneck.export.quiet import native_messages_held
 from keras_bottleneck.export.versions import versions
 
@@ -49,6 +50,8 @@ VNNI = Path("/proc/cpuinfo").exists() and "vnni" in Path("/proc/cpuinfo").read_t
 PLAIN = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 TIMED_RUNS = 3  # of each file in each round, after one that is not timed
 
+# Makers, as the picture calls them.
+NAMES = {"official": "peer:", "ours": "quantize:"}
 # Row name to the arguments of `quantize`.
 OURS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -303,6 +306,24 @@ class Bench:
             )
         )
 
+    def draw(self, path: Path) -> None:
+        """The picture of the documentation: how many photos are right, over the time of one."""
+        discs = [
+            charts.Disc(
+                f"{NAMES.get(row.maker, row.maker)} {row.name}".strip() + f", {row.runtime}",
+                row.path.suffix.removeprefix("."),
+                row.cpu_ms[1],
+                row.figures["right %"] / 100,
+                1e6 * row.figures["MB"],
+            )
+            for row in self.rows
+            if row.path and row.runtime in ("XNNPACK", "ONNX Runtime")
+        ]
+        chart = charts.accuracy_over_latency(
+            discs, "top-1 accuracy", "MobileNetV2", len(self.images)
+        )
+        path.write_bytes(chart.png)
+
 
 def photos(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     with open(folder / "labels.csv", newline="") as lines:
@@ -314,6 +335,7 @@ def photos(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
+    parser.add_argument("--picture", type=Path, help="draw accuracy over time into this PNG file")
     parser.add_argument("--peers-only", action="store_true")
     parser.add_argument("--ours", nargs="+", choices=OURS, default=OURS, metavar="NAME")
     parser.add_argument("--swap", action="store_true", help="swap the two halves")
@@ -346,6 +368,8 @@ def main() -> None:
             Console(width=150).print(table)
         if arguments.output:
             bench.write(arguments.output)
+        if arguments.picture:
+            bench.draw(arguments.picture)
 
 
 if __name__ == "__main__":
