@@ -322,7 +322,7 @@ class Bench:
         chart = charts.accuracy_over_latency(
             discs, "top-1 accuracy", "MobileNetV2", len(self.images)
         )
-        path.write_bytes(chart.png)
+        chart.save(path)
 
 
 def photos(folder: Path) -> tuple[np.ndarray, np.ndarray]:

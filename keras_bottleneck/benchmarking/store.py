@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_bottleneck.files import replace_file
 from keras_bottleneck.runtime import Metadata, manifest
-from keras_bottleneck.runtime.storage import replace_file
 
 Array = np.ndarray[Any, Any]
 

@@ -1,8 +1,6 @@
 """A trained model as a .keras file that knows its labels and its preprocessing."""
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from keras_bottleneck import checks, failures
 from keras_bottleneck.export.inference import output_name
 from keras_bottleneck.export.versions import versions
+from keras_bottleneck.files import replacing
 from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing
@@ -60,18 +59,14 @@ def save_model(
         output_name=output_name(model),
         versions=versions("keras"),
     )
-    scratch = target.with_name(f".{target.stem}.part.keras")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        model.save(scratch)
-        metadata.write(scratch, described)
-        os.replace(scratch, target)
+        with replacing(target) as scratch:
+            model.save(scratch)
+            metadata.write(scratch, described)
     except OSError as error:
         why = error.strerror or checks.first_line(error)
         raise checks.reject("path", str(path), f"where a file can be written ({why})") from None
-    finally:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
     return target
 
 

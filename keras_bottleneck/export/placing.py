@@ -19,9 +19,8 @@ from typing import Any
 
 from keras_bottleneck.checks import first_line
 from keras_bottleneck.export.errors import ExportError
-from keras_bottleneck.locking import alone
+from keras_bottleneck.files import alone, flush
 from keras_bottleneck.runtime.manifest import FORMAT, MANIFEST, read
-from keras_bottleneck.runtime.storage import write_synced
 
 PREFIX = ".export-"
 LOCK = ".export.lock"
@@ -111,7 +110,8 @@ def commit(scratch: Path, directory: Path, entries: dict[str, dict[str, Any]]) -
     text = json.dumps({"format": FORMAT, "artifacts": listed | entries}, indent=1, sort_keys=True)
     (scratch / "old").mkdir()
     # From here on the next export would bring this one to its end.
-    write_synced(scratch / MANIFEST, f"{text}\n".encode())
+    (scratch / MANIFEST).write_bytes(f"{text}\n".encode())
+    flush(scratch / MANIFEST)
     _move(scratch, directory, list(entries))
 
 

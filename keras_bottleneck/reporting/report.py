@@ -5,13 +5,13 @@ from typing import Any
 
 from keras_bottleneck import charts, checks
 from keras_bottleneck.benchmarking import BenchmarkReport, inputs, subject, tables
+from keras_bottleneck.files import replace_file
 from keras_bottleneck.quantization import Sensitivity
 from keras_bottleneck.quantization import sensitivity as measure_sensitivity
 from keras_bottleneck.reporting import run_folder
 from keras_bottleneck.reporting.evaluation import Evaluation, evaluated
 from keras_bottleneck.reporting.pictures import data_url, element
 from keras_bottleneck.runs.folder import BEST, columns, read_metrics
-from keras_bottleneck.runtime.storage import replace_file
 from keras_bottleneck.version import __version__
 
 PAGE = "report.html"

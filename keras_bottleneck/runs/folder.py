@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from keras_bottleneck import checks
 from keras_bottleneck.export.versions import versions
-from keras_bottleneck.runtime.storage import replace_file
+from keras_bottleneck.files import replace_file
 
 # A run is read where Keras is not installed, too.
 if TYPE_CHECKING:

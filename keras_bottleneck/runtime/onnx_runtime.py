@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from keras_bottleneck import processor
+from keras_bottleneck.files import replace_file
 from keras_bottleneck.runtime.batching import in_batches
 from keras_bottleneck.runtime.problems import check_single, need, unreadable
-from keras_bottleneck.runtime.storage import replace_file
 
 KIND = "ONNX file"
 METADATA_KEY = "keras_bottleneck"

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from keras_bottleneck.checks import reject
+from keras_bottleneck.files import replace_file
 from keras_bottleneck.runtime.batching import in_batches
 from keras_bottleneck.runtime.problems import check_single, need, unreadable
-from keras_bottleneck.runtime.storage import MEMBER, replace_file
+from keras_bottleneck.runtime.storage import MEMBER
 
 KIND = "SavedModel folder"
 SIGNATURE = "serving_default"

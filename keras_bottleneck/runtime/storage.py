@@ -1,10 +1,10 @@
 """Text inside files: the zip tail of a .tflite file and the zip archive that a .keras file is."""
 
 import io
-import os
 import zipfile
 from pathlib import Path
 
+from keras_bottleneck.files import replace_file
 from keras_bottleneck.runtime.problems import unreadable
 
 MEMBER = "keras_bottleneck.json"
@@ -53,24 +53,6 @@ def write_members(path: Path, members: dict[str, str | None]) -> None:
             if text is not None:
                 archive.writestr(zipfile.ZipInfo(name), text)
     replace_file(path, file.getvalue())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Makes `content` the content of `path` in one step, so that nobody reads half of it."""
-    scratch = path.with_name(path.name + ".part")
-    try:
-        write_synced(scratch, content)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    """Writes `content` into `path`, and returns when it would outlive a power cut."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _split(path: Path) -> tuple[bytes, list[tuple[zipfile.ZipInfo, bytes]]]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_bottleneck import checks
-from keras_bottleneck.runtime.storage import write_synced
+from keras_bottleneck.files import replace_file
 
 SUFFIX = ".safetensors"
 # The entry of the file's metadata that holds the facts, and the one that holds the hash.
@@ -65,7 +65,7 @@ class Checkpoints:
         Raises:
             ValueError: If there are checkpoints, and all of them are damaged.
         """
-        for leftover in self.folder.glob(".*.part"):
+        for leftover in self.folder.glob(".*.part*"):
             leftover.unlink(missing_ok=True)
         paths = self._paths()
         for path in reversed(paths):
@@ -95,16 +95,11 @@ class Checkpoints:
             Whether it was written.
         """
         target = self.folder / f"step_{step:010d}{SUFFIX}"
-        scratch = self.folder / f".{target.name}.part"
         try:
             if not self.folder.is_dir():
                 self.folder.mkdir(parents=True, exist_ok=True)
                 _flush_folder(self.folder.parent)
-            try:
-                write_synced(scratch, _packed(arrays, facts))
-                os.replace(scratch, target)
-            finally:
-                scratch.unlink(missing_ok=True)
+            replace_file(target, _packed(arrays, facts))
             _flush_folder(self.folder)
         except OSError as error:
             warnings.warn(
@@ -119,7 +114,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove all checkpoints, and the folder where nothing else is in it."""
-        for path in (*self.folder.glob(".*.part"), *self._paths()):
+        for path in (*self.folder.glob(".*.part*"), *self._paths()):
             path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()

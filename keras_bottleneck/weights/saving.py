@@ -1,7 +1,6 @@
 """`save`: the weights of a network of ours in a file that other libraries read."""
 
 import json
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks
+from keras_bottleneck.files import replacing
 from keras_bottleneck.weights.facts import facts_of
 from keras_bottleneck.weights.layouts import (
     OWN,
@@ -102,15 +102,11 @@ def _array(place: Place, layout: Layout) -> Any:
 def _write(path: Path, tensors: dict[str, Any], metadata: dict[str, str]) -> None:
     from safetensors.numpy import save_file
 
-    scratch = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, scratch, metadata)
-        scratch.replace(path)
+        with replacing(path) as scratch:
+            save_file(tensors, scratch, metadata)
     except OSError as error:
         reason = error.strerror or checks.first_line(error)
         accepted = f"a file in a folder that can be written ({reason})"
         raise checks.reject("path", str(path), accepted) from None
-    finally:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One at a time, where several processes would write the same file."""
+"""Files that are whole at any time, and folders that one process at a time works in."""
 
 import os
 import sys
@@ -20,6 +20,35 @@ else:
 
     def _take(file: IO[bytes]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Makes `content` the content of `path` in one step, so that nobody reads half of it."""
+    with replacing(path) as scratch:
+        scratch.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write beside `path`, which takes its place when the block has ended well.
+
+    It has the suffix of `path`, by which some writers choose a format. When it takes its place, it
+    would outlive a power cut.
+    """
+    scratch = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        yield scratch
+        flush(scratch)
+        os.replace(scratch, path)
+    finally:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Returns when the content of a file would outlive a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 @contextmanager
