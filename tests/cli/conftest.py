@@ -35,12 +35,11 @@ def run(photos):
         "basic", (1,), filters=(8,), stem="cifar", input_shape=shape, classes=3, name="small"
     )
     recipe = kb.training.Recipe(epochs=6, learning_rate=1e-2)
-    settings = settings_of(
-        recipe, data=str(photos), model="ResNet20", image_size=8, augment=[], monitor="val_loss"
-    )
+    settings = settings_of(recipe, data=str(photos), model="ResNet20", image_size=8, augment=[])
     made = kb.runs.Run.planned(photos.parent / "run", "train", settings, images)
     keeper = Keeper(made, images.preprocessing)
-    recipe.fit(model, images.train, images.validation, callbacks=[keeper])
+    data = images.train, images.validation
+    kb.training.loop.train(recipe, model, *data, [keeper], keep_best=keeper.keep_best)
     write_card(made)
     return made.path
 
