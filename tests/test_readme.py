@@ -99,6 +99,6 @@ def test_the_table_of_layouts_is_right():
         kernel = layout.tensor(layout.layer("stem_conv", {}), "conv", "kernel")
         assert found[layout.name] == kernel
         tells = re.search(rf"^\| {re.escape(layout.name)} \|.*\| (.*?)\|$", table, re.MULTILINE)[1]
-        for fact in ("variant", "padding", "epsilon"):
+        for fact in ("stride_on", "padding", "epsilon"):
             told = getattr(layout.facts, fact) is not None or tells.startswith("all")
             assert (fact in tells or tells.startswith("all")) == told

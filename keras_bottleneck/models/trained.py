@@ -11,13 +11,21 @@ from keras_bottleneck.models.assembly import checked_shape
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.weights import CHECKPOINTS, Checkpoint, find, transformers_folder
 from keras_bottleneck.weights.checkpoints import published
-from keras_bottleneck.weights.facts import Facts, facts_of, variant_of
+from keras_bottleneck.weights.facts import Facts, facts_of
 from keras_bottleneck.weights.loading import load_as
 from keras_bottleneck.weights.reading import READERS
-from keras_bottleneck.weights.wording import BUILDER
 
 # Of ImageNet, which all checkpoints were trained on.
 CLASSES = 1000
+# What the refusals of builders advise: options of `weights.load` that builders do not take.
+ADVICE = {
+    part: f"build without `weights` and call `weights.load(model, source, {option})`"
+    for part, option in {
+        "head": "skip_head=True",
+        "prefix": "prefix=...",
+        "stem channels": "adapt_stem=True",
+    }.items()
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Trained:
         """`model` with the weights; without top, those of the classifier are left out."""
         if self.weights is not None:
             said, given = self.said or facts_of(model), model.preprocessing
-            load_as(BUILDER, model, self.weights, said, skip_head=not include_top)
+            load_as(ADVICE, model, self.weights, said, skip_head=not include_top)
             # What the caller has said goes before what the checkpoint brings.
             model.preprocessing = given or model.preprocessing
         return model
@@ -133,9 +141,8 @@ def _check_normalization(given: Preprocessing, checkpoint: Checkpoint) -> None:
 
 
 def _said(architecture: Mapping[str, Any]) -> Facts:
-    stride_on = architecture.get("stride_on")
     return Facts(
-        None if stride_on is None else variant_of(stride_on),
+        architecture.get("stride_on"),
         architecture.get("padding"),
         architecture.get("epsilon"),
     )

@@ -16,7 +16,7 @@ import numpy as np
 from keras_bottleneck import checks
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.weights.download import Hash, download
-from keras_bottleneck.weights.facts import Facts, variant_of
+from keras_bottleneck.weights.facts import Facts
 from keras_bottleneck.weights.hub import download_from_hub
 
 
@@ -84,7 +84,7 @@ class Checkpoint:
     def facts(self) -> Facts:
         """What decides the network's numbers but does not show in its tensors."""
         return Facts(
-            variant_of(self.architecture.get("stride_on", "")),
+            self.architecture.get("stride_on"),
             self.architecture["padding"],
             self.architecture["epsilon"],
         )

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
 import keras
 
 from keras_bottleneck import checks, keras_private, naming
-from keras_bottleneck.weights.wording import BUILDER, VARIANTS, Wording
 
+STRIDES = ("1x1", "3x3")
 PADDINGS = ("symmetric", "same")
+# Where bottlenecks stride in the variants that the literature names, as files of `save` do.
+VARIANTS = {"v1": "1x1", "v1.5": "3x3"}
 
 
 @dataclass(frozen=True)
@@ -18,32 +20,44 @@ class Facts:
     """The settings of a network that its tensors do not show; None where they are not known.
 
     Attributes:
-        variant: `"v1"` (bottlenecks stride on the first 1x1) or `"v1.5"` (on the 3x3).
+        stride_on: `"1x1"` (v1) or `"3x3"` (v1.5), the convolution of a bottleneck that strides.
         padding: `"symmetric"` or `"same"`, of strided convolutions.
         epsilon: Of batch norm.
     """
 
-    variant: str | None = None
+    stride_on: str | None = None
     padding: str | None = None
     epsilon: float | None = None
 
 
-def variant_of(stride_on: str) -> str | None:
-    """The variant that strides where `stride_on` says."""
-    return next((name for name, place in VARIANTS.items() if place == stride_on), None)
-
-
-def checked_facts(variant: Any, padding: Any, epsilon: Any) -> Facts:
-    """The user's word on the settings.
+def checked_facts(stride_on: Any, padding: Any, epsilon: Any) -> Facts:
+    """The settings that a user gives.
 
     Raises:
         ValueError: For a value that no network has.
     """
     return Facts(
-        checks.one_of("variant", variant, (None, *VARIANTS)),
+        checks.one_of("stride_on", stride_on, (None, *STRIDES)),
         checks.one_of("padding", padding, (None, *PADDINGS)),
         None if epsilon is None else checks.number("epsilon", epsilon, above=True),
     )
+
+
+def stored_facts(facts: Facts) -> dict[str, Any]:
+    """The entries of a file for `facts`."""
+    variants = {place: name for name, place in VARIANTS.items()}
+    entries = asdict(facts)
+    return {"variant": variants.get(entries.pop("stride_on")), **entries}
+
+
+def facts_stored(variant: Any = None, padding: Any = None, epsilon: Any = None) -> Facts:
+    """The facts that the entries of a file tell.
+
+    Raises:
+        ValueError: For a value that no network has.
+    """
+    checks.one_of("variant", variant, (None, *VARIANTS))
+    return checked_facts(VARIANTS.get(variant), padding, epsilon)
 
 
 def facts_of(model: keras.Model) -> Facts:
@@ -82,9 +96,9 @@ def settings(
         epsilons: That of each batch norm, by its name.
     """
     strided = [one for one in convolutions if one.stride > 1 and naming.part_of(one.name) != "head"]
-    variant = _variant({one.name for one in strided})
+    stride_on = _stride_on({one.name for one in strided})
     return {
-        "variant": {variant} - {None},
+        "stride_on": {stride_on} - {None},
         # What is padded by a layer of its own computes without padding.
         "padding": {
             "same" if one.padding == "same" else "symmetric" for one in strided if one.side > 1
@@ -93,9 +107,7 @@ def settings(
     }
 
 
-def check_facts(
-    model: keras.Model, known: Facts, said: Facts, source: str, wording: Wording
-) -> None:
+def check_facts(model: keras.Model, known: Facts, said: Facts, source: str) -> None:
     """Compare the settings of `model` with those that the weights were trained with.
 
     Args:
@@ -103,7 +115,6 @@ def check_facts(
         known: What the source tells.
         said: What the caller says.
         source: What the source is, for the message.
-        wording: How the caller's arguments are called.
 
     Raises:
         ValueError: If one that matters to `model` is neither known nor said, or is another.
@@ -115,17 +126,14 @@ def check_facts(
         if has is None:
             continue
         if tells is not None and given is not None and not _equal(tells, given):
-            (argument, right), (_, wrong) = (wording.argument(name, one) for one in (tells, given))
-            raise checks.reject(argument, wrong, f"{right!r}, as {source} was trained")
+            raise checks.reject(name, given, f"{tells!r}, as {source} was trained")
         wanted = given if tells is None else tells
         if wanted is None:
-            untold.append(wording.argument(name, has))
+            untold.append((name, has))
         elif not _equal(has, wanted):
             others.append((name, has, wanted))
     if others:
-        needed, present = (
-            [BUILDER.argument(name, values[which]) for name, *values in others] for which in (1, 0)
-        )
+        needed, present = ([(name, values[which]) for name, *values in others] for which in (1, 0))
         raise ValueError(
             f"`model` must be built with {_listed(needed)}, as {source} was trained. "
             f"Received: model={model.name!r} with {_listed(present)}"
@@ -149,10 +157,10 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _variant(strided: set[str]) -> str | None:
+def _stride_on(strided: set[str]) -> str | None:
     if any(name.endswith("_reduce_conv") for name in strided):
-        return "v1"
-    return "v1.5" if any(name.endswith("_spatial_conv") for name in strided) else None
+        return "1x1"
+    return "3x3" if any(name.endswith("_spatial_conv") for name in strided) else None
 
 
 def _only(name: str, found: set[Any], model: keras.Model) -> Any:

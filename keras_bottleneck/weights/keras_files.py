@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_bottleneck.runtime.hdf5 import admit, check_heaps
-from keras_bottleneck.weights.facts import Convolution, Facts, settings, variant_of
+from keras_bottleneck.weights.facts import Convolution, Facts, settings
 from keras_bottleneck.weights.tensors import Tensor, Tensors, named_once, printable
 
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -163,7 +163,7 @@ def _facts(config: Any) -> Facts:
     blocks = [one for kind, one in layers if kind.startswith(REGISTERED) and "padding" in one]
     if blocks:
         found = {
-            "variant": {variant_of(one["stride_on"]) for one in blocks if "stride_on" in one},
+            "stride_on": {one["stride_on"] for one in blocks if "stride_on" in one},
             "padding": {one["padding"] for one in blocks},
             "epsilon": {one["epsilon"] for one in blocks},
         }

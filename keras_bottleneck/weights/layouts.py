@@ -271,7 +271,7 @@ APPLICATIONS_RESNET = Layout(
         **{"expand_conv": "3_conv", "expand_bn": "3_bn"},
         **{"shortcut_conv": "0_conv", "shortcut_bn": "0_bn"},
     },
-    facts=Facts(variant="v1", padding="symmetric", epsilon=1.001e-5),
+    facts=Facts(stride_on="1x1", padding="symmetric", epsilon=1.001e-5),
 )
 APPLICATIONS_MOBILENET_V2 = Layout(
     "keras.applications MobileNetV2",

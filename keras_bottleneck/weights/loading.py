@@ -11,29 +11,35 @@ import keras
 from keras_bottleneck import checks
 from keras_bottleneck.image_model import image_models, normalizes
 from keras_bottleneck.weights.checkpoints import CHECKPOINTS, Checkpoint
-from keras_bottleneck.weights.facts import Facts, check_facts, checked_facts, facts_of
+from keras_bottleneck.weights.facts import VARIANTS, Facts, check_facts, checked_facts, facts_of
 from keras_bottleneck.weights.layouts import OWN, Layout
-from keras_bottleneck.weights.matching import places_in, planned
+from keras_bottleneck.weights.matching import Advice, places_in, planned
 from keras_bottleneck.weights.networks import network_in
 from keras_bottleneck.weights.reading import read
 from keras_bottleneck.weights.tensors import Tensors
-from keras_bottleneck.weights.wording import LOAD, Wording
 
 # Optimizers keep two more of each weight; the rest is room for names.
 COPIES = 4
 ROOM = 2**24
+# What the refusals of `load` advise: for one part of the network, and where there are several.
+ADVICE: Advice = {
+    "head": "`skip_head=True` leaves the classifier as it is",
+    "prefix": "`prefix` chooses one",
+    "stem channels": "`adapt_stem=True` fits the first kernel to other input channels",
+}
 
 
 def load(
     model: keras.Model,
     source: Any,
     *,
-    variant: str | None = None,
+    stride_on: str | None = None,
     padding: str | None = None,
     epsilon: float | None = None,
     skip_head: bool = False,
     adapt_stem: bool = False,
     prefix: str | None = None,
+    variant: str | None = None,
 ) -> None:
     """Load trained weights into `model`, in place: all of them, or none if anything does not fit.
 
@@ -53,7 +59,7 @@ def load(
             `.h5`, `.weights.h5` or `.keras`), a folder that transformers has saved, a checkpoint
             from `find`, which is downloaded, a state dict of arrays or PyTorch tensors, or a Keras
             model.
-        variant: `"v1"` or `"v1.5"`, where bottlenecks stride: on the first 1x1 or on the 3x3.
+        stride_on: `"1x1"` (v1) or `"3x3"` (v1.5), the convolution of a bottleneck that strides.
         padding: `"symmetric"` (PyTorch) or `"same"` (TensorFlow).
         epsilon: Batch norm's epsilon.
         skip_head: Leave the classifier as it is.
@@ -62,6 +68,7 @@ def load(
         prefix: What the names of the network's tensors begin with, such as `"module.encoder_q."`,
             where there are several networks. By default the only one, whatever its prefix; a
             warning tells what was beside it.
+        variant: Deprecated: `"v1"` is `stride_on="1x1"`, `"v1.5"` is `stride_on="3x3"`.
 
     Raises:
         ValueError: If `source` cannot be read; is of no known layout; holds several networks, of
@@ -78,16 +85,32 @@ def load(
     """
     if not isinstance(model, keras.Model):
         raise checks.reject("model", model, "a Keras model")
-    said = checked_facts(variant, padding, epsilon)
+    checks.one_of("variant", variant, (None, *VARIANTS))
+    if variant is not None:
+        stride_on = _stride_on(variant, stride_on)
+    said = checked_facts(stride_on, padding, epsilon)
     checks.boolean("skip_head", skip_head)
     checks.boolean("adapt_stem", adapt_stem)
     if prefix is not None and not isinstance(prefix, str):
         raise checks.reject("prefix", prefix, "a string or None")
-    load_as(LOAD, model, source, said, skip_head, adapt_stem, prefix)
+    load_as(ADVICE, model, source, said, skip_head, adapt_stem, prefix)
+
+
+def _stride_on(variant: str, stride_on: str | None) -> str:
+    """What `variant` says in the word that replaces it."""
+    if stride_on is not None:
+        raise checks.reject("variant", variant, "None where `stride_on` is given")
+    meant = VARIANTS[variant]
+    warnings.warn(
+        f"`variant={variant!r}` of `weights.load` is deprecated: write `stride_on={meant!r}`.",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return meant
 
 
 def load_as(
-    wording: Wording,
+    advice: Advice,
     model: keras.Model,
     source: Any,
     said: Facts,
@@ -95,7 +118,7 @@ def load_as(
     adapt_stem: bool = False,
     prefix: str | None = None,
 ) -> None:
-    """`load`, of checked arguments, with refusals in the words of whoever calls it."""
+    """`load`, of checked arguments, with refusals that advise what its caller takes."""
     places = places_in(model)
     if not places:
         raise ValueError(
@@ -104,10 +127,10 @@ def load_as(
     limit = COPIES * sum(4 * math.prod(place.shape) for place in places) + ROOM
     with ExitStack() as stack:
         found = read(source, limit, stack)
-        found, layout = network_in(found, prefix, wording)
-        plan = planned(places, layout, found, skip_head, adapt_stem, wording)
+        found, layout = network_in(found, prefix, advice["prefix"])
+        plan = planned(places, layout, found, skip_head, adapt_stem, advice)
         known = _known(layout, found, source)
-        check_facts(model, known, said, found.described, wording)
+        check_facts(model, known, said, found.described)
         values = [(one.place.variable, one.value()) for one in plan]
     for variable, value in values:
         variable.assign(value)

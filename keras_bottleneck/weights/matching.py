@@ -1,6 +1,6 @@
 """Which tensor of a source goes into which variable of a model, and all that does not fit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,19 @@ from keras_bottleneck.weights.tensors import (
     own_variables,
     printable,
 )
-from keras_bottleneck.weights.wording import Wording
 
 KINDS: dict[str, type] = {
     "depthwise": keras.layers.DepthwiseConv2D,
     "conv": keras.layers.Conv2D,
     "dense": keras.layers.Dense,
     "norm": keras.layers.BatchNormalization,
+}
+
+# By the part of a network, what helps where all that does not fit belongs to that part.
+Advice = Mapping[str, str]
+REBUILD: Advice = {
+    "stem": "build the model with another `stem`",
+    "shortcut": "build the model with another `shortcut`",
 }
 
 
@@ -147,7 +153,7 @@ def planned(
     found: Tensors,
     skip_head: bool,
     adapt_stem: bool,
-    wording: Wording,
+    advice: Advice,
 ) -> list[Assignment]:
     """One tensor for each place, but for the head's where that is skipped.
 
@@ -185,7 +191,7 @@ def planned(
     if skip_head:
         misfits = [one for one in misfits if one.part != "head"]
     if misfits:
-        raise _refusal(misfits, found.described, layout, wording)
+        raise _refusal(misfits, found.described, layout, advice)
     return plan
 
 
@@ -207,18 +213,18 @@ def _misshape(name: str, shape: tuple[int, ...], wanted: tuple[int, ...], part: 
     return Misfit("with", f"{name} of shape {printable(str(shape))} instead of {wanted}", part)
 
 
-def _refusal(misfits: list[Misfit], source: str, layout: Layout, wording: Wording) -> ValueError:
+def _refusal(misfits: list[Misfit], source: str, layout: Layout, advice: Advice) -> ValueError:
     parts = {one.part for one in misfits}
     # Something helps where nothing else is wrong.
-    remedy = wording.advice.get(parts.pop()) if len(parts) == 1 else None
-    advice = f" ({remedy})" if remedy else ""
+    remedy = {**REBUILD, **advice}.get(parts.pop()) if len(parts) == 1 else None
+    in_brackets = f" ({remedy})" if remedy else ""
     kinds = dict.fromkeys(one.kind for one in misfits)
     listed = [
         f"{kind} {checks.a_few([one.what for one in misfits if one.kind == kind])}"
         for kind in kinds
     ]
     return ValueError(
-        f"`source` must hold the tensors of the model and no others{advice}. "
+        f"`source` must hold the tensors of the model and no others{in_brackets}. "
         f"Received: {source}, read as {layout.name}, {'; '.join(listed)}"
     )
 

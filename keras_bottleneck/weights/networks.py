@@ -7,7 +7,6 @@ from dataclasses import replace
 from keras_bottleneck import checks, naming
 from keras_bottleneck.weights.layouts import LAYOUTS, Layout, recognised
 from keras_bottleneck.weights.tensors import RefusedError, Tensors, named_once, printable
-from keras_bottleneck.weights.wording import Wording
 
 # A file may hold any number of names, and dots in them.
 MOST, DEEPEST = 64, 8
@@ -15,11 +14,16 @@ MOST, DEEPEST = 64, 8
 RENAMED = {"depthwise_kernel": "kernel"}
 
 
-def network_in(found: Tensors, prefix: str | None, wording: Wording) -> tuple[Tensors, Layout]:
+def network_in(found: Tensors, prefix: str | None, remedy: str) -> tuple[Tensors, Layout]:
     """The tensors of the one network in `found`, called without its prefix, and their layout.
 
     Prefixes that training scripts put before all names are left to `Layout.unwrapped`. Tensors
     beside the network are left out, with a warning unless the user has given the prefix.
+
+    Args:
+        found: What a source holds.
+        prefix: That of the network; None where the user has given none.
+        remedy: What the message for several networks advises.
 
     Raises:
         ValueError: If there is no network, or there are several and `prefix` chooses none.
@@ -28,7 +32,7 @@ def network_in(found: Tensors, prefix: str | None, wording: Wording) -> tuple[Te
     if prefix is None and len(carriers) > 1:
         chosen = " or ".join(f"prefix={printable(one)!r}" for one in carriers)
         raise RefusedError(
-            f"`source` must be one network ({wording.advice['prefix']}). Received: "
+            f"`source` must be one network ({remedy}). Received: "
             f"{found.described}, with networks behind {chosen}"
         )
     if prefix is not None and prefix not in carriers:

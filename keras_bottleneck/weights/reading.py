@@ -16,7 +16,7 @@ import keras
 from keras_bottleneck import checks
 from keras_bottleneck.weights import keras_files, tensors, transformers_folder
 from keras_bottleneck.weights.checkpoints import Checkpoint, published
-from keras_bottleneck.weights.facts import Facts, checked_facts
+from keras_bottleneck.weights.facts import Facts, facts_stored
 from keras_bottleneck.weights.tensors import RefusedError, Tensor, Tensors, printable
 
 # The entry of a safetensors file's metadata that `save` writes the facts to.
@@ -96,7 +96,7 @@ def _read_safetensors(path: Path, limit: int, stack: ExitStack) -> Tensors:
         for name in names
     }
     told = (file.metadata() or {}).get(FACTS)
-    facts = checked_facts(**json.loads(told)) if told else Facts()
+    facts = facts_stored(**json.loads(told)) if told else Facts()
     return Tensors(found, printable(path.name), facts)
 
 

@@ -1,7 +1,6 @@
 """`save`: the weights of a network of ours in a file that other libraries read."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.files import replacing
-from keras_bottleneck.weights.facts import facts_of
+from keras_bottleneck.weights.facts import facts_of, stored_facts
 from keras_bottleneck.weights.layouts import (
     OWN,
     TORCHVISION_MOBILENET_V2,
@@ -60,7 +59,7 @@ def save(model: keras.Model, path: str | Path, layout: str = "torchvision") -> P
         raise checks.reject("path", path, "a file name that ends in .safetensors")
     places = places_in(model)
     tensors = _named(model, places, layout)
-    facts = json.dumps(asdict(facts_of(model)))
+    facts = json.dumps(stored_facts(facts_of(model)))
     _write(target, tensors, {FACTS: facts, "format": "pt" if layout == "torchvision" else "np"})
     return target
 

@@ -28,9 +28,9 @@ class Family(NamedTuple):
 
 
 def _resnet(config: Mapping[str, Any]) -> Facts:
-    strided = "v1" if config.get("downsample_in_bottleneck", False) else "v1.5"
+    stride_on = "1x1" if config.get("downsample_in_bottleneck", False) else "3x3"
     # transformers has no other epsilon than PyTorch's.
-    return Facts(strided, "symmetric", 1e-5)
+    return Facts(stride_on, "symmetric", 1e-5)
 
 
 def _mobilenet_v2(config: Mapping[str, Any]) -> Facts:

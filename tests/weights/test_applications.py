@@ -160,9 +160,9 @@ def test_what_the_source_is_known_for(resnet, refused):
         ours(stride_on="3x3", epsilon=1e-5), resnet
     )
     assert "padding='symmetric', as" in refused(ours(padding="same"), resnet)
-    assert "`variant` must be 'v1', as model" in refused(ours(), resnet, variant="v1.5")
+    assert "`stride_on` must be '1x1', as model" in refused(ours(), resnet, stride_on="3x3")
     assert "`epsilon` must be 1.001e-05, as model" in refused(ours(), resnet, epsilon=1e-5)
-    weights.load(ours(), resnet, variant="v1", padding="symmetric", epsilon=1.001e-5)
+    weights.load(ours(), resnet, stride_on="1x1", padding="symmetric", epsilon=1.001e-5)
 
 
 def test_another_head(resnet, refused):

@@ -508,10 +508,11 @@ def test_missing_files_and_folders(refused, model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["variant", "padding", "epsilon", "skip_head", "adapt_stem", "model"]
+    "name", ["stride_on", "variant", "padding", "epsilon", "skip_head", "adapt_stem", "model"]
 )
 def test_wrong_arguments(refused, model, state, name):
     wrong = {
+        "stride_on": ["5x5", 3, "3X3", ""],
         "variant": ["v2", 1.5, "V1", ""],
         "padding": ["valid", 1, "SAME"],
         "epsilon": ["1e-5", 0, -1, True, float("nan")],
@@ -529,7 +530,7 @@ def test_options_are_named():
     kinds = [one.kind for one in inspect.signature(weights.load).parameters.values()]
     assert (
         kinds
-        == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * 2 + [inspect.Parameter.KEYWORD_ONLY] * 6
+        == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * 2 + [inspect.Parameter.KEYWORD_ONLY] * 7
     )
 
 
@@ -541,19 +542,21 @@ def test_what_nobody_tells_is_required(refused, tmp_path):
     weights.save(bottleneck(), tmp_path / "a.safetensors")
     state = load_file(tmp_path / "a.safetensors")
     message = refused(bottleneck(), state)
-    assert message.startswith("`variant` and `epsilon` must be given, as the state dict does not ")
-    assert "the model has variant='v1.5', epsilon=1e-05" in message
-    assert message.endswith("Received: variant=None, epsilon=None")
-    assert refused(bottleneck(), state, variant="v1.5").startswith("`epsilon` must be given")
-    assert refused(bottleneck(), state, epsilon=1e-5).startswith("`variant` must be given")
-    weights.load(bottleneck(), state, variant="v1.5", epsilon=1e-5)
+    assert message.startswith(
+        "`stride_on` and `epsilon` must be given, as the state dict does not "
+    )
+    assert "the model has stride_on='3x3', epsilon=1e-05" in message
+    assert message.endswith("Received: stride_on=None, epsilon=None")
+    assert refused(bottleneck(), state, stride_on="3x3").startswith("`epsilon` must be given")
+    assert refused(bottleneck(), state, epsilon=1e-5).startswith("`stride_on` must be given")
+    weights.load(bottleneck(), state, stride_on="3x3", epsilon=1e-5)
 
 
 def test_what_does_not_matter_is_not_required(refused, state):
     """Basic blocks have one place for the stride, and one stage has no stride."""
-    assert "variant" not in refused(basic(), state)
+    assert "stride_on" not in refused(basic(), state)
     one = kb.ResNet("bottleneck", (1,), filters=(4,), stem="cifar", classes=3)
-    assert (facts_of(one).variant, facts_of(one).padding) == (None, None)
+    assert (facts_of(one).stride_on, facts_of(one).padding) == (None, None)
 
 
 @pytest.mark.slow
@@ -561,7 +564,7 @@ def test_a_model_of_another_kind_is_refused_with_its_argument(refused, tmp_path)
     path = tmp_path / "a.safetensors"
     weights.save(bottleneck(), path)
     state = load_file(path)
-    said = {"variant": "v1.5", "epsilon": 1e-5}
+    said = {"stride_on": "3x3", "epsilon": 1e-5}
     for source, given in ((path, {}), (state, said)):
         message = refused(bottleneck(stride_on="1x1"), source, **given)
         assert "built with stride_on='3x3', as" in message
@@ -584,9 +587,20 @@ def test_flat_models_are_compared_too(refused, tmp_path):
         assert f"built with {next(iter(arguments))}=" in refused(flat, tmp_path / "a.safetensors")
 
 
+def test_the_old_name_of_where_it_strides(refused, tmp_path):
+    weights.save(bottleneck(), tmp_path / "a.safetensors")
+    state, model = load_file(tmp_path / "a.safetensors"), bottleneck()
+    with pytest.warns(DeprecationWarning, match=r"write `stride_on='3x3'`") as warned:
+        weights.load(model, state, variant="v1.5", epsilon=1e-5)
+    assert warned[0].filename == __file__
+    assert equal(loaded(tmp_path / "a.safetensors", bottleneck()), model)
+    message = refused(model, state, variant="v1.5", stride_on="3x3")
+    assert message.startswith("`variant` must be None where `stride_on` is given")
+
+
 def test_a_word_against_the_sources(refused, tmp_path):
     weights.save(bottleneck(), tmp_path / "a.safetensors")
-    for name, value in (("variant", "v1"), ("padding", "same"), ("epsilon", 1e-3)):
+    for name, value in (("stride_on", "1x1"), ("padding", "same"), ("epsilon", 1e-3)):
         message = refused(bottleneck(), tmp_path / "a.safetensors", **{name: value})
         assert message.startswith(f"`{name}` must be ")
         assert ", as a.safetensors was trained" in message
@@ -619,18 +633,18 @@ def test_our_own_files_without_configuration(refused, tmp_path, trained, name):
         source.save(tmp_path / name)
     else:
         source.save_weights(tmp_path / name)
-    said = {"variant": "v1.5", "padding": "symmetric", "epsilon": 1e-5}
+    said = {"stride_on": "3x3", "padding": "symmetric", "epsilon": 1e-5}
     assert equal(loaded(tmp_path / name, bottleneck(), **said), source)
     message = refused(bottleneck(), tmp_path / name)
-    assert message.startswith("`variant` and `padding` and `epsilon` must be given")
-    message = refused(bottleneck(), tmp_path / name, **{**said, "variant": "v1"})
+    assert message.startswith("`stride_on` and `padding` and `epsilon` must be given")
+    message = refused(bottleneck(), tmp_path / name, **{**said, "stride_on": "1x1"})
     assert "stride_on='1x1'" in message
 
 
 def test_our_own_names_alone_tell_nothing(refused):
     own = {name: np.array(value) for name, value in variables(bottleneck()).items()}
-    assert refused(bottleneck(), own).startswith("`variant` and `padding` and `epsilon` must be")
-    weights.load(bottleneck(), own, variant="v1.5", padding="symmetric", epsilon=1e-5)
+    assert refused(bottleneck(), own).startswith("`stride_on` and `padding` and `epsilon` must be")
+    weights.load(bottleneck(), own, stride_on="3x3", padding="symmetric", epsilon=1e-5)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 TOLERANCE = 1e-4
 SIZES = (224, 97)
-V15 = {"variant": "v1.5", "epsilon": 1e-5}
+V15 = {"stride_on": "3x3", "epsilon": 1e-5}
 BASIC = {"epsilon": 1e-5}
 
 
@@ -58,7 +58,7 @@ NETWORKS = {
         {"strided": "conv1"},
         kb.ResNet50,
         {"stride_on": "1x1"},
-        {"variant": "v1", "epsilon": 1e-5},
+        {"stride_on": "1x1", "epsilon": 1e-5},
     ),
     "ResNeXt50 32x4d": (
         reference.ResNet,
@@ -166,15 +166,15 @@ def transformers_mobilenet(**arguments):
 RESNETS = {
     "ResNet18": ((2, 2, 2, 2), "basic", kb.ResNet18, {}),
     "ResNet34": ((3, 4, 6, 3), "basic", kb.ResNet34, {}),
-    "ResNet50": ((3, 4, 6, 3), "bottleneck", kb.ResNet50, {"variant": "v1.5"}),
-    "ResNet50 v1": ((3, 4, 6, 3), "bottleneck", kb.ResNet50, {"variant": "v1"}),
+    "ResNet50": ((3, 4, 6, 3), "bottleneck", kb.ResNet50, {"stride_on": "3x3"}),
+    "ResNet50 v1": ((3, 4, 6, 3), "bottleneck", kb.ResNet50, {"stride_on": "1x1"}),
 }
 
 
 @pytest.mark.parametrize("name", some_full(RESNETS, ["ResNet34", "ResNet50", "ResNet50 v1"]))
 def test_resnets_of_transformers(name, tmp_path):
     depths, kind, ours, said = RESNETS[name]
-    v1 = said.get("variant") == "v1"
+    v1 = said.get("stride_on") == "1x1"
     last = {"basic": "layer.1.normalization", "bottleneck": "layer.2.normalization"}[kind]
     module = reference.trained(transformers_resnet(depths, kind, v1), last)
     arguments = {"stride_on": "1x1"} if v1 else {}
