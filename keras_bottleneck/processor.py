@@ -22,6 +22,12 @@ def flags() -> frozenset[str] | None:
     return frozenset(line[1].split()) & frozenset(FLAGS) if line else None
 
 
+def lacks_vnni() -> bool:
+    """Whether this is an x86 processor of which the system tells that it has no VNNI."""
+    known = flags()
+    return platform.machine().lower() in X86 and known is not None and not known & EXACT
+
+
 def may_saturate() -> bool:
     """Whether ONNX Runtime's int8 products may saturate here.
 

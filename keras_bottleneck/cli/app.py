@@ -8,6 +8,7 @@ import sys
 import warnings
 
 from keras_bottleneck import keras_here
+from keras_bottleneck.cli import noise, variables
 from keras_bottleneck.cli.backend import elsewhere
 from keras_bottleneck.cli.exit_codes import FAILED, INTERRUPTED, WRONG_CALL
 
@@ -96,5 +97,10 @@ def _warn(message: Warning | str, category: type[Warning], *_: object, **__: obj
 
 def entry_point() -> None:
     """What the installed command runs."""
-    code = elsewhere(sys.argv[1:])
-    sys.exit(main() if code is None else code)
+    words = sys.argv[1:]
+    variables.put(words)
+    code = elsewhere(words)
+    if code is None:
+        noise.leave_out()
+        code = main(words)
+    sys.exit(code)

@@ -1,7 +1,7 @@
 """`finetune`: a trained network for the classes of other images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from keras_bottleneck.cli.outcome import Outcome
 from keras_bottleneck.cli.train import finished, interrupted, resumed
 
 
+@options.of_fields("FineTune")
 def run(
     ctx: typer.Context,
     source: Annotated[
@@ -32,30 +33,8 @@ def run(
         int | None, typer.Option(help="Of a network with a name: side in pixels.")
     ] = None,
     augment: options.Augment = "flip",
-    epochs: Annotated[int, typer.Option(help="Of the last phase.")] = 10,
-    head_epochs: Annotated[int, typer.Option(help="Of the head alone, at first.")] = 2,
-    stage_epochs: Annotated[int, typer.Option(help="Of each phase in between.")] = 1,
-    stages: Annotated[
-        int | None, typer.Option(help="How many are trained, from the top; by default all.")
-    ] = None,
-    stage_rate: Annotated[
-        float, typer.Option(help="Learning rate as a share of that one stage on.")
-    ] = 0.5,
-    batch_norm: Annotated[str, typer.Option(help="frozen, trained or recalibrated.")] = "frozen",
-    patience: Annotated[
-        int | None, typer.Option(help="Validations without a better one that end a phase.")
-    ] = 3,
-    batch_size: options.BatchSize = 32,
-    optimizer: options.Optimizer = "adamw",
-    learning_rate: options.LearningRate = 1e-3,
-    momentum: options.Momentum = 0.9,
-    warmup_epochs: options.WarmupEpochs = 1.0,
-    weight_decay: options.WeightDecay = 0.05,
-    label_smoothing: options.LabelSmoothing = 0.1,
-    ema: options.Ema = None,
-    mixed_precision: options.MixedPrecision = None,
-    monitor: options.Monitor = "val_loss",
     seed: options.TrainingSeed = 0,
+    **fields: Any,
 ) -> Outcome:
     """Fine-tune a trained network on other images: first a new head, then stage after stage.
 
@@ -73,26 +52,7 @@ def run(
         missing = "source" if source is None else "data"
         raise checks.reject(missing, None, "given, or `resume`")
     checked_new(out, "out")
-    recipe = FineTune(
-        epochs=epochs,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        momentum=momentum,
-        warmup_epochs=warmup_epochs,
-        weight_decay=weight_decay,
-        label_smoothing=label_smoothing,
-        ema=ema,
-        mixed_precision=mixed_precision,
-        seed=seed,
-        head_epochs=head_epochs,
-        stage_epochs=stage_epochs,
-        stages=stages,
-        stage_rate=stage_rate,
-        batch_norm=batch_norm,
-        patience=patience,
-        monitor=monitor,
-    )
+    recipe = FineTune(seed=seed, **fields)
     names = options.listed(augment) or []
     try:
         return finished(

@@ -8,7 +8,7 @@ def run() -> Outcome:
 
     Example: keras-bottleneck list
     """
-    from keras_bottleneck.models import catalogue
+    from keras_bottleneck.networks import catalogue
 
     found = catalogue()
     networks = [

@@ -1,9 +1,13 @@
 """Options that several verbs have, and what completes them in the shell."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from types import NoneType
+from typing import Annotated, Any, TypeVar
 
 import typer
+from rich.markup import escape
 
 from keras_bottleneck import checks
 from keras_bottleneck.cli import sources
@@ -11,7 +15,7 @@ from keras_bottleneck.cli import sources
 
 def models(incomplete: str) -> list[str]:
     """The names of networks that begin with `incomplete`."""
-    from keras_bottleneck.models import NETWORKS
+    from keras_bottleneck.networks import NETWORKS
 
     return [name for name in NETWORKS if name.startswith(incomplete)]
 
@@ -28,6 +32,9 @@ def targets(incomplete: str) -> list[str]:
     names = sources.keys("analysis/targets.py", "TARGETS")
     return [name for name in names if name.startswith(incomplete)]
 
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+TRAINING = sources.PACKAGE / "training" / "__init__.py"
 
 Data = Annotated[
     Path | None,
@@ -54,16 +61,7 @@ TrainingSeed = Annotated[int, typer.Option(help="Of split, order, augmentation a
 Resume = Annotated[
     Path | None, typer.Option(help="Folder of a run that was stopped, to go on with.")
 ]
-Epochs = Annotated[int, typer.Option(help="Passes over the training images.")]
 BatchSize = Annotated[int, typer.Option(help="Images in a batch.")]
-LearningRate = Annotated[float, typer.Option(help="Peak learning rate.")]
-Optimizer = Annotated[str, typer.Option(help="adamw, sgd or adam.")]
-Momentum = Annotated[float, typer.Option(help="Of sgd.")]
-WarmupEpochs = Annotated[float, typer.Option(help="Epochs from zero to that peak.")]
-Ema = Annotated[float | None, typer.Option(help="Momentum of averaged weights, as 0.999.")]
-WeightDecay = Annotated[float, typer.Option(help="Decoupled weight decay.")]
-LabelSmoothing = Annotated[float, typer.Option(help="Share of a label given to all classes.")]
-MixedPrecision = Annotated[str | None, typer.Option(help="mixed_bfloat16 or mixed_float16.")]
 Monitor = Annotated[str, typer.Option(help="What is best: val_loss or val_accuracy.")]
 ImageSize = Annotated[int | None, typer.Option(help="Side in pixels, if the model takes any.")]
 
@@ -89,3 +87,47 @@ def given(ctx: typer.Context) -> set[str]:
     """The options and arguments that stand on the command line."""
     origins = {name: ctx.get_parameter_source(name) for name in ctx.params}
     return {name for name, one in origins.items() if one is not None and one.name == "COMMANDLINE"}
+
+
+def of_fields(name: str, file: Path = TRAINING) -> Callable[[Verb], Verb]:
+    """A decorator: the verb gets an option for each field of a dataclass, as its `**` arguments.
+
+    Defaults and help are those of the class. What the verb has an argument of its own for is left
+    out.
+
+    Args:
+        name: The class, such as "Recipe".
+        file: The module that it is in.
+    """
+
+    def decorated(verb: Verb) -> Verb:
+        signature = inspect.signature(verb, eval_str=True)
+        *own, rest = signature.parameters.values()
+        if rest.kind is not inspect.Parameter.VAR_KEYWORD:
+            raise TypeError(f"{verb.__module__} takes no ** arguments for the fields of {name}")
+        taken = {one.name for one in own}
+        options = [_option(one) for one in sources.fields(file, name) if one.name not in taken]
+        verb.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*own, *options]
+        )
+        return verb
+
+    return decorated
+
+
+def _option(field: sources.Field) -> inspect.Parameter:
+    """The option for a field; one that may be None takes the word "none", too."""
+    optional = NoneType in field.kinds
+    kind = next(one for one in field.kinds if one is not NoneType)
+
+    def parse(text: Any) -> Any:
+        return None if str(text).lower() == "none" else kind(text)
+
+    parse.__name__ = kind.__name__
+    declared = typer.Option(help=escape(field.help), parser=parse if optional else None)
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=field.default,
+        annotation=Annotated[kind, declared],
+    )

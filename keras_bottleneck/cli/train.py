@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from keras_bottleneck.runs import Run
 
 
+@options.of_fields("Recipe")
 def run(
     ctx: typer.Context,
     data: options.Data = None,
@@ -30,16 +31,6 @@ def run(
         int | None, typer.Option(help="Side of the model's input in pixels; by default 224 or 32.")
     ] = None,
     augment: options.Augment = "flip",
-    epochs: options.Epochs = 10,
-    batch_size: options.BatchSize = 32,
-    optimizer: options.Optimizer = "adamw",
-    learning_rate: options.LearningRate = 1e-3,
-    momentum: options.Momentum = 0.9,
-    warmup_epochs: options.WarmupEpochs = 1.0,
-    weight_decay: options.WeightDecay = 0.05,
-    label_smoothing: options.LabelSmoothing = 0.1,
-    ema: options.Ema = None,
-    mixed_precision: options.MixedPrecision = None,
     monitor: options.Monitor = "val_loss",
     seed: options.TrainingSeed = 0,
     distributed: Annotated[
@@ -48,6 +39,7 @@ def run(
             "--distributed", help="On all devices of this machine, or of all processes of a job."
         ),
     ] = False,
+    **fields: Any,
 ) -> Outcome:
     """Train a network on a folder of images; Ctrl-C stops it so that --resume goes on.
 
@@ -65,19 +57,7 @@ def run(
         raise checks.reject("data", None, "given, or `resume`")
     checked_new(out, "out")
     try:
-        recipe = Recipe(
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            warmup_epochs=warmup_epochs,
-            weight_decay=weight_decay,
-            label_smoothing=label_smoothing,
-            ema=ema,
-            mixed_precision=mixed_precision,
-            seed=seed,
-        )
+        recipe = Recipe(seed=seed, **fields)
         names = options.listed(augment) or []
         with job_of(distributed, seed) as job:
             return finished(
@@ -132,21 +112,9 @@ def finished(run: "Run") -> Outcome:
             f"{best['val_accuracy']:.1%}"
         )
     files = sorted(path.name for path in run.path.iterdir() if path.is_file())
-    text = f"\n{run.path}: {figures}\nfiles: {', '.join(files)}{advice()}"
+    text = f"\n{run.path}: {figures}\nfiles: {', '.join(files)}"
     content = {"run": run.path, "files": files, "best": best, "epochs": rows}
     return Outcome(text, content, ("quantize", run.path))
-
-
-def advice() -> str:
-    """What would make the next training faster, as lines to come last; empty if nothing would."""
-    import keras
-
-    from keras_bottleneck.doctor import ONEDNN_LEFT_OFF, Environment
-
-    # On another backend Keras cannot always list devices, and nothing is to be said.
-    if not ONEDNN_LEFT_OFF.found(Environment.here()) or keras.distribution.list_devices("gpu"):
-        return ""
-    return f"\n\n{ONEDNN_LEFT_OFF.sentence}: {ONEDNN_LEFT_OFF.fix}."
 
 
 def interrupted(directory: Path) -> Outcome:
@@ -158,5 +126,5 @@ def interrupted(directory: Path) -> Outcome:
         return Outcome("\nStopped before the training began.", content, (), INTERRUPTED)
     run = Run.open(directory)
     content = {"run": directory, "interrupted": True, "epochs": run.rows()}
-    text = f"\n{directory}: {len(content['epochs'])} epochs are done and kept.{advice()}"
+    text = f"\n{directory}: {len(content['epochs'])} epochs are done and kept."
     return Outcome(text, content, (run.config["verb"], "--resume", directory), INTERRUPTED)

@@ -37,17 +37,25 @@ def _is_on(here: Environment, variable: str) -> bool:
     return here.variables.get(variable, "").lower() in ("1", "true")
 
 
+def _leaves_onednn_off(here: Environment) -> bool:
+    """Whether TensorFlow computes without oneDNN unless it is told to."""
+    on_tensorflow = here.has("tensorflow") and here.backend == "tensorflow"
+    return on_tensorflow and here.is_x86 and here.has_vnni is False
+
+
 ONEDNN_LEFT_OFF = KnownBad(
-    lambda here: (
-        here.has("tensorflow")
-        and here.backend == "tensorflow"
-        and here.is_x86
-        and here.has_vnni is False
-        and "TF_ENABLE_ONEDNN_OPTS" not in here.variables
-    ),
+    lambda here: _leaves_onednn_off(here) and "TF_ENABLE_ONEDNN_OPTS" not in here.variables,
     "TensorFlow leaves oneDNN off on processors without VNNI, and trains up to twice as fast "
     "with it",
-    "set TF_ENABLE_ONEDNN_OPTS=1 before Python starts",
+    "set TF_ENABLE_ONEDNN_OPTS=1 before Python starts, as the command keras-bottleneck does",
+    f"{GITHUB}/tensorflow/tensorflow/releases/tag/v2.9.0",
+    problem=False,
+)
+ONEDNN_TURNED_ON = KnownBad(
+    lambda here: _leaves_onednn_off(here) and here.variables.get("TF_ENABLE_ONEDNN_OPTS") == "1",
+    "TensorFlow leaves oneDNN off on processors without VNNI: the command keras-bottleneck turns "
+    "it on, unless TF_ENABLE_ONEDNN_OPTS is set",
+    "set TF_ENABLE_ONEDNN_OPTS=1 before Python starts for programs of your own, too",
     f"{GITHUB}/tensorflow/tensorflow/releases/tag/v2.9.0",
     problem=False,
 )
@@ -134,6 +142,7 @@ KNOWN_BAD = (
         f"{GITHUB}/tensorflow/tensorflow/issues/17411",
     ),
     ONEDNN_LEFT_OFF,
+    ONEDNN_TURNED_ON,
     KnownBad(
         lambda here: here.variables.get("TF_ENABLE_ONEDNN_OPTS") == "0",
         "TF_ENABLE_ONEDNN_OPTS=0 turns oneDNN off: TensorFlow is slower, most of all in bfloat16, "

@@ -16,21 +16,24 @@ def native_messages_held() -> Iterator[None]:
     """Hold back what C++ code writes to stderr inside; errors reach Python as exceptions.
 
     TensorFlow's converters write dozens of lines on success, past Python's logging. What Python
-    writes, a progress bar or a warning, still reaches the terminal. Where stderr is no file of
-    the process (a notebook, a test), nothing is held.
+    writes, a progress bar or a warning, still reaches the terminal. Where Python's stderr is no
+    file (a notebook, a test), nothing is held.
     """
-    if not _is_stderr(sys.stderr):
+    number = _number(sys.stderr)
+    if number is None:
         yield
         return
     sys.stderr.flush()
-    terminal = os.dup(STDERR)
-    with tempfile.TemporaryFile() as held, open(terminal, "w", buffering=1) as python:
+    before = os.dup(STDERR)
+    # Python's stderr goes on: beside the one that is held, or as what that was until now.
+    with tempfile.TemporaryFile() as held, open(os.dup(number), "w", buffering=1) as python:
         os.dup2(held.fileno(), STDERR)
         try:
             with redirect_stderr(python):
                 yield
         finally:
-            os.dup2(terminal, STDERR)
+            os.dup2(before, STDERR)
+            os.close(before)
             _let_go_of(python)
 
 
@@ -41,8 +44,9 @@ def _let_go_of(stream: object) -> None:
             handler.setStream(sys.stderr)
 
 
-def _is_stderr(stream: object) -> bool:
+def _number(stream: object) -> int | None:
+    """The number of an open file; None of a stream that is none."""
     try:
-        return isinstance(stream, io.TextIOBase) and stream.fileno() == STDERR
+        return stream.fileno() if isinstance(stream, io.TextIOBase) else None
     except (OSError, ValueError):
-        return False
+        return None

@@ -1,6 +1,5 @@
 """Builders of whole networks, with the argument list of `keras.applications`."""
 
-from keras_bottleneck.models.catalogue import NETWORKS, Catalogue, Network, catalogue
 from keras_bottleneck.models.csp_darknet import CSPDarknet
 from keras_bottleneck.models.embedding import embedding_model
 from keras_bottleneck.models.features import Feature, feature_info, feature_pyramid
@@ -34,6 +33,7 @@ from keras_bottleneck.models.variants import (
     WideResNet50_2,
     WideResNet101_2,
 )
+from keras_bottleneck.networks import NETWORKS, Catalogue, Network, catalogue
 
 __all__ = [
     "CIFARResNet",

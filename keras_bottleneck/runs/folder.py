@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CONFIG, METRICS, BEST, LAST = "config.json", "metrics.csv", "best.keras", "last.keras"
 CARD, CHECKPOINTS = "README.md", "checkpoints"
 VERBS = ("train", "finetune")
+# Environment variables that the last bits of a network depend on.
+VARIABLES = ("TF_ENABLE_ONEDNN_OPTS",)
 FORMAT = 1
 
 Row = dict[str, float]
@@ -40,7 +42,8 @@ class Run:
     Attributes:
         path: The folder.
         config: What config.json holds: "verb", "settings" (the arguments of the call), "classes",
-            "preprocessing", "images" (how many of them) and "versions".
+            "preprocessing", "images" (how many of them), "versions" and "variables" (those of the
+            environment that its numbers depend on; null where one was not set).
 
     Example:
         >>> run = Run.open("run")  # doctest: +SKIP
@@ -83,6 +86,7 @@ class Run:
                 "skipped": len(images.skipped),
             },
             "versions": versions("keras", "tensorflow", "numpy"),
+            "variables": {name: os.environ.get(name) for name in VARIABLES},
         }
         return cls(directory, config)
 
@@ -122,6 +126,11 @@ class Run:
     def seed(self) -> int:
         """The seed that split the images."""
         return int(self.config["settings"]["seed"] or 0)
+
+    @property
+    def variables(self) -> Mapping[str, str | None]:
+        """The environment variables that it began with; empty where config.json has none."""
+        return self.config.get("variables", {})
 
     @property
     def epochs(self) -> int:

@@ -34,6 +34,9 @@ TOGETHER = [
     ("predict", RUN, "photos/one/00.png", "--top", "1"),
     ("report", RUN, "--no-sensitivity"),
 ]
+# How the lines of the command on stderr begin, and what no line of it holds anywhere.
+OWN = ("code ", "note: ", "warning: ")
+FOREIGN = r"(?i)cuinit|cpu_feature_guard|onednn custom|absl|retracing|^INFO:|^[IWEF]\d{4} "
 # In a process of its own each, which may have to be started again.
 APART = [
     ("quantize", RUN, "--images", "24", "--formats", "tflite_int8"),
@@ -47,28 +50,35 @@ LONG = [
 
 MANY = """
 import json, sys
-from keras_bottleneck.cli import main
+from keras_bottleneck.cli import main, noise, variables
 
+variables.put([])
+noise.leave_out()
 for words in json.loads(sys.argv[1]):
     print("code", main(words), *words, file=sys.stderr)
 """
 
 
 def started(backend, folder, *words):
-    """A process in `folder` with Keras on `backend`, when it has ended."""
-    return subprocess.run(
+    """A process in `folder` with Keras on `backend`, when it has ended without a foreign line."""
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        },
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
+    if done.returncode == 0:
+        assert [line for line in done.stderr.splitlines() if not line.startswith(OWN)] == []
+    assert re.findall(FOREIGN, f"{done.stdout}\n{done.stderr}", re.MULTILINE) == []
+    return done
 
 
 @pytest.fixture(scope="module", params=some_full(BACKENDS, ("tensorflow", "jax")))

@@ -140,7 +140,7 @@ def test_help_and_no_words_list_verbs_and_exit_codes(capsys):
     assert capsys.readouterr().out == printed
 
 
-def test_help_completion_and_version_import_neither_keras_nor_numpy():
+def test_help_list_completion_and_version_import_neither_keras_nor_numpy():
     code = """
 import json, os, sys
 from keras_bottleneck.cli import main, sources
@@ -152,10 +152,10 @@ os.environ["_KERAS_BOTTLENECK_COMPLETE"] = "complete_bash"
 for words in json.loads(sys.argv[2]):
     os.environ.update(COMP_WORDS=" ".join(words), COMP_CWORD=str(len(words) - 1))
     assert main([]) == 0
-print([name for name in ("keras", "tensorflow") if name in sys.modules])
+print([name for name in ("keras", "tensorflow", "numpy") if name in sys.modules])
 """
-    shown = [["--version"], *([verb, "--help"] for verb in VERBS)]
-    lines = ["", "tr", "export run --formats tf", "summary run --target et"]
+    shown = [["--version"], ["list"], *([verb, "--help"] for verb in VERBS)]
+    lines = ["", "tr", "train --model Res", "export run --formats tf", "summary run --target et"]
     typed = [["keras-bottleneck", *line.split(" ")] for line in lines]
     command = [sys.executable, "-c", code, json.dumps(shown), json.dumps(typed)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -16,8 +16,6 @@ import pytest
 
 import keras_bottleneck as kb
 from keras_bottleneck.cli import main
-from keras_bottleneck.cli.train import advice
-from keras_bottleneck.doctor import ONEDNN_LEFT_OFF, Environment
 
 pytest.importorskip("tensorflow", reason="the command reads images")
 pytestmark = pytest.mark.slow
@@ -119,11 +117,3 @@ def test_a_finished_run_is_not_trained_again(finished, capsys):
     assert main(["train", "--resume", str(folder)]) == 0
     assert "Epoch" not in capsys.readouterr().out
     assert (folder / "last.keras").stat().st_mtime_ns == written
-
-
-def test_what_would_make_it_faster_is_told_at_the_end(stopped, monkeypatch):
-    _, _, out, _ = stopped
-    assert ("TF_ENABLE_ONEDNN_OPTS=1" in out) == ONEDNN_LEFT_OFF.found(Environment.here())
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
-    assert not ONEDNN_LEFT_OFF.found(Environment.here())
-    assert advice() == ""

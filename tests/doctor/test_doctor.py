@@ -64,6 +64,14 @@ BAD = [
     ("crashes Python", with_versions(litert_torch="0.8.1")),
     ("no AVX", replace(GOOD, cpu_flags=frozenset())),
     ("leaves oneDNN off", replace(GOOD, cpu_flags=frozenset({"avx", "avx2"}))),
+    (
+        "the command keras-bottleneck turns it on",
+        replace(
+            GOOD,
+            cpu_flags=frozenset({"avx", "avx2"}),
+            variables={"TF_ENABLE_ONEDNN_OPTS": "1"},
+        ),
+    ),
     ("turns oneDNN off", replace(GOOD, variables={"TF_ENABLE_ONEDNN_OPTS": "0"})),
     ("no VNNI", replace(GOOD, cpu_flags=frozenset({"avx", "avx2"}))),
 ]

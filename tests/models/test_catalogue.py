@@ -23,8 +23,15 @@ def test_every_builder_is_there_under_its_own_name():
     assert set(NETWORKS) == {*kb.models.VARIANTS, "MobileNetV2", "CSPDarknet"}
     for name, row in NETWORKS.items():
         assert row.build is getattr(kb, name)
-        known = {one.name for one in kb.weights.CHECKPOINTS if one.model == name}
-        assert set(row.checkpoints) == known
+        known = [one.name for one in kb.weights.CHECKPOINTS if one.model == name]
+        assert list(row.checkpoints) == known
+
+
+def test_rows_are_those_of_the_variants():
+    for name, variant in kb.models.VARIANTS.items():
+        row = NETWORKS[name]
+        assert (row.title, row.parameters) == (variant.title, variant.parameters)
+        assert row.image_size == (32 if variant.classes == 10 else 224)
 
 
 def test_the_table_has_a_row_for_each():
