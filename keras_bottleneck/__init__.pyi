@@ -6,6 +6,7 @@ from keras_bottleneck import (
     data as data,
     distribution as distribution,
     doctor as doctor,
+    evaluation as evaluation,
     export as export,
     graph as graph,
     layers as layers,

@@ -1,5 +1,6 @@
 """Model inputs, and labels where there are any, read from whatever holds them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ from keras_bottleneck.data.batches import batches_of
 
 Array = np.ndarray[Any, Any]
 
+# Arrays are read in parts of so many samples.
+BATCH = 256
 # By how much rows of probabilities, rounded to 16 bits, may miss 1.
 ROUNDING = 0.01
 
@@ -37,16 +40,10 @@ def read(
     inputs: list[Array] = []
     labels: list[Array | None] = []
     count = 0
-    for batch in batches_of(name, data, limit):
-        # As `fit` takes them: images, (images, labels) or (images, labels, sample weights).
-        x, y, *_ = (*batch, None) if isinstance(batch, (tuple, list)) else (batch, None)
-        inputs.append(_checked_images(name, x, input_shape))
-        labels.append(
-            None
-            if y is None or not labelled
-            else _class_indices(name, y, len(inputs[-1]), label_shape)
-        )
-        count += len(inputs[-1])
+    for images, truth in stream(name, data, input_shape, labelled, label_shape):
+        inputs.append(images)
+        labels.append(truth)
+        count += len(images)
         if count >= limit:
             break
     if not count:
@@ -57,6 +54,22 @@ def read(
     found = [one for one in labels if one is not None]
     joined = np.concatenate(found)[:limit] if len(found) == len(labels) else None
     return np.concatenate(inputs)[:limit], joined
+
+
+def stream(
+    name: str,
+    data: Any,
+    input_shape: tuple[int | None, ...],
+    labelled: bool = True,
+    label_shape: tuple[int | None, ...] = (),
+) -> Iterator[tuple[Array, Array | None]]:
+    """The batches of `data`, each as `read` would return it alone; see there."""
+    for batch in batches_of(name, data, BATCH):
+        # As `fit` takes them: images, (images, labels) or (images, labels, sample weights).
+        x, y, *_ = (*batch, None) if isinstance(batch, (tuple, list)) else (batch, None)
+        images = _checked_images(name, x, input_shape)
+        without = y is None or not labelled
+        yield images, None if without else _class_indices(name, y, len(images), label_shape)
 
 
 def _checked_images(name: str, x: Any, input_shape: tuple[int | None, ...]) -> Array:

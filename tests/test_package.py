@@ -110,7 +110,7 @@ def test_export_says_that_it_needs_the_tensorflow_backend(tmp_path):
 
 def test_every_public_name_exists():
     folders = (kb.layers, kb.models, kb.graph, kb.export, kb.runtime, kb.training, kb.data)
-    later = (kb.analysis, kb.benchmarking, kb.reporting)
+    later = (kb.analysis, kb.benchmarking, kb.evaluation, kb.reporting)
     for module in (kb, *folders, *later):
         for name in module.__all__:
             assert getattr(module, name) is not None

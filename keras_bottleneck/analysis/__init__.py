@@ -3,10 +3,10 @@
 from keras_bottleneck.analysis.blocks import BlockComparison, BlockCost, compare_blocks
 from keras_bottleneck.analysis.checking import CheckReport, Finding, check
 from keras_bottleneck.analysis.cost import CostReport, LayerCost, cost
-from keras_bottleneck.analysis.evaluation import ClassResult, EvaluationReport, evaluate
 from keras_bottleneck.analysis.gradient_flow import GradientFlow, GradientReport
 from keras_bottleneck.analysis.targets import TARGETS, Target
 from keras_bottleneck.analysis.vela import VelaReport, vela
+from keras_bottleneck.evaluation import ClassResult, EvaluationReport, evaluate
 
 __all__ = [
     "TARGETS",

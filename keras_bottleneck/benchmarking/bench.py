@@ -11,12 +11,13 @@ import numpy as np
 
 from keras_bottleneck.benchmarking.cells import Cell
 from keras_bottleneck.benchmarking.inputs import Inputs
-from keras_bottleneck.benchmarking.judging import judged
 from keras_bottleneck.benchmarking.rows import QUANTIZED_ROW, ROWS
 from keras_bottleneck.benchmarking.store import Store, digest, fingerprint, is_whole
 from keras_bottleneck.benchmarking.subject import Subject
+from keras_bottleneck.evaluation import Answers, Evaluation
+from keras_bottleneck.evaluation.answers import keras_outputs
+from keras_bottleneck.evaluation.metrics import measured
 from keras_bottleneck.export.formats import Needs
-from keras_bottleneck.export.verify import Array, keras_outputs
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.quantization.observation import spread
 from keras_bottleneck.runtime import manifest, processes
@@ -28,6 +29,8 @@ MEASURING = "keras_bottleneck.runtime.measuring"
 MAKERS = ("tensorflow", "keras", "tf2onnx", "onnx", "numpy")
 # Exported files are compared with Keras on a few images before they are measured on all.
 VERIFIED = 32
+# The rows of `evaluation.METRICS` that a cell has.
+MEASURED = ("top1", "top5", "error", "agreement")
 
 
 def calibrated(row: str, quantized: bool) -> bool:
@@ -141,8 +144,9 @@ class Bench:
         if "problem" in figures:
             raise JobError(figures["problem"])
         figures["size"] = manifest.size_of(artifact)
-        name = self.tested.output_name
-        figures |= judged(np.load(outputs), self._reference, self.found.labels, name)
+        answers = Answers(np.load(outputs), self.tested.output_name)
+        evaluation = Evaluation(answers, self.found.labels, self._reference)
+        figures |= measured(evaluation, MEASURED)
         self.store.keep(slot, key, figures)
         return figures
 
@@ -169,8 +173,9 @@ class Bench:
         return digest(self.found.calibration)
 
     @cached_property
-    def _reference(self) -> Array:
-        return keras_outputs(self.tested.model, self.found.images)
+    def _reference(self) -> Answers:
+        outputs = keras_outputs(self.tested.model, self.found.images)
+        return Answers(outputs, self.tested.output_name)
 
     @cached_property
     def _inputs(self) -> Path:

@@ -1,4 +1,4 @@
-"""One figure after the other of an artifact in its runtime."""
+"""`Cell`: the figures of one artifact in its runtime."""
 
 from dataclasses import dataclass
 

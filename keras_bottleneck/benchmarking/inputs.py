@@ -7,8 +7,9 @@ from typing import Any
 from keras_bottleneck import checks, samples
 from keras_bottleneck.benchmarking.subject import Subject
 from keras_bottleneck.data import ImageData, image_folder
+from keras_bottleneck.evaluation.answers import Array
 from keras_bottleneck.export.exporter import CALIBRATION_IMAGES
-from keras_bottleneck.export.verify import Array, shape_of_labels
+from keras_bottleneck.export.verify import shape_of_labels
 
 
 @dataclass(frozen=True)

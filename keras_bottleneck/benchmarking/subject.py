@@ -8,8 +8,9 @@ import keras
 
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.export import load_model, save_model
-from keras_bottleneck.export.inference import float32_model, output_name
+from keras_bottleneck.export.inference import float32_model
 from keras_bottleneck.export.names import file_name
+from keras_bottleneck.graph.endings import output_name
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.quantization import is_quantized
 from keras_bottleneck.runs.folder import BEST

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from keras_bottleneck import keras_private, runtime
+from keras_bottleneck.evaluation.answers import Array
 from keras_bottleneck.export.formats import Format
 from keras_bottleneck.export.source import Source
-from keras_bottleneck.export.verify import Array
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 
 SAMPLES = 2

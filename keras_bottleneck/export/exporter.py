@@ -11,6 +11,9 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks
+from keras_bottleneck.evaluation.answers import Answers, Array, keras_outputs
+from keras_bottleneck.evaluation.judging import Evaluation
+from keras_bottleneck.evaluation.metrics import measured, noise
 from keras_bottleneck.export import placing
 from keras_bottleneck.export.auditing import audit
 from keras_bottleneck.export.divergence import first_divergent_layer
@@ -21,7 +24,6 @@ from keras_bottleneck.export.inference import (
     artifact_shape,
     float32_model,
     inference_model,
-    output_name,
 )
 from keras_bottleneck.export.keras_file import check_labels, checked_preprocessing
 from keras_bottleneck.export.limits import check_limits
@@ -29,17 +31,9 @@ from keras_bottleneck.export.names import FILE_NAME, file_name
 from keras_bottleneck.export.quiet import native_messages_held
 from keras_bottleneck.export.report import Artifact, ExportReport
 from keras_bottleneck.export.source import Source
-from keras_bottleneck.export.verify import (
-    Array,
-    Samples,
-    accuracy,
-    collect,
-    compare,
-    keras_outputs,
-    noise,
-    shape_of_labels,
-)
+from keras_bottleneck.export.verify import Samples, collect, compare, shape_of_labels
 from keras_bottleneck.export.versions import versions
+from keras_bottleneck.graph.endings import output_name
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.progress import track
 from keras_bottleneck.quantization.fake_quant import step_of
@@ -171,13 +165,14 @@ def export_model(
             for row in track(rows, len(rows), f"export {described.name}")
         ]
         placing.commit(scratch, target, {one.path.name: _entry(one, described) for one in made})
+    own = Evaluation(Answers(reference, described.output_name), samples.labels)
     return ExportReport(
         name=described.name,
         model_name=model.name,
         artifacts=tuple(replace(one, path=target / one.path.name) for one in made),
         samples=len(samples.inputs),
         real_samples=verify is not None,
-        keras_accuracy=accuracy(reference, samples.labels, described.output_name),
+        keras_accuracy=measured(own, ["top1"])["top1"],
     )
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from keras_bottleneck.evaluation.answers import Array
+from keras_bottleneck.evaluation.metrics import difference, noise
 from keras_bottleneck.export import onnx, saved_model, tflite
 from keras_bottleneck.export.source import Source
-from keras_bottleneck.export.verify import Array, difference, noise
 
 
 class Needs(Enum):

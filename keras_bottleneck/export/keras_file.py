@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks, failures
-from keras_bottleneck.export.inference import output_name
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.files import replacing
+from keras_bottleneck.graph.endings import output_name
 from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing

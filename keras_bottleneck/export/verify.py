@@ -10,18 +10,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import keras_private, runtime, samples
+from keras_bottleneck import runtime, samples
+from keras_bottleneck.evaluation.answers import Answers, Array
+from keras_bottleneck.evaluation.judging import Evaluation
+from keras_bottleneck.evaluation.metrics import difference, measured
 from keras_bottleneck.export.errors import translated
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.runtime.batching import in_batches
-from keras_bottleneck.runtime.classes import class_probabilities
 from keras_bottleneck.runtime.onnx_runtime import ONNX, needs_care
 from keras_bottleneck.runtime.timing import timed
 
-Array = np.ndarray[Any, Any]
-
 NOISE_SAMPLES = 16
-BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -94,59 +92,6 @@ def _made_up(shape: tuple[int | None, ...], preprocessing: Preprocessing | None)
     return pixels / 255 if preprocessing is None else preprocessing.normalize(pixels)
 
 
-def keras_outputs(model: keras.Model, inputs: Array) -> Array:
-    """The model's outputs at inference, (N, ...)."""
-
-    def run(batch: Array) -> Array:
-        # Called, not `predict`ed: that would leave a compiled function on the user's model.
-        images = keras_private.as_taken(model, batch)
-        (output,) = keras.tree.flatten(model(images, training=False))
-        return np.asarray(keras.ops.convert_to_numpy(output), np.float32)
-
-    fixed = model.inputs[0].shape[0]
-    pieces = np.split(inputs, range(BATCH, len(inputs), BATCH))
-    return np.concatenate([in_batches(run, piece, fixed) for piece in pieces])
-
-
-def classes(outputs: Array, output_name: str) -> Array | None:
-    """The top-1 class of each image or pixel; None where the model is no classifier."""
-    if output_name == "features":
-        return None
-    return class_probabilities(outputs, output_name).argmax(-1)
-
-
-def accuracy(outputs: Array, labels: Array | None, output_name: str) -> float | None:
-    """Top-1 accuracy; None where there are no labels or no classes."""
-    found = classes(outputs, output_name)
-    return None if labels is None or found is None else float(np.mean(found == labels))
-
-
-def difference(outputs: Array, reference: Array, output_name: str) -> float:
-    """The largest difference: absolute for probabilities, else as a part of the largest output.
-
-    Outputs that are not finite, or of another shape, differ by infinity.
-    """
-    if outputs.shape != reference.shape or not np.isfinite(outputs).all():
-        return float("inf")
-    scale = 1.0 if output_name == "probabilities" else max(float(np.abs(reference).max()), 1e-9)
-    return float(np.abs(outputs - reference).max()) / scale
-
-
-def noise(outputs: Array, reference: Array, output_name: str) -> float:
-    """The root mean square distance of a sample's (of a segmenter, a pixel's) outputs.
-
-    Absolute for probabilities, as a part of the root mean square of the reference otherwise.
-    Outputs that are not finite, or of another shape, differ by infinity.
-    """
-    if outputs.shape != reference.shape or not np.isfinite(outputs).all():
-        return float("inf")
-    count = reference[..., 0].size
-    distance = np.sum((outputs - reference) ** 2, dtype=np.float64) / count
-    power = np.sum(reference**2, dtype=np.float64) / count
-    scale = 1.0 if output_name == "probabilities" else max(float(power), 1e-30)
-    return float(np.sqrt(distance / scale))
-
-
 def compare(
     path: Path,
     given: Samples,
@@ -156,12 +101,16 @@ def compare(
 ) -> Comparison:
     """Run the artifact at `path` on every sample, and `measure` it against `reference`."""
     with translated(f"Running {path.name}"):
-        found, seconds = timed(runtime.load(path, trusted=True), given.inputs)
+        outputs, seconds = timed(runtime.load(path, trusted=True), given.inputs)
         plain = _in_a_plain_session(path, given.inputs)
+    evaluation = Evaluation(
+        Answers(outputs, output_name), given.labels, Answers(reference, output_name)
+    )
+    figures = measured(evaluation, ["agreement", "top1"])
     return Comparison(
-        error=measure(found, reference, output_name),
-        agreement=accuracy(found, classes(reference, output_name), output_name),
-        accuracy=accuracy(found, given.labels, output_name),
+        error=measure(outputs, reference, output_name),
+        agreement=figures["agreement"],
+        accuracy=figures["top1"],
         latency_ms=1e3 * statistics.median(seconds),
         plain_error=None if plain is None else measure(plain, reference, output_name),
     )

@@ -1,15 +1,18 @@
 """`write_report`: a run as one page that needs nothing but itself."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_bottleneck import charts, checks
 from keras_bottleneck.benchmarking import BenchmarkReport, inputs, subject, tables
+from keras_bottleneck.evaluation import Answers, Evaluation, Mistake
+from keras_bottleneck.evaluation.answers import keras_outputs
+from keras_bottleneck.evaluation.metrics import measured, written
 from keras_bottleneck.files import replace_file
 from keras_bottleneck.quantization import Sensitivity
 from keras_bottleneck.quantization import sensitivity as measure_sensitivity
 from keras_bottleneck.reporting import run_folder
-from keras_bottleneck.reporting.evaluation import Evaluation, evaluated
 from keras_bottleneck.reporting.pictures import data_url, element
 from keras_bottleneck.runs.folder import BEST, columns, read_metrics
 from keras_bottleneck.version import __version__
@@ -76,11 +79,9 @@ def write_report(
         "files": run_folder.files(folder),
         **_benchmark(report),
     }
-    seen, noise = None, None
-    if data is not None:
-        seen, noise = _judged(folder, data, limit, sensitivity, seed)
-    content |= {**_evaluation(seen), **_sensitivity(noise)}
-    content["tiles"] = _tiles(metrics, seen, report)
+    judged = _Judged() if data is None else _judged(folder, data, limit, sensitivity, seed)
+    content |= {**_evaluation(judged), **_sensitivity(judged.sensitivity)}
+    content["tiles"] = _tiles(metrics, judged.evaluation, report)
     replace_file(target, template.render(content).encode())
     return target
 
@@ -115,17 +116,29 @@ def _checked_path(path: Any) -> Path:
     return Path(path)
 
 
-def _judged(
-    run: Path, data: Any, limit: int, sensitivity: bool, seed: int
-) -> tuple[Evaluation | None, Sensitivity | None]:
+@dataclass(frozen=True)
+class _Judged:
+    """What best.keras does on images: the parts of the page that need some."""
+
+    evaluation: Evaluation | None = None
+    mistakes: tuple[Mistake, ...] = ()
+    sensitivity: Sensitivity | None = None
+
+
+def _judged(run: Path, data: Any, limit: int, sensitivity: bool, seed: int) -> _Judged:
     if not (run / BEST).is_file():
         raise checks.reject("data", data, f"None for a run folder without {BEST}")
     tested = subject.opened(run, run)
     found = inputs.collect(data, None, tested, limit, seed, calibrates=False)
-    seen = evaluated(tested, found, WORST)
-    if not sensitivity or tested.quantized:
-        return seen, None
-    return seen, measure_sensitivity(tested.model, found.images, skip="unsupported")
+    answers = Answers(keras_outputs(tested.model, found.images), tested.output_name)
+    evaluation = Evaluation(answers, found.labels, labels=tested.labels)
+    noise = None
+    if sensitivity and not tested.quantized:
+        noise = measure_sensitivity(tested.model, found.images, skip="unsupported")
+    if not evaluation.of_whole_images:
+        return _Judged(sensitivity=noise)
+    mistakes = evaluation.mistakes(found.images, tested.preprocessing, WORST)
+    return _Judged(evaluation, mistakes, noise)
 
 
 def _curves(metrics: dict[str, list[float]]) -> list[Any]:
@@ -133,15 +146,19 @@ def _curves(metrics: dict[str, list[float]]) -> list[Any]:
     return [element(charts.curve(name, metrics), f"curve {name}") for name in names]
 
 
-def _evaluation(seen: Evaluation | None) -> dict[str, Any]:
-    readable = seen is not None and len(seen.names) <= MATRIX_CLASSES
-    chart = charts.confusion(seen.names, seen.confusion) if seen and readable else None
+def _evaluation(judged: _Judged) -> dict[str, Any]:
+    seen = judged.evaluation
+    if seen is None:
+        return {"evaluation": None, "mistakes": []}
+    readable = len(seen.names) <= MATRIX_CLASSES
+    chart = charts.confusion(seen.names, seen.confusion) if readable else None
     return {
         "evaluation": seen,
+        "figures": written(measured(seen)),
         "confusion": element(chart, "confusion") if chart else None,
         "numbered": chart.numbered if chart else {},
-        "confused": seen.confused(PAIRS) if seen else [],
-        "mistakes": [(data_url(one.pixels), one) for one in seen.mistakes] if seen else [],
+        "confused": seen.confused(PAIRS),
+        "mistakes": [(data_url(one.pixels), one) for one in judged.mistakes],
     }
 
 

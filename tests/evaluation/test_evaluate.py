@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import keras_bottleneck as kb
-from keras_bottleneck.analysis import evaluate
+from keras_bottleneck.evaluation import evaluate
 
 pytest.importorskip("tensorflow", reason="images are read with tf.data")
 
@@ -115,6 +115,42 @@ def test_top5_counts_where_there_are_more_classes(folder, tmp_path):
     path = kb.export.save_model(network, tmp_path / "seven.keras", labels, kb.Preprocessing((6, 6)))
     report = evaluate(path, folder, subset="both")
     assert (report.top1, report.top5) == (0.0, pytest.approx(5 / 13))
+
+
+def test_any_model_is_evaluated_on_any_data(model, file, folder):
+    expected = evaluate(file, folder, subset="both")
+    images = kb.data.image_folder(
+        folder, batch_size=4, subset="both", preprocessing=kb.Preprocessing((6, 6))
+    )
+    parts = [part for part in (images.train, images.validation) if part is not None]
+    pairs = [pair for part in parts for pair in part.as_numpy_iterator()]
+    arrays = tuple(np.concatenate(column) for column in zip(*pairs, strict=True))
+    for network in (file, model):
+        for data in (images, pairs, arrays):
+            report = evaluate(network, data, subset="both")
+            assert report.figures == pytest.approx(expected.figures, rel=1e-5)
+            named = network is file or data is images
+            labels = [one.label for one in report.classes]
+            assert labels == (["blue", "green", "red"] if named else ["0", "1", "2"])
+            assert (
+                str(report)
+                .strip()
+                .startswith(f"{'colour.keras' if network is file else 'The model'} on 13")
+            )
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.zeros((2, 6, 6, 3)), "`data` must be images with labels"),
+        ((np.zeros((2, 6, 6, 3)), np.array([0, 3])), "labels of the 3 classes .* from 0 to 3"),
+        ((np.zeros((2, 7, 6, 3)), np.array([0, 1])), "`data` must hold batches of images"),
+        ([], "`data` must be images with labels, at least one"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(model, data, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(model, data)
 
 
 def test_an_artifact_that_knows_no_preprocessing_is_refused(model, folder, tmp_path):
