@@ -99,7 +99,7 @@ def image_models(model: keras.Model) -> list[ImageModel]:
 
 
 def normalizes(model: keras.Model) -> bool:
-    """Whether a network of ours takes raw pixels, which it normalizes itself."""
+    """Whether a network of this package takes raw pixels, which it normalizes itself."""
     return any(layer.name == IN_GRAPH for layer in model.layers)
 
 

@@ -85,7 +85,7 @@ def checked_shape(shape: Any, name: str = "input_shape") -> tuple[int | None, ..
 
 
 def shape_of_images(input_tensor: Any, input_shape: Any) -> Any:
-    """What the caller says of the model's images; None where nothing."""
+    """The shape of the model's images as the caller gives it; None where it is not given."""
     return input_shape if input_tensor is None else getattr(input_tensor, "shape", ())[1:]
 
 

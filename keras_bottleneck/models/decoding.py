@@ -1,4 +1,4 @@
-"""What decoders do with a backbone: find its feature maps, bring them to one size, build on it."""
+"""What decoders need: a backbone's feature maps, maps of equal sizes, a model on top of both."""
 
 from typing import Any, NamedTuple
 

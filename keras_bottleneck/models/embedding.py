@@ -1,4 +1,4 @@
-"""What is left of a network trained with ArcFace: images to embeddings."""
+"""A network trained with ArcFace, without its last layer: from images to embeddings."""
 
 import keras
 
@@ -11,8 +11,8 @@ from keras_bottleneck.models.assembly import checked_name
 def embedding_model(model: keras.Model, name: str | None = None) -> keras.Model:
     """The network up to its ArcFace layer, its embeddings brought to length 1.
 
-    The cosine of two images' angle is then the dot product of their embeddings, and what
-    `export_model` writes of it are the features that a device compares.
+    The cosine between two images is then the dot product of their embeddings: the features that
+    an exported model computes and a device compares.
 
     Args:
         model: A functional model that was trained with one `layers.ArcFace`; the new model

@@ -20,9 +20,9 @@ def FPN(
 ) -> keras.Model:
     """The feature pyramid network of a backbone (Lin et al. 2017, section 3 and figure 3).
 
-    From the coarsest feature map down: a 1x1 convolution brings each to `filters` channels, the
-    sum of the coarser ones, each pixel repeated, is added, and a 3x3 convolution smooths what
-    comes out. There is no activation: that is left to the heads, which the levels share.
+    From the coarsest feature map down: a 1x1 convolution brings each map to `filters` channels,
+    the result of the coarser level is added with each pixel repeated, and a 3x3 convolution
+    smooths the sum. There is no activation: that is left to the heads, which the levels share.
 
     Args:
         backbone: A model of this package, with or without top; the new model shares its layers

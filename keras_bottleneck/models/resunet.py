@@ -23,7 +23,7 @@ def ResUNet(
     """A U-Net of residual blocks over any backbone of this package, for segmentation.
 
     From the coarsest feature map up: each pixel is repeated, the backbone's own map of that
-    resolution is put beside, and a `BasicBlock` makes one of both. Where the backbone begins with
+    resolution is concatenated, and a `BasicBlock` merges the two. Where the backbone begins with
     a stride, a last block works at the resolution of the image, without a map beside it. A 1x1
     convolution gives each pixel its classes.
 
@@ -34,8 +34,8 @@ def ResUNet(
         backbone: A model of this package, with or without top; the new model shares its layers
             and weights.
         classes: Number of classes, the background among them.
-        filters: Of the block at the resolution of the image; that at a stride has as many times
-            more, up to 256 for a stride of 16 by default.
+        filters: Of the block at the resolution of the image. A block at stride s has s times as
+            many: by default 256 at stride 16.
         classifier_activation: `"softmax"`, or None for logits.
         name: Name of the model; by default that of the backbone with `_unet`.
 

@@ -1,4 +1,4 @@
-"""What stands before a residual network's first block."""
+"""The stem: the convolutions and the pooling before a residual network's first block."""
 
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ class Stem(NamedTuple):
     """A row of the table.
 
     Attributes:
-        convolutions: By which number the filters are divided, side and stride of each.
+        convolutions: Of each, the divisor of the filters, the side of the kernel and the stride.
         pooled: Whether 3x3 max pooling of stride 2 follows.
     """
 
@@ -24,7 +24,7 @@ class Stem(NamedTuple):
 
     @property
     def stride(self) -> int:
-        """By how much the image is smaller behind it."""
+        """How many times smaller the image is behind the stem."""
         first, *_ = (stride for _, _, stride in self.convolutions)
         return first * 2 if self.pooled else first
 
@@ -39,14 +39,14 @@ STEMS = {
 def with_stem(
     x: Any, kind: str, filters: int, *, bare: bool, conv_bias: bool, antialias: bool, **conv: Any
 ) -> Any:
-    """What the stem `kind` makes of the image `x`.
+    """The feature map that the stem `kind` computes from the image `x`.
 
     Args:
         x: A Keras tensor.
         kind: A key of `STEMS`.
         filters: Channels that leave it.
-        bare: Whether the last convolution has neither batch norm nor activation, for blocks that
-            begin with them.
+        bare: Whether the last convolution has neither batch norm nor activation, because the
+            blocks begin with them.
         conv_bias: Whether a bare convolution has a bias.
         antialias: Whether a `BlurPool` takes the stride of the pooling.
         **conv: Settings of `ConvNormAct`.

@@ -1,4 +1,4 @@
-"""The `weights` of a builder: the network follows its checkpoint, or says where it cannot."""
+"""The `weights` of a builder: the network follows its checkpoint, or an error says why not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,20 +34,21 @@ class Trained:
 
     Attributes:
         weights: A checkpoint, a file, or None.
-        architecture: The caller's arguments, and those of the checkpoint.
-        said: What the caller's arguments tell of a file; None where they tell everything.
+        architecture: The caller's arguments and those of the checkpoint.
+        facts: What the caller's arguments state about the network in a file; None where they
+            describe all of it.
     """
 
     weights: Checkpoint | Path | None
     architecture: Mapping[str, Any]
-    said: Facts | None = None
+    facts: Facts | None = None
 
     def loaded(self, model: ImageModel, include_top: bool) -> ImageModel:
-        """`model` with the weights; without top, those of the classifier are left out."""
+        """`model` with the weights; without its top, the classifier's weights are left out."""
         if self.weights is not None:
-            said, given = self.said or facts_of(model), model.preprocessing
-            load_as(ADVICE, model, self.weights, said, skip_head=not include_top)
-            # What the caller has said goes before what the checkpoint brings.
+            facts, given = self.facts or facts_of(model), model.preprocessing
+            load_as(ADVICE, model, self.weights, facts, skip_head=not include_top)
+            # The caller's preprocessing takes precedence over that of the checkpoint.
             model.preprocessing = given or model.preprocessing
         return model
 
@@ -76,11 +77,11 @@ def following(
         builder: Name of the builder, as in the table of checkpoints.
         weights: None, the name of a checkpoint, one of `weights.CHECKPOINTS`, or a file.
         classes: Outputs of the classifier; None without one.
-        image: The shape of the images, (height, width, channels), where it is said.
+        image: The shape of the images, (height, width, channels); None where it is not given.
         architecture: The arguments that the caller has given.
 
     Raises:
-        ValueError: If `weights` is nothing of this kind, or the checkpoint asks for another
+        ValueError: If `weights` is none of these, or the checkpoint needs another value of an
             argument than the caller's.
     """
     if weights is None:
@@ -97,7 +98,7 @@ def following(
         source = path = _file(weights, accepted)
         checkpoint = published(path)
     if checkpoint is None:
-        return Trained(source, architecture, _said(architecture))
+        return Trained(source, architecture, _stated(architecture))
     if classes not in (None, CLASSES):
         raise ValueError(
             f"`classes` must be {CLASSES} with the weights of a checkpoint; for others, build "
@@ -116,7 +117,7 @@ def following(
 
 
 def _fitted(checkpoint: Checkpoint, builder: str, image: Any) -> Preprocessing | None:
-    """The preprocessing of the checkpoint for images of the shape `image`, where that is said."""
+    """The preprocessing of the checkpoint, for images of the shape `image` where it is given."""
     if image is None:
         return checkpoint.preprocessing
     shape = checked_shape(image, "input_shape")
@@ -140,7 +141,8 @@ def _check_normalization(given: Preprocessing, checkpoint: Checkpoint) -> None:
         raise checks.reject("preprocessing", given, accepted)
 
 
-def _said(architecture: Mapping[str, Any]) -> Facts:
+def _stated(architecture: Mapping[str, Any]) -> Facts:
+    """What the caller's arguments state about the network in a file."""
     return Facts(
         architecture.get("stride_on"),
         architecture.get("padding"),

@@ -2,7 +2,7 @@
 
 It trusts the file: of 30,000 that were damaged on purpose it hung on six, and crashed on one in
 which a single bit of the type of a text had changed. So a process of its own, `main`, reads them
-first.
+first. Only `weights` needs it, but the process has to start without Keras, as this room does.
 """
 
 import json

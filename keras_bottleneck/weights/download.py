@@ -147,7 +147,7 @@ def not_writable(path: Path, error: OSError) -> DownloadError:
 
 
 def wrong_hash(url: str, expected: Hash, found: Hash) -> DownloadError:
-    """The error for a file that came whole, but is another one."""
+    """The error for a file that arrived whole but is not the one expected."""
     return DownloadError(
         f"What {url} sent has the wrong hash and was removed (expected {expected}, received "
         f"{found}): run it again, and if that gives the same hash, the file there is not the one "

@@ -61,7 +61,7 @@ def facts_stored(variant: Any = None, padding: Any = None, epsilon: Any = None) 
 
 
 def facts_of(model: keras.Model) -> Facts:
-    """The settings of a network of ours, whole or flat; None where nothing in it depends on them.
+    """The settings of a network of this package, whole or flat; None where they do not matter.
 
     Raises:
         ValueError: If its layers differ in padding or epsilon.
@@ -89,7 +89,7 @@ class Convolution(NamedTuple):
 def settings(
     convolutions: Iterable[Convolution], epsilons: Mapping[str, float]
 ) -> dict[str, set[Any]]:
-    """By the name of each fact, the values that it has among the layers of a network of ours.
+    """By the name of each fact, its values among the layers of a network of this package.
 
     Args:
         convolutions: All convolutions of the network.
@@ -111,13 +111,13 @@ def check_facts(model: keras.Model, known: Facts, said: Facts, source: str) -> N
     """Compare the settings of `model` with those that the weights were trained with.
 
     Args:
-        model: A network of ours.
-        known: What the source tells.
-        said: What the caller says.
-        source: What the source is, for the message.
+        model: A network of this package.
+        known: The settings that the source tells.
+        said: The settings that the caller gives.
+        source: The name of the source in messages.
 
     Raises:
-        ValueError: If one that matters to `model` is neither known nor said, or is another.
+        ValueError: If one that matters to `model` is neither known nor given, or differs.
     """
     own = facts_of(model)
     untold, others = [], []

@@ -55,7 +55,7 @@ def download_from_hub(url: str, hash: str, folder: str | os.PathLike[str] | None
     path = Path(found_at)
     found = expected.of(path)
     if not expected.matches(found):
-        # The path may be a link to the content; what is left of both would be found again.
+        # The path may be a link to the content: what remains of either would be taken next time.
         path.resolve().unlink()
         path.unlink(missing_ok=True)
         raise wrong_hash(url, expected, found)

@@ -20,7 +20,7 @@ from keras_bottleneck.weights.tensors import Tensor, Tensors, named_once, printa
 WEIGHTS_MEMBER = "model.weights.h5"
 CONFIG_MEMBER = "config.json"
 REGISTERED = "keras_bottleneck>"
-# What the classes of such layers end in, depthwise and quantized ones and ours included.
+# The ends of the names of their classes, also of depthwise, quantized and this package's layers.
 CONVOLUTION = "Conv2D"
 NORMALIZATION = "BatchNormalization"
 # A network of 1,202 layers takes up about 1 MiB.
@@ -55,7 +55,7 @@ def read_hdf5(path: Path, stack: ExitStack, content: io.BytesIO | None = None) -
 
     if content is None:
         admit(path)
-    else:  # whatever is damaged in an archive is found by its checksums
+    else:  # an archive's checksums find other damage
         check_heaps(content.getvalue())
     file = stack.enter_context(h5py.File(content or path, "r"))
     legacy = _inside(file, "model_weights") if "model_weights" in file else file
@@ -158,7 +158,7 @@ def _text(value: Any) -> str:
 
 
 def _facts(config: Any) -> Facts:
-    """What the configuration of a network of ours tells of it, of blocks or flat."""
+    """What the configuration of a network of this package, whole or flat, tells."""
     layers = list(_layers(config))
     blocks = [one for kind, one in layers if kind.startswith(REGISTERED) and "padding" in one]
     if blocks:

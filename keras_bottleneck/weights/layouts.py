@@ -1,4 +1,4 @@
-"""What other libraries call the layers of our networks: one table each, a line per kind of name."""
+"""What other libraries call the layers of this package's networks: a table for each."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -13,7 +13,7 @@ Blocks = Mapping[tuple[int, int], int]
 
 @dataclass(frozen=True)
 class Variable:
-    """What another library calls a variable, and the axes of its tensor in the order of ours."""
+    """What another library calls a variable, and the axes of its tensor in Keras's order."""
 
     name: str
     axes: tuple[int, ...] = ()
@@ -21,7 +21,7 @@ class Variable:
 
 Variables = Mapping[str, Mapping[str, Variable]]
 
-# By kind of layer and by our name of the variable.
+# By kind of layer and by Keras's name of the variable.
 TORCH: Variables = {
     "conv": {"kernel": Variable("weight", (2, 3, 1, 0)), "bias": Variable("bias")},
     "depthwise": {"kernel": Variable("weight", (2, 3, 0, 1)), "bias": Variable("bias")},
@@ -67,13 +67,13 @@ class Layout:
     ignored: tuple[str, ...] = ()
 
     def layer(self, name: str, blocks: Blocks) -> str | None:
-        """Their name of our layer `name`; None where they have no such layer.
+        """Their name of this package's layer `name`; None where they have no such layer.
 
         Args:
             name: Name of a layer with weights.
             blocks: (stage, block) to a number, all counted from 1.
         """
-        if not self.layers:  # our own names
+        if not self.layers:  # this package's names
             return name
         if name in self.layers:
             return self.layers[name]
@@ -117,7 +117,7 @@ class Layout:
         return f"{layer}{self.separator}{self.variables[kind][variable].name}"
 
     def axes(self, kind: str, variable: str) -> tuple[int, ...]:
-        """The axes of their tensor of `variable` in the order of ours; empty where it is equal."""
+        """The axes of their tensor of `variable` in Keras's order; empty where it is the same."""
         known = self.variables.get(kind, {})
         return known[variable].axes if variable in known else ()
 
@@ -129,7 +129,7 @@ class Layout:
 
 
 def count_blocks(names: Iterable[str]) -> Blocks:
-    """The (stage, block) pairs among names of our layers, numbered from 1."""
+    """The (stage, block) pairs among names of this package's layers, numbered from 1."""
     places = [in_block(name) for name in names]
     pairs = sorted({(place.stage, place.block) for place in places if place})
     return {pair: number for number, pair in enumerate(pairs, start=1)}

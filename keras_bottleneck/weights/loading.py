@@ -1,4 +1,4 @@
-"""`load`: trained weights from anywhere into a network of ours, all of them or none."""
+"""`load`: trained weights from anywhere into a network of this package, all of them or none."""
 
 import math
 import warnings
@@ -45,8 +45,8 @@ def load(
 
     The layout is recognised from the names of the tensors: torchvision and timm (ResNet,
     MobileNetV2), CIFAR ResNets, Hugging Face transformers (ResNet, MobileNetV2),
-    keras.applications (ResNet, MobileNetV2) and our own. Biases of convolutions that `model` has
-    not are absorbed by the batch norms behind them.
+    keras.applications (ResNet, MobileNetV2) and this package. Biases of convolutions that `model`
+    lacks are absorbed by the batch norms behind them.
 
     Where a network strides, how it pads and its epsilon do not show in tensors. They are compared
     with `model` where the source tells them, and have to be given where it does not.

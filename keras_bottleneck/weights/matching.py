@@ -56,7 +56,7 @@ class Place:
 
     @property
     def part(self) -> str:
-        """What it belongs to, as far as it matters to what does not fit."""
+        """The part of the network that advice is given for where the tensor does not fit."""
         return naming.part_of(self.layer)
 
 
@@ -81,7 +81,7 @@ class Names:
 
     def name(self, place: Place) -> str | None:
         """The name of the tensor for `place`; None where the layout has none."""
-        if not self.layout.layers:  # our own names
+        if not self.layout.layers:  # this package's names
             return f"{place.layer}{self.layout.separator}{place.name}"
         if place.name not in self.layout.variables.get(place.kind, ()):
             return None
@@ -95,7 +95,7 @@ class Names:
         return self._tensor(convolution, "conv", "bias")
 
     def part(self, name: str) -> str:
-        """What a tensor that no variable is called like belongs to."""
+        """The part to which a tensor belongs whose name is that of no variable."""
         layer = name.rpartition(self.layout.separator)[0]
         return self.layout.part_of(layer) if self.layout.layers else naming.part_of(layer)
 
@@ -118,7 +118,7 @@ class Assignment:
         """What the variable becomes.
 
         Raises:
-            ValueError: If the tensor holds what no trained network does.
+            ValueError: If the tensor holds numbers that no trained network has.
         """
         array = _read(self.name, self.tensor)
         if self.place.name == "moving_variance" and array.min() < 0:
@@ -215,7 +215,7 @@ def _misshape(name: str, shape: tuple[int, ...], wanted: tuple[int, ...], part: 
 
 def _refusal(misfits: list[Misfit], source: str, layout: Layout, advice: Advice) -> ValueError:
     parts = {one.part for one in misfits}
-    # Something helps where nothing else is wrong.
+    # Advice helps only where all misfits have one cause.
     remedy = {**REBUILD, **advice}.get(parts.pop()) if len(parts) == 1 else None
     in_brackets = f" ({remedy})" if remedy else ""
     kinds = dict.fromkeys(one.kind for one in misfits)
@@ -232,7 +232,7 @@ def _refusal(misfits: list[Misfit], source: str, layout: Layout, advice: Advice)
 def _read(name: str, tensor: Tensor) -> Array:
     try:
         array = as_array(tensor.read())
-    except Exception as error:  # damaged files are found out as late as here
+    except Exception as error:  # damage to a file may show no earlier than here
         raise ValueError(
             f"`source` must hold tensors of numbers. Received: {name} ({checks.first_line(error)})"
         ) from None

@@ -1,4 +1,4 @@
-"""`save`: the weights of a network of ours in a file that other libraries read."""
+"""`save`: the weights of a network of this package in a file that other libraries read."""
 
 import json
 from pathlib import Path
@@ -35,8 +35,8 @@ def save(model: keras.Model, path: str | Path, layout: str = "torchvision") -> P
     Args:
         model: A network of this package, whole or flat.
         path: A file name that ends in `.safetensors`.
-        layout: `"torchvision"`, for `load_state_dict` of its networks, or `"keras"`: our own names
-            of layers and Keras's of variables, such as `stem_conv/kernel`.
+        layout: `"torchvision"`, for `load_state_dict` of its networks, or `"keras"`: this
+            package's names of layers and Keras's of variables, such as `stem_conv/kernel`.
 
     Returns:
         The path.

@@ -19,8 +19,8 @@ class Family(NamedTuple):
     """How one kind of network is described.
 
     Attributes:
-        facts: From the description to what decides the numbers of a network of ours.
-        fixed: Settings with the only value that a network of ours has; they show in no tensor.
+        facts: Reads in the description what decides the network's numbers.
+        fixed: Settings that have a single value in networks of this package, and show in no tensor.
     """
 
     facts: Callable[[Mapping[str, Any]], Facts]
@@ -67,7 +67,7 @@ def facts_in(folder: Path) -> Facts:
     """What the description tells of the network.
 
     Raises:
-        ValueError: If it cannot be read, or is that of a network that is none of ours.
+        ValueError: If it cannot be read, or describes a network that this package does not have.
     """
     path = folder / CONFIG
     try:
