@@ -46,9 +46,11 @@ def leave_out() -> None:
     Python's own stderr does not go through it, and stays a terminal where it is one. Where there
     is no `fork`, or the user wants everything, nothing is filtered.
     """
-    # TensorFlow's own level for what it writes in Python, such as the advice on retracing.
+    if os.environ.get(LEVEL) == EVERYTHING:
+        return
+    # What TensorFlow writes in Python, such as its advice on retracing, has a level of its own.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    if not hasattr(os, "fork") or os.environ.get(LEVEL) == EVERYTHING:
+    if not hasattr(os, "fork"):
         return
     try:
         terminal = os.dup(STDERR)

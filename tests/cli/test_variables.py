@@ -1,10 +1,15 @@
 """What the command sets for TensorFlow, and that a run goes on with what it began with."""
 
+import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
+import keras
+import numpy as np
 import pytest
 
 from keras_bottleneck import processor
@@ -77,3 +82,45 @@ assert dict(os.environ) == before
 """
     environment = {name: value for name, value in os.environ.items() if name != LEVEL}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+def trained(words, stop_after=None, **variables):
+    """The command `words` in a process of its own, which Ctrl-C may stop after so many epochs."""
+    environment = {name: value for name, value in os.environ.items() if name != ONEDNN}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keras_bottleneck.cli", "train", *map(str, words)],
+        env={**environment, **variables},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    folder = words[-1]
+    while stop_after and len(rows(folder)) < stop_after and process.poll() is None:
+        time.sleep(0.05)
+    if stop_after:
+        process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == (130 if stop_after else 0), err
+
+
+def rows(folder):
+    """The rows of metrics.csv, but for the seconds."""
+    path = folder / "metrics.csv"
+    found = list(csv.DictReader(path.open())) if path.is_file() else []
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in found]
+
+
+@pytest.mark.slow
+def test_a_resumed_run_is_that_of_the_setting_it_began_with(photos, tmp_path):
+    """Without oneDNN, which TensorFlow turns on by itself on most processors, to the last bit."""
+    words = ["--data", photos, "--model", "ResNet20", "--image-size", "16", "--epochs", "4"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    trained([*words, "--out", whole], **{ONEDNN: "0"})
+    trained([*words, "--out", stopped], stop_after=1, **{ONEDNN: "0"})
+    assert json.loads((stopped / "config.json").read_text())["variables"] == {ONEDNN: "0"}
+    trained(["--resume", stopped])
+    assert rows(stopped) == rows(whole)
+    ends = [keras.models.load_model(one / "last.keras").get_weights() for one in (whole, stopped)]
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, other)
