@@ -12,9 +12,9 @@ import numpy as np
 from keras_bottleneck import checks, samples
 from keras_bottleneck.data import ImageData, image_folder
 from keras_bottleneck.evaluation.answers import Answers, Array
-from keras_bottleneck.evaluation.judging import ClassResult, Evaluation
 from keras_bottleneck.evaluation.metrics import measured, written
 from keras_bottleneck.evaluation.opening import Opened, opened
+from keras_bottleneck.evaluation.results import ClassResult, Evaluation
 from keras_bottleneck.printing import Printable
 from keras_bottleneck.progress import track
 
@@ -167,6 +167,9 @@ def _evaluated(model: Opened, data: Any, subset: str, title: str) -> Evaluation:
         if answers.classes is None or answers.classes.ndim != 1:
             raise checks.reject("path", model.name, "a classifier of whole images")
         classes = len(Evaluation(answers).names)
+        if model.labels is not None and len(model.labels) != classes:
+            accepted = f"an artifact with one label for each of its {classes} classes"
+            raise checks.reject("path", model.name, accepted)
         outputs.append(answers.outputs)
         if names is None:
             truth.append(_checked(labels, classes))

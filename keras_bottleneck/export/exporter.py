@@ -12,8 +12,8 @@ import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.evaluation.answers import Answers, Array, keras_outputs
-from keras_bottleneck.evaluation.judging import Evaluation
 from keras_bottleneck.evaluation.metrics import measured, noise
+from keras_bottleneck.evaluation.results import Evaluation
 from keras_bottleneck.export import placing
 from keras_bottleneck.export.audit import audit
 from keras_bottleneck.export.divergence import first_divergent_layer

@@ -12,8 +12,8 @@ import numpy as np
 
 from keras_bottleneck import runtime, samples
 from keras_bottleneck.evaluation.answers import Answers, Array
-from keras_bottleneck.evaluation.judging import Evaluation
 from keras_bottleneck.evaluation.metrics import difference, measured
+from keras_bottleneck.evaluation.results import Evaluation
 from keras_bottleneck.export.errors import translated
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime.onnx_runtime import ONNX, needs_care
