@@ -12,6 +12,7 @@ import numpy as np
 from keras_bottleneck import checks, samples
 from keras_bottleneck.data import ImageData, image_folder
 from keras_bottleneck.evaluation.answers import Answers, Array
+from keras_bottleneck.evaluation.labels import check_labels
 from keras_bottleneck.evaluation.metrics import measured, written
 from keras_bottleneck.evaluation.opening import Opened, opened
 from keras_bottleneck.evaluation.results import ClassResult, Evaluation
@@ -172,7 +173,8 @@ def _evaluated(model: Opened, data: Any, subset: str, title: str) -> Evaluation:
             raise checks.reject("path", model.name, accepted)
         outputs.append(answers.outputs)
         if names is None:
-            truth.append(_checked(labels, classes))
+            check_labels(labels, classes)
+            truth.append(labels)
         else:
             truth.append(_outputs_of(names, model.labels, classes)[labels])
     if not outputs:
@@ -188,15 +190,6 @@ def _parts(data: ImageData, subset: str) -> list[Any]:
     if not found:
         raise checks.reject("subset", subset, "a part that `data` has")
     return found
-
-
-def _checked(labels: Array, classes: int) -> Array:
-    if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(
-            f"`data` must have labels of the {classes} classes of the artifact. Received: labels "
-            f"from {labels.min()} to {labels.max()}"
-        )
-    return labels
 
 
 def _outputs_of(folder: Sequence[str], labels: Sequence[str] | None, outputs: int) -> Array:
