@@ -23,7 +23,7 @@ from keras_bottleneck.quantization.observation import spread
 from keras_bottleneck.runtime import manifest, processes
 from keras_bottleneck.runtime.processes import JobError
 
-MAKING = "keras_bottleneck.benchmarking.making"
+MAKING = "keras_bottleneck.benchmarking.make_artifact"
 MEASURING = "keras_bottleneck.runtime.measuring"
 # What decides the bytes of an artifact, beside the model.
 MAKERS = ("tensorflow", "keras", "tf2onnx", "onnx", "numpy")

@@ -8,8 +8,8 @@ from keras_bottleneck import checks, samples
 from keras_bottleneck.benchmarking.subject import Subject
 from keras_bottleneck.data import ImageData, image_folder
 from keras_bottleneck.evaluation.answers import Array
+from keras_bottleneck.evaluation.labels import check_labels, shape_of_labels
 from keras_bottleneck.export.exporter import CALIBRATION_IMAGES
-from keras_bottleneck.export.verify import shape_of_labels
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def collect(
     shape = _input_shape(subject)
     places = shape_of_labels(subject.model, subject.output_name)
     images, labels = samples.read("data", judged, shape, limit, label_shape=places)
-    _check_classes(labels, subject.classes)
+    if labels is not None and subject.classes is not None:
+        check_labels(labels, subject.classes)
     if not calibrates:
         return Inputs(images, labels, None, None)
     given, words = _calibration(calibration, training, images)
@@ -75,16 +76,6 @@ def _folder(path: str | Path, subject: Subject, subset: str, seed: int) -> Image
         accepted = f"a folder with the classes of the model, {', '.join(labels)}"
         raise checks.reject("data", list(found.class_names), accepted)
     return found
-
-
-def _check_classes(labels: Array | None, classes: int | None) -> None:
-    if labels is None or classes is None:
-        return
-    if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(
-            f"`data` must have labels of the model's {classes} classes. Received: labels from "
-            f"{labels.min()} to {labels.max()}"
-        )
 
 
 def _calibration(given: Any, training: Any, judged: Array) -> tuple[Any, str]:

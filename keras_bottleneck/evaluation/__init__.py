@@ -2,8 +2,8 @@
 
 from keras_bottleneck.evaluation.answers import Answers
 from keras_bottleneck.evaluation.evaluate import EvaluationReport, evaluate
-from keras_bottleneck.evaluation.judging import ClassResult, Evaluation, Mistake
 from keras_bottleneck.evaluation.metrics import METRICS, Metric
+from keras_bottleneck.evaluation.results import ClassResult, Evaluation, Mistake
 
 __all__ = [
     "METRICS",

@@ -12,9 +12,10 @@ import numpy as np
 from keras_bottleneck import checks, samples
 from keras_bottleneck.data import ImageData, image_folder
 from keras_bottleneck.evaluation.answers import Answers, Array
-from keras_bottleneck.evaluation.judging import ClassResult, Evaluation
+from keras_bottleneck.evaluation.labels import check_labels
 from keras_bottleneck.evaluation.metrics import measured, written
 from keras_bottleneck.evaluation.opening import Opened, opened
+from keras_bottleneck.evaluation.results import ClassResult, Evaluation
 from keras_bottleneck.printing import Printable
 from keras_bottleneck.progress import track
 
@@ -167,9 +168,13 @@ def _evaluated(model: Opened, data: Any, subset: str, title: str) -> Evaluation:
         if answers.classes is None or answers.classes.ndim != 1:
             raise checks.reject("path", model.name, "a classifier of whole images")
         classes = len(Evaluation(answers).names)
+        if model.labels is not None and len(model.labels) != classes:
+            accepted = f"an artifact with one label for each of its {classes} classes"
+            raise checks.reject("path", model.name, accepted)
         outputs.append(answers.outputs)
         if names is None:
-            truth.append(_checked(labels, classes))
+            check_labels(labels, classes)
+            truth.append(labels)
         else:
             truth.append(_outputs_of(names, model.labels, classes)[labels])
     if not outputs:
@@ -185,15 +190,6 @@ def _parts(data: ImageData, subset: str) -> list[Any]:
     if not found:
         raise checks.reject("subset", subset, "a part that `data` has")
     return found
-
-
-def _checked(labels: Array, classes: int) -> Array:
-    if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(
-            f"`data` must have labels of the {classes} classes of the artifact. Received: labels "
-            f"from {labels.min()} to {labels.max()}"
-        )
-    return labels
 
 
 def _outputs_of(folder: Sequence[str], labels: Sequence[str] | None, outputs: int) -> Array:

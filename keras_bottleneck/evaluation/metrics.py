@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_bottleneck.evaluation.answers import Array
-from keras_bottleneck.evaluation.judging import Evaluation
+from keras_bottleneck.evaluation.results import Evaluation
 
 TOP = 5
 # A smaller probability counts as this one in the logarithm.

@@ -12,8 +12,9 @@ import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.evaluation.answers import Answers, Array, keras_outputs
-from keras_bottleneck.evaluation.judging import Evaluation
+from keras_bottleneck.evaluation.labels import shape_of_labels
 from keras_bottleneck.evaluation.metrics import measured, noise
+from keras_bottleneck.evaluation.results import Evaluation
 from keras_bottleneck.export import placing
 from keras_bottleneck.export.auditing import audit
 from keras_bottleneck.export.divergence import first_divergent_layer
@@ -31,7 +32,7 @@ from keras_bottleneck.export.names import FILE_NAME, file_name
 from keras_bottleneck.export.quiet import native_messages_held
 from keras_bottleneck.export.report import Artifact, ExportReport
 from keras_bottleneck.export.source import Source
-from keras_bottleneck.export.verify import Samples, collect, compare, shape_of_labels
+from keras_bottleneck.export.verify import Samples, collect, compare
 from keras_bottleneck.export.versions import versions
 from keras_bottleneck.graph.endings import output_name
 from keras_bottleneck.preprocessing import Preprocessing

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_bottleneck import runtime, samples
 from keras_bottleneck.evaluation.answers import Answers, Array
-from keras_bottleneck.evaluation.judging import Evaluation
 from keras_bottleneck.evaluation.metrics import difference, measured
+from keras_bottleneck.evaluation.results import Evaluation
 from keras_bottleneck.export.errors import translated
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime.onnx_runtime import ONNX, needs_care
@@ -73,11 +72,6 @@ def collect(
         )
         return Samples(_made_up(input_shape[1:], preprocessing), None)
     return Samples(*samples.read("verify", verify, input_shape, limit, label_shape=label_shape))
-
-
-def shape_of_labels(model: keras.Model, output_name: str) -> tuple[int | None, ...]:
-    """The shape of an image's labels: (), or that of the mask where each pixel has a class."""
-    return () if output_name == "features" else tuple(model.outputs[0].shape[1:-1])
 
 
 def _made_up(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Array:

@@ -143,7 +143,10 @@ def test_any_model_is_evaluated_on_any_data(model, file, folder):
     ("data", "message"),
     [
         (np.zeros((2, 6, 6, 3)), "`data` must be images with labels"),
-        ((np.zeros((2, 6, 6, 3)), np.array([0, 3])), "labels of the 3 classes .* from 0 to 3"),
+        (
+            (np.zeros((2, 6, 6, 3)), np.array([0, 3])),
+            "the model's 3 classes.* from 0 to 3",
+        ),
         ((np.zeros((2, 7, 6, 3)), np.array([0, 1])), "`data` must hold batches of images"),
         ([], "`data` must be images with labels, at least one"),
     ],

@@ -7,8 +7,8 @@ import pytest
 import keras_bottleneck as kb
 from keras_bottleneck.evaluation import Answers, Evaluation
 from keras_bottleneck.evaluation.answers import keras_outputs
-from keras_bottleneck.evaluation.judging import shown
 from keras_bottleneck.evaluation.metrics import measured
+from keras_bottleneck.evaluation.results import shown
 from keras_bottleneck.preprocessing import Preprocessing
 
 CLASSES = ("ant", "bee", "cat", "dog")
