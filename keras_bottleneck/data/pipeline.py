@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from keras_bottleneck.data.batches import RESUMABLE
 from keras_bottleneck.data.decoding import decode
 from keras_bottleneck.data.images import load_tensorflow
-from keras_bottleneck.data.stand_ins import load_batches
+from keras_bottleneck.data.unreadable import load_batches
 from keras_bottleneck.preprocessing import Preprocessing
 
 if TYPE_CHECKING:

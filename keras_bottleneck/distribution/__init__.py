@@ -5,9 +5,9 @@ backend; on many machines the JAX backend. The folder stands between `training` 
 order of imports.
 """
 
+from keras_bottleneck.distribution.ending import DistributionError
 from keras_bottleneck.distribution.environment import Cluster, cluster
 from keras_bottleneck.distribution.initialization import initialize
 from keras_bottleneck.distribution.job import ALONE, Job
-from keras_bottleneck.distribution.leaving import DistributionError
 
 __all__ = ["ALONE", "Cluster", "DistributionError", "Job", "cluster", "initialize"]

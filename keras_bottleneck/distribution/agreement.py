@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_bottleneck.distribution.leaving import DistributionError
+from keras_bottleneck.distribution.ending import DistributionError
 from keras_bottleneck.distribution.parts import OwnBatches
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_bottleneck.distribution.leaving import REMEDY, TERMINATED
+from keras_bottleneck.distribution.ending import REMEDY, TERMINATED
 from keras_bottleneck.distribution.shared import SharedCheckpoints
 from keras_bottleneck.distribution.watchdog import Watchdog
 

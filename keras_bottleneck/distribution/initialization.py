@@ -6,9 +6,9 @@ import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.distribution.agreement import meet
+from keras_bottleneck.distribution.ending import TRY_AGAIN, DistributionError, leave_at_once
 from keras_bottleneck.distribution.environment import Cluster, check_alone, cluster
 from keras_bottleneck.distribution.job import Job
-from keras_bottleneck.distribution.leaving import TRY_AGAIN, DistributionError, leave_at_once
 from keras_bottleneck.distribution.parts import Part
 from keras_bottleneck.distribution.watchdog import Watchdog
 

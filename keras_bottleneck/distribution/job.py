@@ -12,8 +12,7 @@ import keras
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.data.batches import check_validation, steps_in
 from keras_bottleneck.distribution.agreement import agree, meet
-from keras_bottleneck.distribution.guard import Guard
-from keras_bottleneck.distribution.leaving import (
+from keras_bottleneck.distribution.ending import (
     FAILED,
     INTERRUPTED,
     REMEDY,
@@ -23,6 +22,7 @@ from keras_bottleneck.distribution.leaving import (
     leave_at_once,
     lost,
 )
+from keras_bottleneck.distribution.guard import Guard
 from keras_bottleneck.distribution.parts import (
     ArrayPart,
     DividedBatches,

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from keras_bottleneck.distribution.leaving import REMEDY, abandon
+from keras_bottleneck.distribution.ending import REMEDY, abandon
 
 # How often the clock is looked at, at least.
 LOOK_S = 1.0

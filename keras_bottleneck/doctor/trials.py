@@ -12,7 +12,7 @@ from pathlib import Path
 
 from keras_bottleneck import failures
 from keras_bottleneck.checks import SHOWN
-from keras_bottleneck.doctor import two_operators
+from keras_bottleneck.doctor import small_models
 from keras_bottleneck.doctor.environment import Environment
 from keras_bottleneck.progress import track
 
@@ -27,7 +27,7 @@ class Trial:
 
     Attributes:
         name: What it is called.
-        model: Its function in `two_operators`.
+        model: Its function in `small_models`.
         packages: What it needs; the first one is the one that is tried.
     """
 
@@ -94,7 +94,7 @@ def outcome(trial: Trial, here: Environment, timeout: float) -> Outcome:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         # -P: the folder of the script, this one, is no place to import from.
-        command = [sys.executable, "-P", two_operators.__file__, trial.model, folder]
+        command = [sys.executable, "-P", small_models.__file__, trial.model, folder]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}
         try:
             done = subprocess.run(

@@ -15,7 +15,7 @@ from keras_bottleneck.evaluation.answers import Answers, Array, keras_outputs
 from keras_bottleneck.evaluation.labels import shape_of_labels
 from keras_bottleneck.evaluation.metrics import measured, noise
 from keras_bottleneck.evaluation.results import Evaluation
-from keras_bottleneck.export import placing
+from keras_bottleneck.export import target_folder
 from keras_bottleneck.export.auditing import audit
 from keras_bottleneck.export.divergence import first_divergent_layer
 from keras_bottleneck.export.errors import ExportError
@@ -29,7 +29,7 @@ from keras_bottleneck.export.inference import (
 from keras_bottleneck.export.keras_file import check_labels, checked_preprocessing
 from keras_bottleneck.export.limits import check_limits
 from keras_bottleneck.export.names import FILE_NAME, file_name
-from keras_bottleneck.export.quiet import native_messages_held
+from keras_bottleneck.export.native_messages import native_messages_held
 from keras_bottleneck.export.report import Artifact, ExportReport
 from keras_bottleneck.export.source import Source
 from keras_bottleneck.export.verify import Samples, collect, compare
@@ -151,7 +151,7 @@ def export_model(
     )
     ranges = _calibration(rows, calibration, shape)
 
-    with placing.scratch_folder(target) as scratch:
+    with target_folder.scratch_folder(target) as scratch:
         source = Source(exported, described.output_name, scratch, io_type, ranges, names)
         check_limits(source, rows)
         reference = keras_outputs(reference_model, samples.inputs)
@@ -165,7 +165,9 @@ def export_model(
             _made(row, source, described, samples, reference, trembling, allow_float)
             for row in track(rows, len(rows), f"export {described.name}")
         ]
-        placing.commit(scratch, target, {one.path.name: _entry(one, described) for one in made})
+        target_folder.commit(
+            scratch, target, {one.path.name: _entry(one, described) for one in made}
+        )
     own = Evaluation(Answers(reference, described.output_name), samples.labels)
     return ExportReport(
         name=described.name,

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_bottleneck import checks, graph, keras_private
 from keras_bottleneck.export.names import ScopeNames
-from keras_bottleneck.export.plain import plain
+from keras_bottleneck.export.tensorflow_operators import plain
 from keras_bottleneck.graph.cast import in_float32
 from keras_bottleneck.graph.flatten import is_flat, opened
 from keras_bottleneck.graph.rebuild import Copies, copied, functional, rebuild

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from keras_bottleneck.distribution import watchdog
-from keras_bottleneck.distribution.leaving import TRY_AGAIN
+from keras_bottleneck.distribution.ending import TRY_AGAIN
 from keras_bottleneck.distribution.watchdog import Watchdog
 
 

@@ -100,13 +100,13 @@ def test_what_is_in_the_way_stays(build, samples, tmp_path):
 
 @pytest.mark.slow
 def test_a_move_that_fails_halfway_is_taken_back(build, samples, tmp_path, monkeypatch):
-    from keras_bottleneck.export import placing
+    from keras_bottleneck.export import target_folder
 
     model = build()
     kb.export_model(model, tmp_path, ["saved_model", "tflite"], verify=samples)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     model.layers[-1].set_weights([weight * 0.5 for weight in model.layers[-1].get_weights()])
-    replace, moves = placing.os.replace, []
+    replace, moves = target_folder.os.replace, []
 
     def failing(source, target):
         moves.append(target)
@@ -114,7 +114,7 @@ def test_a_move_that_fails_halfway_is_taken_back(build, samples, tmp_path, monke
             raise OSError(28, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(placing.os, "replace", failing)
+    monkeypatch.setattr(target_folder.os, "replace", failing)
     with pytest.raises(kb.export.ExportError, match="No space left on device"):
         kb.export_model(model, tmp_path, ["saved_model", "tflite"], verify=samples)
     assert len(moves) > 4

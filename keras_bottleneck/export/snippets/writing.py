@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from keras_bottleneck import checks
-from keras_bottleneck.export import placing
+from keras_bottleneck.export import target_folder
 from keras_bottleneck.export.snippets.languages import LANGUAGES, Program
 from keras_bottleneck.export.snippets.values import labels_of, problem, tensor_type, values_of
 from keras_bottleneck.runtime import load, manifest
@@ -58,7 +58,7 @@ def write_snippets(directory: str | Path) -> list[Path]:
     target = folder / FOLDER
     if target.exists() and not target.is_dir():
         raise checks.reject("directory", str(directory), f"a folder without a file called {FOLDER}")
-    with placing.scratch_folder(folder) as scratch:
+    with target_folder.scratch_folder(folder) as scratch:
         for name, text in written.items():
             (scratch / name).write_text(text, encoding="utf-8")
         target.mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ import pytest
 
 CODE = """
 import os, sys, time
-from keras_bottleneck.export.quiet import native_messages_held
+from keras_bottleneck.export.native_messages import native_messages_held
 from keras_bottleneck import progress
 progress.PATIENCE_S = 0.05
 def work():
@@ -39,7 +39,7 @@ def test_loggers_that_are_made_inside_go_on_outside():
     """As that of tf2onnx is, which configures logging when it is imported."""
     code = (
         "import logging\n"
-        "from keras_bottleneck.export.quiet import native_messages_held\n"
+        "from keras_bottleneck.export.native_messages import native_messages_held\n"
         "with native_messages_held():\n"
         "    logging.basicConfig()\n"
         "logging.warning('heard')\n"

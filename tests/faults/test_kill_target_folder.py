@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_bottleneck.export import ExportError, placing
+from keras_bottleneck.export import ExportError, target_folder
 from keras_bottleneck.runtime import manifest
 
 from .killing import finished, killed_at_step
@@ -34,7 +34,7 @@ def write(folder, version):
 
 def place(directory, version, *others):
     """What `export_model` does once it has a model."""
-    with placing.scratch_folder(directory) as scratch:
+    with target_folder.scratch_folder(directory) as scratch:
         write(scratch, version)
         for name in others:
             (scratch / name).write_text(version)
@@ -47,7 +47,7 @@ def place(directory, version, *others):
             }
             for name in names
         }
-        placing.commit(scratch, directory, entries)
+        target_folder.commit(scratch, directory, entries)
 
 
 def trusted(directory):
@@ -110,11 +110,11 @@ def test_killed_before_every_step(tmp_path, before):
 
 
 def place_other(directory):
-    with placing.scratch_folder(directory) as scratch:
+    with target_folder.scratch_folder(directory) as scratch:
         path = scratch / "other.tflite"
         path.write_text("x")
         entry = {"version": "other", "size": 1, "sha256": manifest.sha256_of(path)}
-        placing.commit(scratch, directory, {path.name: entry})
+        target_folder.commit(scratch, directory, {path.name: entry})
 
 
 def test_one_that_is_at_work_is_waited_for_and_left_alone(tmp_path):
@@ -122,7 +122,7 @@ def test_one_that_is_at_work_is_waited_for_and_left_alone(tmp_path):
     ready, told = os.pipe()
     pid = os.fork()
     if pid == 0:
-        with placing.scratch_folder(tmp_path) as scratch:
+        with target_folder.scratch_folder(tmp_path) as scratch:
             (scratch / "half").write_text("half")
             os.write(told, b"x")
             signal.pause()
@@ -187,9 +187,9 @@ def test_a_left_over_manifest_with_names_that_lead_elsewhere_moves_nothing(tmp_p
 
 def test_locks_are_those_of_the_system(tmp_path):
     """The lock file of a process that is gone locks nobody out; that of a live one does."""
-    (tmp_path / placing.LOCK).touch()
+    (tmp_path / target_folder.LOCK).touch()
     place(tmp_path, "old")
-    with (tmp_path / placing.LOCK).open("ab") as held:
+    with (tmp_path / target_folder.LOCK).open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         waiting = threading.Thread(target=place, args=(tmp_path, "new"))
         waiting.start()

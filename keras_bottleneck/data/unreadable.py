@@ -1,4 +1,4 @@
-"""Files that turn unreadable after they were listed: others stand in for them, and it is said."""
+"""Files that turn unreadable after they were listed, and the files that take their place."""
 
 import warnings
 from collections.abc import Callable
