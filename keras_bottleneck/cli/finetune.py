@@ -34,6 +34,7 @@ def run(
     ] = None,
     augment: options.Augment = "flip",
     seed: options.TrainingSeed = 0,
+    deterministic: options.Deterministic = True,
     **fields: Any,
 ) -> Outcome:
     """Fine-tune a trained network on other images: first a new head, then stage after stage.
@@ -64,6 +65,7 @@ def run(
                 image_size=image_size,
                 augment=names,
                 recipe=recipe,
+                deterministic=deterministic,
             )
         )
     except KeyboardInterrupt:

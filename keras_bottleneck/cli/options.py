@@ -57,12 +57,15 @@ Augment = Annotated[str, typer.Option(help="flip, crop, rand_augment, mixup; com
 Seed = Annotated[
     int | None, typer.Option(help="That of the training, for the same split; of a run: its own.")
 ]
+Deterministic = Annotated[
+    bool,
+    typer.Option(help="Compute so that --resume ends with the very weights; slower on a GPU."),
+]
 TrainingSeed = Annotated[int, typer.Option(help="Of split, order, augmentation and weights.")]
 Resume = Annotated[
     Path | None, typer.Option(help="Folder of a run that was stopped, to go on with.")
 ]
 BatchSize = Annotated[int, typer.Option(help="Images in a batch.")]
-Monitor = Annotated[str, typer.Option(help="What is best: val_loss or val_accuracy.")]
 ImageSize = Annotated[int | None, typer.Option(help="Side in pixels, if the model takes any.")]
 
 

@@ -31,8 +31,8 @@ def run(
         int | None, typer.Option(help="Side of the model's input in pixels; by default 224 or 32.")
     ] = None,
     augment: options.Augment = "flip",
-    monitor: options.Monitor = "val_loss",
     seed: options.TrainingSeed = 0,
+    deterministic: options.Deterministic = True,
     distributed: Annotated[
         bool,
         typer.Option(
@@ -68,7 +68,7 @@ def run(
                     image_size=image_size,
                     augment=names,
                     recipe=recipe,
-                    monitor=monitor,
+                    deterministic=deterministic,
                     job=job,
                 )
             )

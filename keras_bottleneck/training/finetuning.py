@@ -52,7 +52,7 @@ class FineTune(Recipe):
             training. "recalibrated" is training, with
             statistics that are estimated anew, in all stages, before each validation: see
             `recalibrate_batch_norm`.
-        patience: As for `Recipe`; 3 by default.
+        patience: A phase ends after so many validations without improvement; None for never.
 
     The other arguments are those of `Recipe`.
 
