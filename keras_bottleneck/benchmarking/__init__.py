@@ -1,4 +1,4 @@
-"""Model -> a table of what each file and runtime makes of it: accuracy, size, time, memory."""
+"""A model in every format, side by side: accuracy, size, time and memory."""
 
 from keras_bottleneck.benchmarking.benchmark import benchmark
 from keras_bottleneck.benchmarking.cells import Cell

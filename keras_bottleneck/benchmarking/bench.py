@@ -1,4 +1,4 @@
-"""The cells of one model on one set of images: made, measured and judged, or kept from before."""
+"""The cells of one model on one set of images: measured, or taken from an earlier benchmark."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ from keras_bottleneck.runtime.processes import JobError
 
 MAKING = "keras_bottleneck.benchmarking.make_artifact"
 MEASURING = "keras_bottleneck.runtime.measuring"
-# What decides the bytes of an artifact, beside the model.
+# The packages whose versions decide the bytes of an artifact, beside the model.
 MAKERS = ("tensorflow", "keras", "tf2onnx", "onnx", "numpy")
 # Exported files are compared with Keras on a few images before they are measured on all.
 VERIFIED = 32
@@ -34,12 +34,12 @@ MEASURED = ("top1", "top5", "error", "agreement")
 
 
 def calibrated(row: str, quantized: bool) -> bool:
-    """Whether ranges are measured to make `row` of a model that is `quantized` already or not."""
+    """Whether `row` needs ranges that have yet to be measured; a `quantized` model has its own."""
     return not quantized and ROWS[row].needs is not Needs.FLOAT
 
 
 def machine() -> str:
-    """What all of it runs on."""
+    """The machine that this process runs on, in words."""
     return f"{platform.system()} on {platform.machine()}, {os.cpu_count()} CPUs"
 
 
@@ -48,7 +48,7 @@ class Bench:
 
     Args:
         tested: The model.
-        found: The images.
+        samples: The images.
         store: Where results are kept.
         scratch: Folder for what the processes read and write.
         timeout: Seconds that a process may take.
@@ -57,18 +57,18 @@ class Bench:
     def __init__(
         self,
         tested: Subject,
-        found: Inputs,
+        samples: Inputs,
         store: Store,
         scratch: Path,
         timeout: float,
     ) -> None:
-        self.tested, self.found, self.store = tested, found, store
+        self.tested, self.samples, self.store = tested, samples, store
         self.scratch, self.timeout = scratch, timeout
         self.name = tested.file_name
         self._made: dict[str, tuple[Path | None, str]] = {}
 
     def cell(self, row: str, threads: int) -> Cell:
-        """Make the artifact of `row`, measure it, and judge what it computes."""
+        """The artifact of `row`, made, run and compared with the Keras model."""
         blank = Cell(row, ROWS[row].format, ROWS[row].precision, threads)
         artifact, problem = self._artifact(row)
         if artifact is None:
@@ -145,7 +145,7 @@ class Bench:
             raise JobError(figures["problem"])
         figures["size"] = manifest.size_of(artifact)
         answers = Answers(np.load(outputs), self.tested.output_name)
-        evaluation = Evaluation(answers, self.found.labels, self._reference)
+        evaluation = Evaluation(answers, self.samples.labels, self._reference)
         figures |= measured(evaluation, MEASURED)
         self.store.keep(slot, key, figures)
         return figures
@@ -156,7 +156,7 @@ class Bench:
 
     def _artifact_key(self, row: str) -> str:
         ranges = self._calibration_key if calibrated(row, self.tested.quantized) else None
-        size = self.found.images.shape[1:]
+        size = self.samples.images.shape[1:]
         return digest(row, self._model_key, ranges, size, versions(*MAKERS))
 
     @cached_property
@@ -165,25 +165,25 @@ class Bench:
 
     @cached_property
     def _data_key(self) -> str:
-        labels = self.found.labels
-        return digest(self.found.images, *([] if labels is None else [labels]))
+        labels = self.samples.labels
+        return digest(self.samples.images, *([] if labels is None else [labels]))
 
     @cached_property
     def _calibration_key(self) -> str:
-        return digest(self.found.calibration)
+        return digest(self.samples.calibration)
 
     @cached_property
     def _reference(self) -> Answers:
-        outputs = keras_outputs(self.tested.model, self.found.images)
+        outputs = keras_outputs(self.tested.model, self.samples.images)
         return Answers(outputs, self.tested.output_name)
 
     @cached_property
     def _inputs(self) -> Path:
-        return self._saved("inputs", self.found.images)
+        return self._saved("inputs", self.samples.images)
 
     @cached_property
     def _calibration(self) -> Path:
-        return self._saved("calibration", self.found.calibration)
+        return self._saved("calibration", self.samples.calibration)
 
     def _saved(self, name: str, array: Any) -> Path:
         path = self.scratch / f"{name}.npy"
@@ -193,7 +193,7 @@ class Bench:
     @cached_property
     def _verify(self) -> Path:
         path = self.scratch / "verify.npz"
-        images, labels = self.found.images, self.found.labels
+        images, labels = self.samples.images, self.samples.labels
         if labels is None:
             np.savez(path, inputs=spread(images, VERIFIED))
         else:

@@ -1,4 +1,4 @@
-"""`benchmark`: every format of a model, made, run and judged, one process for each step."""
+"""`benchmark`: every format of a model, made, run and compared, one process for each step."""
 
 import tempfile
 from collections.abc import Sequence
@@ -36,16 +36,16 @@ def benchmark(
 ) -> BenchmarkReport:
     """Make every format of `model`, run each in its own runtime, and compare them.
 
-    Each artifact is made and measured in processes of its own: what fails, crashes or takes too
-    long is a sentence in the status of its cell, and the others go on. Both steps are kept under a
-    hash of all that they depend on (model, images, versions, machine): a second call redoes only
-    what has changed.
+    Each artifact is made and measured in processes of its own: if it fails, crashes or takes too
+    long, the status of its cell says so in a sentence, and the others go on. The results are stored
+    under a hash of everything they depend on (model, images, versions, machine), so that a second
+    call redoes only what has changed.
 
     Args:
         model: A functional or `Sequential` Keras model of images; the path of a .keras file; or
             that of a run folder, whose best.keras is taken. A float model, or one from `quantize`.
-        data: What it is judged on: an image folder, of which the validation part is used;
-            `ImageData`; or a dataset of batches (images, labels) or images, or such arrays.
+        data: The images to measure accuracy on: an image folder, of which the validation part is
+            used; `ImageData`; or a dataset of batches (images, labels) or images, or such arrays.
         formats: Rows of `benchmarking.ROWS`; by default all that can be made of the model.
         threads: Numbers of CPU threads to try.
         images: How many images are used at the most, the first; an image folder mixes its classes.
@@ -86,17 +86,17 @@ def benchmark(
         rows = _checked_rows(formats, tested.quantized)
         _check_floors(rows, min_top1, max_latency_ratio)
         calibrates = any(calibrated(row, tested.quantized) for row in rows)
-        found = inputs.collect(data, calibration, tested, limit, seed, calibrates)
-        if min_top1 is not None and found.labels is None:
+        samples = inputs.collect(data, calibration, tested, limit, seed, calibrates)
+        if min_top1 is not None and samples.labels is None:
             raise checks.reject("min_top1", min_top1, "None where `data` has no labels of classes")
         kept = _checked_directory(directory, tested.home) or scratch / "kept"
-        bench = Bench(tested, found, Store(kept), scratch, timeout)
+        bench = Bench(tested, samples, Store(kept), scratch, timeout)
         wanted = [(row, count) for row in rows for count in dict.fromkeys(counts)]
         report = BenchmarkReport(
             model=tested.model.name,
-            images=len(found.images),
-            labelled=found.labels is not None,
-            calibrated_on=found.calibrated_on,
+            images=len(samples.images),
+            labelled=samples.labels is not None,
+            calibrated_on=samples.calibrated_on,
             machine=machine(),
             cells=tuple(
                 bench.cell(*one) for one in track(wanted, len(wanted), f"benchmark {bench.name}")

@@ -1,4 +1,4 @@
-"""The images that a model is judged on, and those that int8 ranges are measured on."""
+"""The images that accuracy is measured on, and those that int8 ranges are measured on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ def collect(
         data: Image folder, `ImageData`, dataset or arrays.
         calibration: Dataset or arrays; None for the training part of `data`.
         subject: The model that the images are for.
-        limit: The most images to judge on.
+        limit: The most images to measure accuracy on.
         seed: Of the split of an image folder.
         calibrates: Whether calibration images are needed.
 
@@ -70,12 +70,12 @@ def _folder(path: str | Path, subject: Subject, subset: str, seed: int) -> Image
     if preprocessing is None:
         accepted = "arrays or a dataset: the model does not say how images become its input"
         raise checks.reject("data", str(path), accepted)
-    found = image_folder(path, preprocessing=preprocessing, subset=subset, seed=seed)
+    images = image_folder(path, preprocessing=preprocessing, subset=subset, seed=seed)
     labels = subject.labels
-    if labels is not None and found.class_names != labels:
+    if labels is not None and images.class_names != labels:
         accepted = f"a folder with the classes of the model, {', '.join(labels)}"
-        raise checks.reject("data", list(found.class_names), accepted)
-    return found
+        raise checks.reject("data", list(images.class_names), accepted)
+    return images
 
 
 def _calibration(given: Any, training: Any, judged: Array) -> tuple[Any, str]:

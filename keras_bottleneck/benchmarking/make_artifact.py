@@ -1,4 +1,4 @@
-"""The process that makes one artifact: converters leak memory, and some crash."""
+"""The process that makes one artifact, because converters leak memory, and some crash."""
 
 import importlib
 import json

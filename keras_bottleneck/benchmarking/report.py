@@ -1,4 +1,4 @@
-"""What a benchmark has found, as a table, JSON, Markdown and a picture."""
+"""The result of a benchmark, as a table, JSON, Markdown and a picture."""
 
 import json
 from collections.abc import Iterable
@@ -24,11 +24,11 @@ class BenchmarkReport(Printable):
 
     Attributes:
         model: The model's name.
-        images: How many images it was judged on.
-        labelled: Whether their classes were known.
+        images: How many images accuracy was measured on.
+        labelled: Whether their classes are known.
         calibrated_on: The images that int8 ranges were measured on, in words; None where none
             were.
-        machine: What all of it ran on.
+        machine: The machine that it ran on, in words.
         cells: One `Cell` for each artifact and number of threads.
         min_top1: The least top-1 accuracy that is accepted, from 0 to 1; None for any.
         max_latency_ratio: How many times the median latency of the float TFLite file an exported
@@ -67,12 +67,12 @@ class BenchmarkReport(Printable):
 
         Where a floor is set, a cell that did not run does not keep it.
         """
-        found: list[str] = []
+        sentences: list[str] = []
         if self.min_top1 is not None:
-            found += _too_wrong(self.cells, self.min_top1)
+            sentences += _too_wrong(self.cells, self.min_top1)
         if self.max_latency_ratio is not None:
-            found += self._too_slow(self.max_latency_ratio)
-        return tuple(dict.fromkeys(found))
+            sentences += self._too_slow(self.max_latency_ratio)
+        return tuple(dict.fromkeys(sentences))
 
     def _too_slow(self, limit: float) -> Iterable[str]:
         baselines = {cell.threads: cell for cell in self.cells if cell.name == BASELINE}
@@ -120,7 +120,7 @@ class BenchmarkReport(Printable):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the figures do not say themselves, one sentence each."""
+        """What one must know to read the figures, one sentence each."""
         ranges = f"int8 ranges were measured on {self.calibrated_on}."
         return (
             "Error: largest difference of an output from the float32 Keras model; agree: same top "
@@ -130,7 +130,7 @@ class BenchmarkReport(Printable):
         )
 
     def to_markdown(self) -> str:
-        """All cells as a Markdown table, with the floors that are not kept beneath."""
+        """All cells as a Markdown table, followed by the floors that are not kept."""
         return self._table.markdown()
 
     def chart(self) -> Chart | None:

@@ -1,4 +1,4 @@
-"""What a benchmark has found, kept under the hash of all that it depends on."""
+"""The results of a benchmark, each stored under a hash of everything it depends on."""
 
 import hashlib
 import json
@@ -17,17 +17,17 @@ Array = np.ndarray[Any, Any]
 class Store:
     """JSON files in one folder, one slot for each artifact and each measurement.
 
-    A slot holds what was found last, so that the folder does not grow with every training.
+    A slot holds the latest result only, so that the folder does not grow with every training.
 
     Args:
-        folder: Made where it does not exist.
+        folder: Created if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def find(self, slot: str, key: str) -> dict[str, Any] | None:
-        """What was kept in `slot` under this `key`; None where it was another, or nothing."""
+        """The result in `slot` if it was stored under this `key`; None otherwise."""
         try:
             content = json.loads((self.folder / slot).read_text())
             return dict(content["found"]) if content["key"] == key else None
@@ -48,21 +48,21 @@ def is_whole(folder: Path, found: dict[str, Any]) -> bool:
 
 
 def digest(*parts: Any) -> str:
-    """A hash of arrays and of what JSON can hold."""
-    found = hashlib.sha256()
+    """A hash of arrays and of values that JSON can hold."""
+    hasher = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
-            found.update(f"{part.dtype} {part.shape}\0".encode())
-            found.update(np.ascontiguousarray(part).data)
+            hasher.update(f"{part.dtype} {part.shape}\0".encode())
+            hasher.update(np.ascontiguousarray(part).data)
         else:
-            found.update(json.dumps(part, sort_keys=True, default=str).encode() + b"\0")
-    return found.hexdigest()
+            hasher.update(json.dumps(part, sort_keys=True, default=str).encode() + b"\0")
+    return hasher.hexdigest()
 
 
 def fingerprint(model: keras.Model, carried: Metadata | None) -> str:
     """A hash of a model's structure and weights, labels and preprocessing.
 
-    Not of its file, in which the time of saving stands.
+    A hash of its file would not do: the file also holds the time at which it was saved.
     """
     structure = json.loads(model.to_json())
     structure.pop("compile_config", None)

@@ -1,4 +1,4 @@
-"""The model under test, from whatever names it."""
+"""The model under test, opened from a Keras model, a file or a run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class Subject:
 
     @property
     def classes(self) -> int | None:
-        """How many classes it tells apart; None of a model without classes."""
+        """How many classes it distinguishes; None if it has no classes."""
         if self.output_name == "features":
             return None
         # One column is the probability or logit of the second of two classes.
@@ -65,18 +65,18 @@ class Subject:
 
     @property
     def file_name(self) -> str:
-        """Its name, as far as file names can have it."""
+        """Its name, with the characters that file names cannot have replaced."""
         return file_name(self.model.name)
 
     @property
     def modules(self) -> list[str]:
-        """The modules that define its layers, as far as neither Keras nor this package does."""
-        found = {type(layer).__module__ for layer in keras_private.sublayers(self.model)}
-        return sorted(one for one in found if one.partition(".")[0] not in OURS)
+        """The modules, other than those of Keras and this package, that define its layers."""
+        modules = {type(layer).__module__ for layer in keras_private.sublayers(self.model)}
+        return sorted(name for name in modules if name.partition(".")[0] not in OURS)
 
 
 def opened(model: Any, scratch: Path) -> Subject:
-    """The subject that `model` names.
+    """The model that `model` is, or that it names.
 
     Args:
         model: A Keras model, the path of a .keras file, or a run folder with best.keras.
@@ -89,22 +89,22 @@ def opened(model: Any, scratch: Path) -> Subject:
     accepted = f"a Keras model, a .keras file, or a run folder with {BEST}"
     if isinstance(model, keras.Model):
         path, home = save_model(model, scratch / "source.keras"), None
-        found, carried = model, metadata.read(path)
+        network, carried = model, metadata.read(path)
     elif isinstance(model, (str, Path)):
         path = Path(model) / BEST if Path(model).is_dir() else Path(model)
         if path.suffix != ".keras" or not path.is_file():
             raise checks.reject("model", str(model), accepted)
         home = path.parent
         try:
-            found, carried = load_model(path)
+            network, carried = load_model(path)
         except ValueError as error:
             raise checks.reject("model", str(model), f"{accepted} ({error})") from None
     else:
         raise checks.reject("model", model, accepted)
-    subject = Subject(float32_model(found), carried, path, home)
+    subject = Subject(float32_model(network), carried, path, home)
     if "__main__" in subject.modules:
         raise ValueError(
             "`model` must be made of layers that another process can import from a module. "
-            f"Received: model={found.name!r} with layers defined in the running script"
+            f"Received: model={network.name!r} with layers defined in the running script"
         )
     return subject

@@ -68,12 +68,12 @@ COLUMNS = (*WHICH, Column("status", "", lambda cell: cell.status, number=False),
 
 @dataclass(frozen=True)
 class Table:
-    """Cells with what is to be said of them.
+    """Cells, and the sentences that belong to them.
 
     Attributes:
         title: Above the table.
         cells: Its rows.
-        notes: Sentences beneath it.
+        notes: Sentences below it.
         failures: Sentences that must not be missed.
     """
 

@@ -128,7 +128,7 @@ class Evaluation:
     def mistakes(
         self, inputs: Array, preprocessing: Preprocessing | None, count: int
     ) -> tuple[Mistake, ...]:
-        """The `count` worst, those first whose own class is the least probable.
+        """The `count` worst, those first that give the true class the lowest probability.
 
         Args:
             inputs: The images that were answered, as the model takes them.

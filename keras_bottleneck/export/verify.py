@@ -34,13 +34,16 @@ class Samples:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What running an artifact on the samples has shown.
+    """The result of running an artifact on the samples.
 
-    `error` is the difference from Keras (see `Format.tolerance`), `agreement` the part
-    of samples with the same top-1 class, of a segmenter the part of pixels, `accuracy` the part
-    with the true one (both None where there are no classes), `latency_ms` the median time of one
-    sample in milliseconds. `plain_error` is the difference in an ONNX Runtime session without
-    options, where `runtime.load` has to set one; None elsewhere.
+    Attributes:
+        error: Its difference from Keras; see `Format.tolerance`.
+        agreement: The part of the samples, of a segmenter the part of their pixels, with the same
+            top-1 class as Keras; None where there are no classes.
+        accuracy: The part with the true class; None without labels.
+        latency_ms: The median time of one sample in milliseconds.
+        plain_error: The difference in an ONNX Runtime session without options; None unless
+            `runtime.load` has to set one for this file.
     """
 
     error: float
@@ -70,11 +73,11 @@ def collect(
             "know how they do on images.",
             stacklevel=3,
         )
-        return Samples(_made_up(input_shape[1:], preprocessing), None)
+        return Samples(_noise(input_shape[1:], preprocessing), None)
     return Samples(*samples.read("verify", verify, input_shape, limit, label_shape=label_shape))
 
 
-def _made_up(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Array:
+def _noise(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Array:
     """Noise with the 1/f spectrum of photographs, as pixels through the preprocessing."""
     height, width, channels = (side or 1 for side in shape)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""A run folder -> one HTML page that shows what came of it."""
+"""A training run as one HTML page."""
 
 from keras_bottleneck.reporting.report import write_report
 

@@ -35,18 +35,18 @@ def write_report(
     sensitivity: bool = True,
     seed: int = 0,
 ) -> Path:
-    """Write what a run folder holds as one HTML page, with drawings and pictures inside it.
+    """Write a run as one HTML page, with its charts and pictures inside it.
 
-    The page loads nothing and runs no scripts. It shows the training curves (metrics.csv), what
-    best.keras takes for what, the images that it gets most wrong, the layers that lose most in
-    int8, what `benchmark` found, and the files with their sha256; what is not there is left out.
+    The page loads nothing and runs no scripts. It shows the training curves (metrics.csv), which
+    classes best.keras confuses, its worst mistakes, the layers that lose most in int8, the last
+    benchmark, and the files with their sha256. Sections for which there are no data are left out.
 
     Args:
         run: The run folder.
         path: Where the page goes; by default report.html in the run folder.
-        data: What best.keras is judged on, as for `benchmark`: an image folder, `ImageData`, or a
-            dataset or arrays with labels. Without it confusions, worst images and sensitivity are
-            left out.
+        data: The images to evaluate best.keras on, as for `benchmark`: an image folder,
+            `ImageData`, or a dataset or arrays with labels. Without it confusions, worst images and
+            sensitivity are left out.
         images: How many images are used at the most.
         sensitivity: Whether to quantize one layer after the other; it takes the most time.
         seed: The one that the training split the image folder with.
@@ -118,7 +118,7 @@ def _checked_path(path: Any) -> Path:
 
 @dataclass(frozen=True)
 class _Judged:
-    """What best.keras does on images: the parts of the page that need some."""
+    """The answers of best.keras: the parts of the page that need images."""
 
     evaluation: Evaluation | None = None
     mistakes: tuple[Mistake, ...] = ()
@@ -129,15 +129,15 @@ def _judged(run: Path, data: Any, limit: int, sensitivity: bool, seed: int) -> _
     if not (run / BEST).is_file():
         raise checks.reject("data", data, f"None for a run folder without {BEST}")
     tested = subject.opened(run, run)
-    found = inputs.collect(data, None, tested, limit, seed, calibrates=False)
-    answers = Answers(keras_outputs(tested.model, found.images), tested.output_name)
-    evaluation = Evaluation(answers, found.labels, labels=tested.labels)
+    samples = inputs.collect(data, None, tested, limit, seed, calibrates=False)
+    answers = Answers(keras_outputs(tested.model, samples.images), tested.output_name)
+    evaluation = Evaluation(answers, samples.labels, labels=tested.labels)
     noise = None
     if sensitivity and not tested.quantized:
-        noise = measure_sensitivity(tested.model, found.images, skip="unsupported")
+        noise = measure_sensitivity(tested.model, samples.images, skip="unsupported")
     if not evaluation.of_whole_images:
         return _Judged(sensitivity=noise)
-    mistakes = evaluation.mistakes(found.images, tested.preprocessing, WORST)
+    mistakes = evaluation.mistakes(samples.images, tested.preprocessing, WORST)
     return _Judged(evaluation, mistakes, noise)
 
 

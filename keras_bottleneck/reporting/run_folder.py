@@ -1,4 +1,4 @@
-"""What a run folder holds beside its models: settings, exported files, a benchmark."""
+"""The contents of a run folder beside its models: settings, exported files, a benchmark."""
 
 import json
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ class File:
     Attributes:
         name: Its path inside the run folder.
         size: In bytes.
-        sha256: Of what is there now.
-        error: Its largest difference from Keras when it was exported; None where nobody compared.
-        agreement: Part of the samples with the same class as Keras then.
-        changed: Whether it is another file than the one that was exported and compared.
+        sha256: Its present hash.
+        error: Its largest difference from Keras when it was exported; None if it was not compared.
+        agreement: The part of the samples for which it gave the same class as Keras then.
+        changed: Whether it has changed since it was exported and compared.
     """
 
     name: str
@@ -64,7 +64,7 @@ def _text(value: Any) -> str:
 
 
 def benchmark(run: Path) -> BenchmarkReport | None:
-    """What `benchmark` has found of this run last; None where it did not run.
+    """The report of the last benchmark of this run; None if there has been none.
 
     Raises:
         ValueError: If its file is damaged.
@@ -79,9 +79,9 @@ def benchmark(run: Path) -> BenchmarkReport | None:
 
 
 def files(run: Path) -> list[File]:
-    """The models, and all that the manifests in the folder and its sub-folders list.
+    """The models, and the files that the manifests in the folder and its sub-folders list.
 
-    Those that a benchmark made for itself are left out.
+    Files that a benchmark made for itself are left out.
 
     Raises:
         ValueError: If a manifest is damaged.

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import keras_bottleneck as kb
-from keras_bottleneck.evaluation import evaluate
+from keras_bottleneck.evaluation import METRICS, Metric, evaluate
 
 pytest.importorskip("tensorflow", reason="images are read with tf.data")
 
@@ -137,6 +137,16 @@ def test_any_model_is_evaluated_on_any_data(model, file, folder):
                 .strip()
                 .startswith(f"{'colour.keras' if network is file else 'The model'} on 13")
             )
+
+
+def test_a_new_metric_is_one_row(file, folder, monkeypatch):
+    def sureness(evaluation):
+        return float(evaluation.answers.probabilities.max(-1).mean())
+
+    monkeypatch.setitem(METRICS, "sureness", Metric("how sure", sureness, "{:.2f}".format))
+    report = evaluate(file, folder, subset="both")
+    assert report.figures["sureness"] == pytest.approx(SURE, rel=1e-5)
+    assert any("how sure" in line and f"{SURE:.2f}" in line for line in str(report).splitlines())
 
 
 @pytest.mark.parametrize(
