@@ -11,6 +11,7 @@ from keras_bottleneck import checks
 from keras_bottleneck.models.assembly import shape_of_images
 from keras_bottleneck.models.resnet import ResNet
 from keras_bottleneck.models.trained import following
+from keras_bottleneck.networks import NETWORKS
 from keras_bottleneck.weights import CHECKPOINTS
 
 P = ParamSpec("P")
@@ -133,13 +134,12 @@ def _presented(build: Any, name: str, signature: inspect.Signature, doc: str) ->
 def _row(
     general: General[P],
     name: str,
-    title: str,
-    parameters: int,
     depths: tuple[int, ...] = (3, 4, 6, 3),
     block: str = "bottleneck",
     **settings: Any,
 ) -> Callable[P, keras.Model]:
-    return builder_of(general, Variant(name, title, parameters, block, depths, settings))
+    row = NETWORKS[name]
+    return builder_of(general, Variant(name, row.title, row.parameters, block, depths, settings))
 
 
 # The depths of He et al. 2015, table 1.
@@ -147,50 +147,42 @@ D101 = (3, 4, 23, 3)
 D152 = (3, 8, 36, 3)
 
 # He et al. 2015; bottlenecks have their stride where torchvision has it.
-ResNet18 = _row(ResNet, "ResNet18", "ResNet-18", 11_689_512, (2, 2, 2, 2), "basic")
-ResNet34 = _row(ResNet, "ResNet34", "ResNet-34", 21_797_672, (3, 4, 6, 3), "basic")
-ResNet50 = _row(ResNet, "ResNet50", "ResNet-50 v1.5", 25_557_032)
-ResNet101 = _row(ResNet, "ResNet101", "ResNet-101 v1.5", 44_549_160, D101)
-ResNet152 = _row(ResNet, "ResNet152", "ResNet-152 v1.5", 60_192_808, D152)
+ResNet18 = _row(ResNet, "ResNet18", (2, 2, 2, 2), "basic")
+ResNet34 = _row(ResNet, "ResNet34", (3, 4, 6, 3), "basic")
+ResNet50 = _row(ResNet, "ResNet50")
+ResNet101 = _row(ResNet, "ResNet101", D101)
+ResNet152 = _row(ResNet, "ResNet152", D152)
 # He et al. 2016, as in keras.applications but for what `conv_bias` and `stride_at` say.
-ResNet50V2 = _row(ResNet, "ResNet50V2", "ResNet-50 V2", 25_549_352, preactivation=True)
-ResNet101V2 = _row(ResNet, "ResNet101V2", "ResNet-101 V2", 44_541_480, D101, preactivation=True)
-ResNet152V2 = _row(ResNet, "ResNet152V2", "ResNet-152 V2", 60_185_128, D152, preactivation=True)
+ResNet50V2 = _row(ResNet, "ResNet50V2", preactivation=True)
+ResNet101V2 = _row(ResNet, "ResNet101V2", D101, preactivation=True)
+ResNet152V2 = _row(ResNet, "ResNet152V2", D152, preactivation=True)
 # He et al. 2018 ("Bag of tricks"), fig. 2, and Hu et al. 2018, as in timm.
-ResNet50D = _row(ResNet, "ResNet50D", "ResNet-50-D", 25_576_264, stem="deep", shortcut="pool")
-SEResNet50 = _row(ResNet, "SEResNet50", "SE-ResNet-50", 28_088_024, se_ratio=1 / 16)
+ResNet50D = _row(ResNet, "ResNet50D", stem="deep", shortcut="pool")
+SEResNet50 = _row(ResNet, "SEResNet50", se_ratio=1 / 16)
 # Xie et al. 2017 and Zagoruyko and Komodakis 2016, as in torchvision.
-ResNeXt50_32x4d = _row(
-    ResNet, "ResNeXt50_32x4d", "ResNeXt-50 32x4d", 25_028_904, groups=32, base_width=4
-)
-ResNeXt101_32x8d = _row(
-    ResNet, "ResNeXt101_32x8d", "ResNeXt-101 32x8d", 88_791_336, D101, groups=32, base_width=8
-)
-ResNeXt101_64x4d = _row(
-    ResNet, "ResNeXt101_64x4d", "ResNeXt-101 64x4d", 83_455_272, D101, groups=64, base_width=4
-)
-WideResNet50_2 = _row(ResNet, "WideResNet50_2", "Wide ResNet-50-2", 68_883_240, base_width=128)
-WideResNet101_2 = _row(
-    ResNet, "WideResNet101_2", "Wide ResNet-101-2", 126_886_696, D101, base_width=128
-)
+ResNeXt50_32x4d = _row(ResNet, "ResNeXt50_32x4d", groups=32, base_width=4)
+ResNeXt101_32x8d = _row(ResNet, "ResNeXt101_32x8d", D101, groups=32, base_width=8)
+ResNeXt101_64x4d = _row(ResNet, "ResNeXt101_64x4d", D101, groups=64, base_width=4)
+WideResNet50_2 = _row(ResNet, "WideResNet50_2", base_width=128)
+WideResNet101_2 = _row(ResNet, "WideResNet101_2", D101, base_width=128)
 
 # He et al. 2015, section 4.2: 6n + 2 layers for images of 32 x 32 pixels.
 CIFAR = {"filters": (16, 32, 64), "stem": "cifar", "shortcut": "pad"}
 
 
-def _cifar_row(general: General[P], depth: int, parameters: int) -> Callable[P, keras.Model]:
-    title = f"ResNet-{depth} for small images"
+def _cifar_row(general: General[P], depth: int) -> Callable[P, keras.Model]:
+    row = NETWORKS[f"ResNet{depth}"]
     depths = ((depth - 2) // 6,) * 3
-    variant = Variant(f"ResNet{depth}", title, parameters, "basic", depths, CIFAR, 10)
+    variant = Variant(row.name, row.title, row.parameters, "basic", depths, CIFAR, 10)
     return builder_of(general, variant)
 
 
-ResNet20 = _cifar_row(ResNet, 20, 269_722)
-ResNet32 = _cifar_row(ResNet, 32, 464_154)
-ResNet44 = _cifar_row(ResNet, 44, 658_586)
-ResNet56 = _cifar_row(ResNet, 56, 853_018)
-ResNet110 = _cifar_row(ResNet, 110, 1_727_962)
-ResNet1202 = _cifar_row(ResNet, 1202, 19_421_274)
+ResNet20 = _cifar_row(ResNet, 20)
+ResNet32 = _cifar_row(ResNet, 32)
+ResNet44 = _cifar_row(ResNet, 44)
+ResNet56 = _cifar_row(ResNet, 56)
+ResNet110 = _cifar_row(ResNet, 110)
+ResNet1202 = _cifar_row(ResNet, 1202)
 
 
 class OfAnyDepth(Protocol[P]):
