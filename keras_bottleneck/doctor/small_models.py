@@ -134,7 +134,9 @@ def onnxruntime(folder: Path) -> None:
     try:
         from onnx import TensorProto, helper, save
     except ModuleNotFoundError:
-        path = onnxruntime.datasets.get_example("sigmoid.onnx")
+        from onnxruntime.datasets import get_example
+
+        path = get_example("sigmoid.onnx")
         onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         return
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (2, 2)) for name in "xy"]
