@@ -11,8 +11,6 @@ from keras_bottleneck import checks
 
 # The cardinality of a tf.data.Dataset that never ends; another negative one is an unknown length.
 INFINITE = -1
-# What the tf.data pipelines of this package are called in their options.
-RESUMABLE = "keras_bottleneck"
 
 
 @runtime_checkable
@@ -269,4 +267,6 @@ def lost_its_place(data: Any) -> bool:
     """
     if not is_tf_data(data) or isinstance(data, Resumable):
         return False
-    return getattr(data.options(), "dataset_name", None) == RESUMABLE
+    # TensorFlow has no public name for what a dataset was made of; without it, none is known.
+    made_of = list(getattr(data, "_inputs", tuple)())
+    return any(isinstance(one, Resumable) or lost_its_place(one) for one in made_of)

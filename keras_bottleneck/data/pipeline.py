@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_bottleneck.data.batches import RESUMABLE
 from keras_bottleneck.data.decoding import decode
 from keras_bottleneck.data.images import load_tensorflow
 from keras_bottleneck.data.unreadable import load_batches
@@ -79,7 +78,8 @@ class Batcher:
         seeds = tf.data.Dataset.random(seed=self.seed, rerandomize_each_iteration=True).take(1)
         passes = seeds.flat_map(lambda pass_seed: one_pass(pass_seed, tf.constant(0, tf.int64)))
         train = passes.apply(tf.data.experimental.assert_cardinality(length))
-        return resumable(train, from_batch)
+        train.from_batch = from_batch
+        return train
 
     def validation(self, samples: "tf.data.Dataset", load: Callable) -> "tf.data.Dataset":
         """Batches in the order of `samples`."""
@@ -103,19 +103,6 @@ class Batcher:
             return (images * self.preprocessing.scale - mean) / std, labels
 
         return batches.map(normalize, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-
-def resumable(dataset: "tf.data.Dataset", from_batch: Callable[[int], Any]) -> "tf.data.Dataset":
-    """`dataset` as `Resumable`; what is made of it by `map`, `batch` and the like is not.
-
-    Those datasets still carry its options, by which `lost_its_place` knows them.
-    """
-    options = load_tensorflow().data.Options()
-    if hasattr(options, "dataset_name"):  # TensorFlow 2.18 has no names
-        options.dataset_name = RESUMABLE
-    named = dataset.with_options(options)
-    named.from_batch = from_batch
-    return named
 
 
 def load_file(preprocessing: Preprocessing) -> Callable:

@@ -274,7 +274,6 @@ def test_phases_of_finetune_go_on(tmp_path, step):
 def test_a_dataset_that_lost_its_place_is_warned_of(tmp_path):
     pytest.importorskip("tensorflow", reason="digits are read with tf.data")
     digits = kb.data.digits(8, batch_size=64)
-    # TensorFlow 2.18 has no names of datasets, by which this one is known.
     shifted = digits.train.map(lambda images, labels: (images + 1, labels)).take(1)
     model = keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10)])
     for train, warned in ((shifted, 1), (digits.train.take(1), 1), (VALIDATION, 0)):
