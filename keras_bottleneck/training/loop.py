@@ -87,13 +87,6 @@ def train(
     health = HealthCheck(check_data(model, train, validation))
     if deterministic is None:
         deterministic = progress.checkpoints is not None
-    if deterministic and keras.config.backend() == "tensorflow":
-        compute_deterministically()
-        if progress.checkpoints:
-            print(
-                "TensorFlow computes deterministically from now on, so that this training can be "
-                "taken up exactly (`deterministic=False` is faster on a GPU)."
-            )
     if progress.checkpoints and lost_its_place(train):
         warnings.warn(
             "`train` is a dataset of keras_bottleneck.data behind `map`, `batch` or the like, and "
@@ -104,6 +97,13 @@ def train(
         )
     progress.plan(recipe, model, train, steps, seed, deterministic)
     phases = recipe.plan(model, train, steps)
+    if deterministic and keras.config.backend() == "tensorflow":
+        compute_deterministically()
+        if progress.checkpoints:
+            print(
+                "TensorFlow computes deterministically from now on, so that this training can be "
+                "taken up exactly (`deterministic=False` is faster on a GPU)."
+            )
     best = None
     if validation is not None:
         best = _BestWeights(model, recipe.monitor, recipe.patience, health, keep_best)
