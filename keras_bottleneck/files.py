@@ -32,8 +32,8 @@ def replace_file(path: Path, content: bytes) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write beside `path`, which takes its place when the block has ended well.
 
-    It has the suffix of `path`, by which some writers choose a format. When it takes its place, it
-    would outlive a power cut.
+    It has the suffix of `path`, by which some writers choose a format. Its content is on the disk
+    before it takes the place of `path`.
     """
     scratch = path.with_name(f".{path.stem}.part{path.suffix}")
     try:

@@ -68,7 +68,9 @@ def start_averages(optimizer: keras.optimizers.Optimizer) -> None:
     3.15). Keras leaves zeros there until the first step, which it takes as they are.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    if getattr(inner, "use_ema", False) and not int(inner.iterations):
+    if getattr(inner, "use_ema", False) and not int(
+        keras.ops.convert_to_numpy(inner.iterations)  # each device has a copy of its own
+    ):
         pairs = zip(inner._model_variables_moving_average, inner._trainable_variables, strict=True)
         for average, variable in pairs:
             average.assign(keras.ops.copy(variable))  # jax gives the memory of each away

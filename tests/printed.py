@@ -30,6 +30,9 @@ def run(page: Path, renew: bool) -> list[str]:
     Returns:
         What is shown otherwise than it was printed, as sentences.
     """
+    import keras
+
+    keras.utils.clear_session()  # Keras numbers the layers of a process
     text, namespace, differences = page.read_text("utf-8"), {}, []
     renewed, position = [], 0
     for block in BLOCK.finditer(text):

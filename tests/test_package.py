@@ -65,6 +65,7 @@ print("ResNet50" in dir(kb), kb.ResNet50.__name__)
         "from keras_bottleneck import cli; import keras",
     ],
 )
+@pytest.mark.full
 def test_files_load_whatever_was_imported_first(imports, tmp_path):
     image = keras.Input((8, 8, 3))
     x = kb.layers.ConvNormAct(4, 3)(image)

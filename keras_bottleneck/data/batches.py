@@ -1,5 +1,6 @@
 """What users pass as data, read as batches: arrays, tf.data, PyDatasets, loaders, generators."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence, Sized
 from typing import Any, Protocol, runtime_checkable
@@ -9,7 +10,7 @@ import numpy as np
 
 from keras_bottleneck import checks
 
-# The cardinality of a tf.data.Dataset that never ends; another negative one is an unknown length.
+# The cardinality of a tf.data.Dataset that never ends; other negative ones mean an unknown length.
 INFINITE = -1
 
 
@@ -118,12 +119,13 @@ def _as_batches(name: str, data: Any, batch_size: int, seed: int | None) -> Any:
 
 
 def batches_of(name: str, data: Any, batch_size: int) -> Iterator[Any]:
-    """One pass over `data`: what is in each of its batches.
+    """One pass over `data`, batch after batch.
 
     Args:
         name: The argument that `data` was given as, for errors.
-        data: Images, a tuple of arrays that begins with images, or a dataset or list of batches
-            of either. A list of arrays whose numbers of axes differ is (images, labels).
+        data: Images, a tuple (images, labels, weights) of arrays of which the last may be left out,
+            or a dataset or list of batches of either. A list is one of batches, unless it holds
+            arrays whose numbers of axes differ: images and labels.
         batch_size: Samples per batch of arrays; datasets come batched.
 
     Raises:
@@ -135,6 +137,13 @@ def batches_of(name: str, data: Any, batch_size: int) -> Iterator[Any]:
     if is_arrays(data):
         single = not isinstance(data, (tuple, list))
         arrays = (data,) if single else tuple(data)
+        for others in arrays[1:]:
+            rows = np.shape(others)[:1]
+            if others is not None and rows != (len(arrays[0]),):
+                raise ValueError(
+                    f"`{name}` must hold one label for each image. Received: "
+                    f"{rows[0] if rows else 'no'} labels for {len(arrays[0])} images"
+                )
         for first in range(0, len(arrays[0]), batch_size):
             rows = tuple(
                 None if array is None else array[first : first + batch_size] for array in arrays
@@ -142,7 +151,8 @@ def batches_of(name: str, data: Any, batch_size: int) -> Iterator[Any]:
             yield rows[0] if single else rows
     elif isinstance(data, keras.utils.PyDataset):
         # Iterating over a PyDataset is left to its author, and may never end.
-        yield from (data[index] for index in range(len(data)))
+        indices = itertools.count() if is_endless(data) else range(len(data))
+        yield from (data[index] for index in indices)
     elif hasattr(data, "as_numpy_iterator"):
         yield from data.as_numpy_iterator()
     else:
@@ -150,11 +160,9 @@ def batches_of(name: str, data: Any, batch_size: int) -> Iterator[Any]:
 
 
 def is_arrays(data: Any) -> bool:
-    """Whether `data` is images, or arrays (images, labels, ...), rather than batches."""
-    if isinstance(data, ArrayBatches):
-        return False
+    """Whether `data` is images, or arrays (images, labels, weights), rather than batches."""
     if isinstance(data, tuple):
-        return bool(data) and not isinstance(data[0], tuple)
+        return 1 <= len(data) <= 3 and not isinstance(data[0], tuple)
     if isinstance(data, list):
         axes = {len(one.shape) if hasattr(one, "__array__") else None for one in data}
         return len(axes) > 1 and hasattr(data[0], "__array__")
@@ -174,7 +182,7 @@ def steps_in(dataset: Any, steps_per_epoch: int | None = None) -> int:
 
     Args:
         dataset: A tf.data.Dataset, or anything with a length, such as a PyDataset or DataLoader.
-        steps_per_epoch: Wins over the dataset.
+        steps_per_epoch: Goes before the length of the dataset.
 
     Raises:
         ValueError: If the dataset has no known length and `steps_per_epoch` is not given.
@@ -242,8 +250,8 @@ def is_endless(dataset: Any) -> bool:
     if not isinstance(dataset, keras.utils.PyDataset):
         return False
     # Keras's own property fails where there is no length.
-    says = type(dataset).num_batches is not keras.utils.PyDataset.num_batches
-    return says and dataset.num_batches is None
+    has_its_own = type(dataset).num_batches is not keras.utils.PyDataset.num_batches
+    return has_its_own and dataset.num_batches is None
 
 
 def known_length(dataset: Any) -> int | None:

@@ -249,7 +249,7 @@ def settings_of(recipe: "Recipe", **others: Any) -> dict[str, Any]:
 def recipe_of(run: Run, kind: type[Kind]) -> Kind:
     """The recipe among the settings of a run."""
     settings = run.config["settings"]
-    return kind(**{one.name: settings[one.name] for one in fields(kind)})
+    return kind(**{one.name: settings[one.name] for one in fields(kind) if one.name in settings})
 
 
 def is_deterministic(run: Run) -> bool:

@@ -119,6 +119,8 @@ def trained(run: Run, images: ImageData, job: Job) -> Run:
             deterministic=is_deterministic(run),
             keep_best=keeper.keep_best,
         )
+    if not is_deterministic(run):
+        keeper.keep_best(model)  # an epoch that was repeated may have become another
     return finish(run) if job.process == 0 else run
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import keras
 
+from keras_bottleneck.checks import boolean
 from keras_bottleneck.data.batches import as_batches, check_validation, lost_its_place, steps_in
 from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
 from keras_bottleneck.training.health import HealthCheck
@@ -69,7 +70,8 @@ def train(
         callbacks: Run in each phase, after those of the loop and of the phase.
         steps_per_epoch: Needed where `train` does not know its length.
         checkpoints: A folder, or `Checkpoints` in one, to go on from; None for none.
-        deterministic: Whether TensorFlow computes deterministically; None for with checkpoints.
+        deterministic: Whether TensorFlow computes deterministically; None for True where there are
+            checkpoints.
         keep_best: Called with the model whenever it has been validated as the best so far, while
             the weights that were validated are in it.
 
@@ -79,6 +81,8 @@ def train(
     Raises:
         ValueError: As `Recipe.fit`.
     """
+    if deterministic is not None:
+        boolean("deterministic", deterministic)
     progress = Progress(as_checkpoints(checkpoints))
     seed = progress.seed(recipe.seed)
     train, validation = as_batches(train, validation, recipe.batch_size, seed)
@@ -117,15 +121,13 @@ def train(
         # A running average of the weights is in the model between `best` and those behind it.
         own = [health, *compiled] if best is None else [health, best, *compiled]
         fit(model, train, validation, phase.epochs, [*own, *callbacks], progress)
-        if best:
-            best.restore()
+    health.check()
     if best and not best.exists:
         raise ValueError(
             "`recipe` must have a lower learning rate, because the loss was finite in no "
             "validation; the model has the weights that it came with. Received: learning_rate="
             f"{recipe.learning_rate:g}"
         )
-    health.check()
     return progress
 
 
@@ -142,7 +144,7 @@ def compute_deterministically() -> None:
 class _BestWeights(keras.callbacks.Callback):
     """Remembers the best weights of all phases, and ends a phase that has stopped improving.
 
-    Until a validation has a finite loss, the best are those that the model came with.
+    Until a validation has a finite loss, the best weights are those that the model came with.
 
     It looks at the end of the validation, not of the epoch: with a running average of the weights,
     those that were validated are in the model only until then. Where `health` has stopped the
@@ -202,7 +204,7 @@ class _BestWeights(keras.callbacks.Callback):
         """Whether any validation had a finite loss."""
         return self.best < math.inf
 
-    def restore(self) -> None:
-        """Put the best weights into the model."""
+    def on_train_end(self, logs: Any = None) -> None:
+        """Put the best weights into the model, before callbacks behind this one see the end."""
         for variable, value in self.weights:
             variable.assign(value)

@@ -73,6 +73,7 @@ def test_every_format_of_a_trained_network(run, scans, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_second_run_redoes_only_what_has_changed(small, tmp_path):
     model, (images, labels) = small
     folder = tmp_path / "kept"
@@ -130,6 +131,7 @@ def children():
 @pytest.mark.skipif(
     not Path("/proc/self/task").is_dir(), reason="finds the process in Linux's /proc"
 )
+@pytest.mark.full
 def test_a_cell_that_is_killed_ends_alone(small, tmp_path):
     model, data = small
     killed = []

@@ -71,6 +71,7 @@ LONG = ("training.py", "accelerator.py", "inference.py", "build.py")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", some_full(RUNS, LONG))
+@pytest.mark.full
 def test_a_script_measures_and_writes(script, tmp_path):
     output = tmp_path / "figures.json"
     backend = keras.config.backend()

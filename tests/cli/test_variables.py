@@ -112,6 +112,7 @@ def rows(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_resumed_run_is_that_of_the_setting_it_began_with(photos, tmp_path):
     """Without oneDNN, which TensorFlow turns on by itself on most processors, to the last bit."""
     words = ["--data", photos, "--model", "ResNet20", "--image-size", "16", "--epochs", "4"]

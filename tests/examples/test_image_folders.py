@@ -16,6 +16,7 @@ SHORT = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", some_full(SHORT, ["train_image_folder"]))
+@pytest.mark.full
 def test_it_trains_and_exports(name, run, tmp_path):
     rng = np.random.default_rng(0)
     for label, level in (("dark", 40), ("light", 200)):

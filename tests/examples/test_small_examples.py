@@ -11,6 +11,7 @@ pytest.importorskip("tensorflow", reason="the examples use tf.data and export")
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_own_functional_model(run, capsys):
     run("own_functional_model", "--epochs", 1)
     printed = capsys.readouterr().out

@@ -33,6 +33,7 @@ def check_files(folder, name):
     ],
     ids=["short", "as stated"],
 )
+@pytest.mark.full
 def test_segmentation_shapes(run, arguments, least, tmp_path, capsys):
     picture = tmp_path / "shapes.png"
     run("segmentation_shapes", *arguments, "--output", tmp_path, "--picture", picture)

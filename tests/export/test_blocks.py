@@ -45,6 +45,7 @@ def convolutions_in(found):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_block_is_exported_in_float_and_int8(case, noise, tmp_path):
     model, convolutions = case
     verify = noise(16, 16, 16, 3, seed=1)

@@ -46,6 +46,7 @@ def pyramid(shape):
     [pytest.param((SIDE, SIDE, 3), marks=pytest.mark.full), (None, None, 3)],
     ids=["known", "unknown"],
 )
+@pytest.mark.full
 def test_a_feature_pyramid(shape, images, tmp_path):
     model = settled(pyramid(shape), images)
     verify = images[100:]
@@ -93,6 +94,7 @@ def masks(images):
     ],
     ids=["known", "unknown"],
 )
+@pytest.mark.full
 def test_a_segmenter(shape, activation, name, images, tmp_path):
     model = taught(segmenter(shape, activation), images, activation)
     verify = images[100:], masks(images[100:])

@@ -212,6 +212,7 @@ IN_FLOAT = {
 
 
 @pytest.mark.parametrize("name", IN_FLOAT)
+@pytest.mark.full
 def test_what_stays_in_float_computes_in_float(name, images, tmp_path):
     keras.utils.set_random_seed(0)
     image = keras.Input((SIDE, SIDE, 3))

@@ -218,6 +218,7 @@ def test_a_network_used_twice_and_a_fixed_batch(build, samples, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_keras_applications_mobilenet_v2(statistics, tmp_path):
     model = keras.applications.MobileNetV2(weights=None, input_shape=(64, 64, 3), classes=10)
     images = np.random.default_rng(0).uniform(-1, 1, (4, 64, 64, 3)).astype(np.float32)

@@ -262,6 +262,7 @@ def test_transposed_convolutions(settings, images, tmp_path):
 
 @pytest.mark.parametrize("settings", [TRANSPOSED, pytest.param(MORE_TRANSPOSED, marks=slow)])
 @pytest.mark.slow
+@pytest.mark.full
 def test_transposed_convolutions_in_int8(settings, tmp_path):
     many = np.random.default_rng(0).normal(size=(100, *SIZE)).astype(np.float32)
     quantized = kb.quantize(model_of(*transposed(settings)), many)

@@ -26,6 +26,7 @@ import numpy as np
 import keras_bottleneck as kb
 from keras_bottleneck import data, quantization, runs, training
 from keras_bottleneck.models import NETWORKS, Network
+from keras_bottleneck.runs import folder as run_folder
 
 from .killing import changes_of, finished, killed_after, killed_at_step
 
@@ -153,7 +154,7 @@ def train_phases(folder, inputs):
 
 def checkpoints_of_every_step():
     """Runs decide for themselves when to write checkpoints: here, after every step."""
-    runs.folder.Checkpoints = partial(training.Checkpoints, every_s=0)
+    run_folder.Checkpoints = partial(training.Checkpoints, every_s=0)
 
 
 def train_run(folder, inputs):

@@ -43,6 +43,7 @@ if keras.config.backend() == "jax":
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "policy", "eager"), CASES)
+@pytest.mark.full
 def test_losses_weights_and_statistics_are_the_same(name, policy, eager, noise, as_array):
     x, y = noise(8, 9, 10, 3), noise(8, 2, seed=1)
     plain, again = (network(MAKERS[name], remat, policy) for remat in (False, True))
