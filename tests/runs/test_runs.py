@@ -16,7 +16,7 @@ from keras_bottleneck.cli.finetune import run as finetune_verb
 from keras_bottleneck.image_model import carrying
 from keras_bottleneck.models import NETWORKS, Network
 from keras_bottleneck.runs.card import command, write_card
-from keras_bottleneck.runs.folder import Run, settings_of
+from keras_bottleneck.runs.folder import Run, recipe_of, settings_of
 from keras_bottleneck.runs.keeping import Keeper, uninterrupted
 from keras_bottleneck.training import loop
 
@@ -133,6 +133,12 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_files(photos, tmp_path, monk
             strict=True,
         ):
             np.testing.assert_array_equal(np.array(kept_value), np.array(value))
+
+
+def test_a_run_of_an_earlier_version_has_the_defaults_of_new_fields(run):
+    settings = {name: one for name, one in run.config["settings"].items() if name != "patience"}
+    earlier = Run(run.path, {**run.config, "settings": settings})
+    assert recipe_of(earlier, kb.training.Recipe) == recipe_of(run, kb.training.Recipe)
 
 
 def test_a_file_that_cannot_be_written_is_said_in_one_sentence(run, tmp_path, images):

@@ -149,6 +149,22 @@ def test_the_best_weights_remain_where_there_is_validation(monitor):
     assert again[monitor.removeprefix("val_")] == pytest.approx(best, rel=1e-5)
 
 
+class ChangesTheEnd(keras.callbacks.Callback):
+    """Sees the best weights at the end, and may change them, as `QuantizationSchedule` does."""
+
+    def on_train_end(self, logs=None):
+        self.seen = self.model.get_weights()
+        self.model.get_layer("predictions").bias.assign([1.0, 2.0, 3.0])
+
+
+def test_callbacks_see_the_best_weights_at_the_end_and_have_the_last_word():
+    model, data, last = network(), bright_images(), ChangesTheEnd()
+    recipe = Recipe(epochs=3, batch_size=48, learning_rate=0.05)
+    recipe.fit(model, data, data, [SpoilsTheLastEpoch(), last])
+    assert last.seen[-1][0] < 10, "the bias of the spoilt epoch"
+    np.testing.assert_array_equal(model.get_weights()[-1], [1.0, 2.0, 3.0])
+
+
 def test_training_ends_where_validation_does_not_improve():
     recipe = Recipe(epochs=9, batch_size=48, learning_rate=1e-9, monitor="val_accuracy", patience=2)
     model = keras.Sequential([keras.Input((6, 6, 1)), layers.Flatten(), layers.Dense(3)])
