@@ -25,7 +25,7 @@ class Network:
         parameters: Trainable ones, with as many classes as its builder has by default.
         image_size: Side in pixels of the images that it was made for.
         checkpoints: The names of its checkpoints, which its builder takes as `weights`.
-        builder: What builds it; None for the function `name` of `keras_bottleneck.models`.
+        builder: What builds it; None for the public function `name` of this package.
     """
 
     name: str
@@ -40,10 +40,8 @@ class Network:
         """Its builder, with the arguments of `keras.applications`."""
         if self.builder is not None:
             return self.builder
-        found: Callable[..., Any] = getattr(
-            importlib.import_module("keras_bottleneck.models"), self.name
-        )
-        return found
+        public: Callable[..., Any] = getattr(importlib.import_module("keras_bottleneck"), self.name)
+        return public
 
 
 # The checkpoints that networks have: see `weights.find`.
