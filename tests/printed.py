@@ -8,10 +8,10 @@ from pathlib import Path
 BLOCK = re.compile(
     r"^```python\n(?P<code>.*?)^```\n(?P<shown>\n```text\n(?P<output>.*?)^```\n)?", re.DOTALL | re.M
 )
-# Colours, hashes, numbers with their units of time, the lengths of lines, and what a network takes
-# a flower for after a few steps differ from machine to machine.
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# Hashes, numbers with their units of time, the lengths of lines, and what a network takes a flower
+# for after a few steps differ from machine to machine.
 VARYING = (
-    (re.compile(r"\x1b\[[0-9;]*m"), ""),
     (re.compile(r"\b[0-9a-f]{64}\b"), "#"),
     (re.compile(r"-?\d[\d.,]*(e[+-]?\d+)?"), "#"),
     (re.compile(r"#[mμ]s\b"), "#s"),
@@ -54,7 +54,7 @@ def _printed(code: str, name: str, namespace: dict) -> str:
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
         exec(compile(code, name, "exec"), namespace)
-    lines = [line.rstrip() for line in VARYING[0][0].sub("", stdout.getvalue()).splitlines()]
+    lines = [line.rstrip() for line in COLOUR.sub("", stdout.getvalue()).splitlines()]
     return "".join(f"{line}\n" for line in lines).lstrip("\n")
 
 

@@ -15,7 +15,7 @@ class Cell:
         precision: What its weights are stored in: "float32", "float16", "dynamic" (int8 weights),
             "int8" or "int16".
         threads: CPU threads.
-        status: "ok", or one sentence that says what failed; the figures are then None.
+        status: "ok", or a sentence that says what failed; the figures are then None.
         size: Bytes of the file or folder.
         top1: Part of the images (of a segmenter, of the pixels) whose most probable class is the
             true one; None without labels.

@@ -121,7 +121,7 @@ class Table:
         return table
 
     def markdown(self) -> str:
-        """All of it as Markdown; the sentence that says what failed is in the Status of its row."""
+        """All of it as Markdown; the Status column says what failed, where something did."""
         lines = [f"**{self.title}**", "", _line([column.title for column in COLUMNS])]
         lines.append(_line(["---:" if column.number else "---" for column in COLUMNS]))
         for cell in self.cells:

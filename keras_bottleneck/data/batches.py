@@ -129,26 +129,16 @@ def batches_of(name: str, data: Any, batch_size: int) -> Iterator[Any]:
         batch_size: Samples per batch of arrays; datasets come batched.
 
     Raises:
-        ValueError: If `data` is nothing of this kind.
+        ValueError: If `data` is nothing of this kind, or arrays have other lengths than the images.
     """
     if isinstance(data, (str, bytes, dict)) or not hasattr(data, "__iter__"):
         accepted = "a dataset of batches (images, labels) or images, or such arrays"
         raise checks.reject(name, data, accepted)
-    if is_arrays(data):
-        single = not isinstance(data, (tuple, list))
-        arrays = (data,) if single else tuple(data)
-        for others in arrays[1:]:
-            rows = np.shape(others)[:1]
-            if others is not None and rows != (len(arrays[0]),):
-                raise ValueError(
-                    f"`{name}` must hold one label for each image. Received: "
-                    f"{rows[0] if rows else 'no'} labels for {len(arrays[0])} images"
-                )
-        for first in range(0, len(arrays[0]), batch_size):
-            rows = tuple(
-                None if array is None else array[first : first + batch_size] for array in arrays
-            )
-            yield rows[0] if single else rows
+    images = images_of(data)
+    if images is data:
+        yield from (data[at : at + batch_size] for at in range(0, len(data), batch_size))
+    elif images is not None:
+        yield from _joint_batches(name, data, batch_size)
     elif isinstance(data, keras.utils.PyDataset):
         # Iterating over a PyDataset is left to its author, and may never end.
         indices = itertools.count() if is_endless(data) else range(len(data))
@@ -159,22 +149,34 @@ def batches_of(name: str, data: Any, batch_size: int) -> Iterator[Any]:
         yield from data
 
 
-def is_arrays(data: Any) -> bool:
-    """Whether `data` is images, or arrays (images, labels, weights), rather than batches."""
+def _joint_batches(name: str, arrays: Sequence[Any], batch_size: int) -> Iterator[tuple]:
+    """The batches of (images, labels, weights); what is None stays None."""
+    images = arrays[0]
+    for others in arrays[1:]:
+        length = np.shape(others)[:1]
+        if others is not None and length != (len(images),):
+            raise ValueError(
+                f"`{name}` must hold one label for each image. Received: "
+                f"{length[0] if length else 'no'} labels for {len(images)} images"
+            )
+    for at in range(0, len(images), batch_size):
+        yield tuple(None if array is None else array[at : at + batch_size] for array in arrays)
+
+
+def images_of(data: Any) -> Any:
+    """The array of images that `data` is, or begins with; None where `data` are batches."""
     if isinstance(data, tuple):
-        return 1 <= len(data) <= 3 and not isinstance(data[0], tuple)
+        return data[0] if 1 <= len(data) <= 3 and not isinstance(data[0], tuple) else None
     if isinstance(data, list):
         axes = {len(one.shape) if hasattr(one, "__array__") else None for one in data}
-        return len(axes) > 1 and hasattr(data[0], "__array__")
-    return hasattr(data, "__array__")
+        return data[0] if len(axes) > 1 and hasattr(data[0], "__array__") else None
+    return data if hasattr(data, "__array__") else None
 
 
 def batches_in(data: Any, batch_size: int) -> int | None:
     """How many batches `batches_of` gives; None where nobody knows."""
-    if is_arrays(data):
-        images = data[0] if isinstance(data, (tuple, list)) else data
-        return math.ceil(len(images) / batch_size)
-    return known_length(data)
+    images = images_of(data)
+    return known_length(data) if images is None else math.ceil(len(images) / batch_size)
 
 
 def steps_in(dataset: Any, steps_per_epoch: int | None = None) -> int:

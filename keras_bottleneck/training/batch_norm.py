@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks, keras_private
-from keras_bottleneck.data.batches import batches_in, batches_of, is_arrays, is_endless
+from keras_bottleneck.data.batches import batches_in, batches_of, images_of, is_endless
 from keras_bottleneck.progress import track
 
 # How much of a moving average may be older than the run.
@@ -165,8 +165,8 @@ def _copied(variable: Any) -> np.ndarray:
 
 def _images(data: Any, batch_size: int, steps: int | None) -> Iterator[Any]:
     """The images of each batch, at most `steps` batches."""
-    if is_arrays(data) and isinstance(data, (tuple, list)):
-        data = data[0]  # labels may be of any kind
-    for batch in islice(batches_of("data", data, batch_size), steps):
+    images = images_of(data)  # without the labels, which may be of any kind
+    given = data if images is None else images
+    for batch in islice(batches_of("data", given, batch_size), steps):
         images = batch[0] if isinstance(batch, (tuple, list)) else batch
         yield images if keras.ops.is_tensor(images) else np.asarray(images)
