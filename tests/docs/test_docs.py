@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .. import printed
+from . import printed
 
 pytest.importorskip("tensorflow", reason="the pages export, which needs TensorFlow")
 
