@@ -132,6 +132,14 @@ def test_it_learns(optimizer):
     assert history["val_accuracy"][-1] > 0.9
 
 
+def right_network():
+    """It tells the three levels of brightness from the beginning."""
+    predictions = layers.Dense(3, activation="softmax", name="predictions")
+    model = keras.Sequential([keras.Input((6, 6, 1)), layers.GlobalAveragePooling2D(), predictions])
+    predictions.set_weights([np.array([[0.0, 10.0, 20.0]]), np.array([0.0, -5.0, -20.0])])
+    return model
+
+
 class SpoilsTheLastEpoch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == self.params["epochs"] - 1:
@@ -140,8 +148,8 @@ class SpoilsTheLastEpoch(keras.callbacks.Callback):
 
 @pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
 def test_the_best_weights_remain_where_there_is_validation(monitor):
-    model, data = network(), bright_images()
-    recipe = Recipe(epochs=6, batch_size=48, learning_rate=0.05, monitor=monitor)
+    model, data = right_network(), bright_images()
+    recipe = Recipe(epochs=3, batch_size=48, learning_rate=1e-6, monitor=monitor)
     values = np.array(recipe.fit(model, data, data, [SpoilsTheLastEpoch()]).history[monitor])
     best = values.min() if monitor == "val_loss" else values.max()
     assert values[-1] != best
@@ -158,8 +166,8 @@ class ChangesTheEnd(keras.callbacks.Callback):
 
 
 def test_callbacks_see_the_best_weights_at_the_end_and_have_the_last_word():
-    model, data, last = network(), bright_images(), ChangesTheEnd()
-    recipe = Recipe(epochs=3, batch_size=48, learning_rate=0.05)
+    model, data, last = right_network(), bright_images(), ChangesTheEnd()
+    recipe = Recipe(epochs=3, batch_size=48, learning_rate=1e-6)
     recipe.fit(model, data, data, [SpoilsTheLastEpoch(), last])
     assert last.seen[-1][0] < 10, "the bias of the spoilt epoch"
     np.testing.assert_array_equal(model.get_weights()[-1], [1.0, 2.0, 3.0])
