@@ -52,8 +52,9 @@ def task_of(activation: str, width: int, labels: Any = None) -> str:
     if width == 1:
         whole = values.dtype.kind in "iub"
         return CLASSIFICATION if whole and np.isin(values, (0, 1)).all() else REGRESSION
-    rows = values.ndim == 2 and values.shape[1] > 1
-    return REGRESSION if rows and not are_shares(values) else CLASSIFICATION
+    if values.ndim < 2 or values.shape[1] == 1 or are_shares(values):
+        return CLASSIFICATION
+    return MULTI_LABEL if np.isin(values, (0, 1)).all() else REGRESSION
 
 
 def are_shares(rows: np.ndarray) -> bool:

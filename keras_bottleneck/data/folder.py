@@ -125,6 +125,7 @@ def image_folder(
 
     def samples(part: str) -> Any:
         def geometry(scan: Scan) -> tuple[int, ...]:
+            assert scan.size is not None
             size, corner = preprocessing.geometry(*scan.size)
             return *size, *corner, scan.orientation
 
@@ -140,7 +141,9 @@ def image_folder(
         if not parts[part] or subset not in ("both", part):
             return None
         if part == TRAIN:
-            return batcher.train(samples(part), load)
+            train = batcher.train(samples(part), load)
+            train.labels = listing.targets[parts[part]]
+            return train
         return batcher.evaluation(samples(part), load, part)
 
     def count(part: str) -> int:

@@ -20,7 +20,7 @@ def checked_folder(path: Any, name: str = "path") -> Path:
 
 
 def folders_in(root: Path) -> tuple[str, ...]:
-    """The names of the visible folders in `root`, sorted; links that lead in circles are left out."""
+    """The names of the visible folders in `root`, sorted, but for links that lead in circles."""
     here = (os.path.realpath(root),)
     folders = (item for item in root.iterdir() if item.is_dir() and not item.name.startswith("."))
     return tuple(sorted(item.name for item in folders if not _leads_back(item, here)))
