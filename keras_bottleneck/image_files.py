@@ -146,8 +146,10 @@ def orientation_of_file(path: Path) -> int:
                 return 1
             from PIL import Image
 
-            with Image.open(io.BytesIO(data)) as image:
-                return orientation(image)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Pillow, where the tags are damaged
+                with Image.open(io.BytesIO(data)) as image:
+                    return orientation(image)
     except (OSError, ValueError, ImportError):
         return 1
 

@@ -38,7 +38,9 @@ def task_of(activation: str, width: int, labels: Any = None) -> str:
         >>> task_of("linear", 1, np.array([0.3, 7.1]))
         'regression'
     """
-    if activation == "softmax":
+    shape = None if labels is None else np.shape(labels)
+    indices = shape is not None and width > 1 and (len(shape) == 1 or shape[1:] == (1,))
+    if activation == "softmax" or indices:
         return CLASSIFICATION
     if activation == "sigmoid":
         return CLASSIFICATION if width == 1 else MULTI_LABEL
@@ -52,7 +54,7 @@ def task_of(activation: str, width: int, labels: Any = None) -> str:
     if width == 1:
         whole = values.dtype.kind in "iub"
         return CLASSIFICATION if whole and np.isin(values, (0, 1)).all() else REGRESSION
-    if values.ndim < 2 or values.shape[1] == 1 or are_shares(values):
+    if values.ndim != 2 or are_shares(values):
         return CLASSIFICATION
     return MULTI_LABEL if np.isin(values, (0, 1)).all() else REGRESSION
 

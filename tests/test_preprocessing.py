@@ -179,16 +179,6 @@ def test_whole_chain_agrees_with_tensorflow(tmp_path):
     assert np.abs(prepare(tmp_path / "image.jpg") - expected).max() < 1e-3
 
 
-def test_exif_orientation_is_ignored(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    smooth(3).save(tmp_path / "turned.jpg", exif=exif)
-    smooth(3).save(tmp_path / "plain.jpg")
-    turned = pixels(tmp_path / "turned.jpg", 3)
-    assert turned.shape == (37, 41, 3)
-    np.testing.assert_array_equal(turned, pixels(tmp_path / "plain.jpg", 3))
-
-
 def test_path_pil_and_array_agree(tmp_path):
     image = smooth(3)
     image.save(tmp_path / "image.png")

@@ -10,7 +10,7 @@ import numpy as np
 from keras_bottleneck.data.batches import ArrayBatches, as_batches, first_batch
 from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.training.objectives import check_labels, told
+from keras_bottleneck.training.objectives import check_labels, task_for
 from keras_bottleneck.training.outputs import last_activation, returns_logits
 
 # By how much of the expected range values may leave it (augmentation), and how little of it a
@@ -93,7 +93,7 @@ def check_data(
         task: One of `TASKS`; None for that which the head and the first labels tell.
 
     Raises:
-        ValueError: If labels or images do not fit, or there are none; or as `objectives.told`.
+        ValueError: If labels or images do not fit, or there are none.
     """
     if preprocessing is None:
         preprocessing = model_preprocessing(model)
@@ -104,11 +104,11 @@ def check_data(
         if first:
             _check_batch(model, first[0], name)
             labels = data.labels if isinstance(data, ArrayBatches) else first[1]
-            task = told(model, labels, task)
+            task = task_for(model, labels, task)
             check_labels(model, labels, task, name)
             if preprocessing is not None:
                 check_range(first[0], preprocessing, name)
-    return Checked(batches[0], told(model, None, task))
+    return Checked(batches[0], task_for(model, task=task))
 
 
 def _check_batch(model: keras.Model, images: Any, name: str) -> None:

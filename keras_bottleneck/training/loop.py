@@ -15,6 +15,7 @@ from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
 from keras_bottleneck.training.class_weights import weights_for
 from keras_bottleneck.training.health import HealthCheck
 from keras_bottleneck.training.inputs import check_data
+from keras_bottleneck.training.objectives import check_head
 from keras_bottleneck.training.outputs import head_of
 from keras_bottleneck.training.progress import Progress, fit
 from keras_bottleneck.training.symptoms import copies
@@ -103,6 +104,7 @@ def train(
     check_validation(validation)
     steps = steps_in(train, steps_per_epoch)
     first, task = check_data(model, train, validation, task=recipe.task)
+    check_head(model, task)
     health = HealthCheck(first)
     if task == REGRESSION and recipe.monitor != "val_loss":
         raise reject("monitor", recipe.monitor, "'val_loss' for a regression")

@@ -28,48 +28,53 @@ class Objective:
         loss: From the head, the share of label smoothing, the weights of the classes (or None) and
             the name of a regression's loss, to a Keras loss.
         metric: From the head to the metric beside the loss.
-        activations: What its heads may end in; None for anything.
+        activations: From the head to what it may end in; None for anything.
         misfit: From labels and the head to what is wrong with them, in words; None for nothing.
         labels: From the head to the labels that it takes, in words.
     """
 
     loss: Callable[[Head, float, Sequence[float] | None, str], keras.losses.Loss]
     metric: Callable[[Head], keras.metrics.Metric]
-    activations: tuple[str, ...] | None
+    activations: Callable[[Head], tuple[str, ...] | None]
     misfit: Callable[[np.ndarray, Head], str | None]
     labels: Callable[[Head], str]
 
 
-def told(model: keras.Model, labels: Any, task: str | None) -> str:
+def task_for(model: keras.Model, labels: Any = None, task: str | None = None) -> str:
     """The task of `model`: `task`, or that which its head and its labels tell.
 
     Args:
         model: A functional or Sequential model with one output, (batch, columns).
         labels: A batch of labels, or all; None where they are not known.
         task: That which the user has named, or None.
-
-    Raises:
-        ValueError: If the head is none of that task.
     """
     head = head_of(model)
-    told = task or task_of(head.activation, head.width, labels)
-    accepted = OBJECTIVES[told].activations
-    too_narrow = told == CLASSIFICATION and head.activation == "softmax" and head.width == 1
-    if (accepted and head.activation not in accepted) or too_narrow:
+    return task or task_of(head.activation, head.width, labels)
+
+
+def check_head(model: keras.Model, task: str) -> Objective:
+    """The objective of `task`, if `model` ends in what it can be trained with.
+
+    Raises:
+        ValueError: If not.
+    """
+    head, objective = head_of(model), OBJECTIVES[task]
+    activations = objective.activations(head)
+    if activations and head.activation not in activations:
         names = {"linear": "a layer without activation"}
-        words = " or ".join(names.get(name, f"a {name}") for name in accepted or ())
+        words = " or ".join(names.get(name, f"a {name}") for name in activations)
         raise ValueError(
-            f"`model` must end in {words} for {told}. Received: {head.activation!r} with "
-            f"{head.width} outputs in layer {head.layer!r}"
+            f"`model` must end in {words} for {task}, with {head.width} outputs. Received: "
+            f"{head.activation!r} in layer {head.layer!r}"
         )
-    return told
+    return objective
 
 
 def check_labels(model: keras.Model, labels: Any, task: str, name: str = "train") -> None:
     """Refuses labels that the model has no output for.
 
     Args:
-        model: As for `told`.
+        model: As for `task_for`.
         labels: Array of them: for a classification integers, (batch,) or (batch, 1), or rows of
             shares, (batch, classes); else rows, (batch, columns), or (batch,) for one column.
         task: One of `TASKS`.
@@ -171,19 +176,23 @@ def _label_accuracy(head: Head) -> keras.metrics.Metric:
 
 OBJECTIVES = {
     CLASSIFICATION: Objective(
-        _cross_entropy, _accuracy, ("softmax", "sigmoid", "linear"), _unlike_classes, _class_labels
+        _cross_entropy,
+        _accuracy,
+        lambda head: ("softmax" if head.width > 1 else "sigmoid", "linear"),
+        _unlike_classes,
+        _class_labels,
     ),
     MULTI_LABEL: Objective(
         _of_each_label,
         _label_accuracy,
-        ("sigmoid", "linear"),
+        lambda head: ("sigmoid", "linear"),
         _unlike_several,
         lambda head: f"rows of {head.width} labels, each 0 or 1",
     ),
     REGRESSION: Objective(
         _of_numbers,
         lambda head: keras.metrics.MeanAbsoluteError(name="mae"),
-        None,
+        lambda head: None,
         _unlike_rows,
         lambda head: "numbers" if head.width == 1 else f"rows of {head.width} numbers",
     ),

@@ -13,7 +13,7 @@ from keras_bottleneck.training import loop
 from keras_bottleneck.training.checkpoints import Checkpoints
 from keras_bottleneck.training.class_weights import checked_weights, weights_of
 from keras_bottleneck.training.freezing import hold_preprocessing
-from keras_bottleneck.training.objectives import OBJECTIVES, REGRESSION_LOSSES, told
+from keras_bottleneck.training.objectives import REGRESSION_LOSSES, check_head, task_for
 from keras_bottleneck.training.outputs import head_of
 from keras_bottleneck.training.precision import set_mixed_precision
 
@@ -159,7 +159,7 @@ class Recipe:
             >>> model.fit(train, epochs=10, callbacks=callbacks)  # doctest: +SKIP
         """
         head = head_of(model)
-        objective = OBJECTIVES[told(model, None, task or self.task)]
+        objective = check_head(model, task_for(model, task=task or self.task))
         if class_weights is None:
             class_weights = weights_of(self.class_weights, head.classes)
         loss = objective.loss(head, self.label_smoothing, class_weights, self.regression_loss)
