@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_bottleneck import checks, samples
+from keras_bottleneck import checks
 from keras_bottleneck.benchmarking.subject import Subject
-from keras_bottleneck.data import ImageData
+from keras_bottleneck.data import ImageData, samples
 from keras_bottleneck.data.for_models import images_for
 from keras_bottleneck.evaluation.answers import Array
 from keras_bottleneck.evaluation.labels import check_labels, shape_of_labels

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.outcome import Outcome
 
@@ -42,7 +41,7 @@ def run(
     from keras_bottleneck.export import export_model
 
     given = source(path)
-    target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
+    target = given.exports(out)
     trained = trained_model.opened(given.path)
     folder = given.data(data)
     split = given.seed(seed)

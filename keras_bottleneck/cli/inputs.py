@@ -34,6 +34,15 @@ class Source(NamedTuple):
             raise checks.reject("data", None, "given where `path` is of no run")
         return found
 
+    def exports(self, given: Path | None) -> Path:
+        """The folder for exported files that the user has given, else the one beside the artifact.
+
+        Raises:
+            ValueError: If it cannot be written to.
+        """
+        beside = self.path.parent / artifact.EXPORTED
+        return checks.folder_to_write("out", beside if given is None else given)
+
     def seed(self, given: int | None) -> int:
         """The seed that the user has given, else that of the run."""
         if given is None:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.outcome import Outcome
 
@@ -55,7 +54,7 @@ def run(
 
     given = source(path)
     folder = given.folder(data)
-    target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
+    target = given.exports(out)
     trained = trained_model.opened(given.path)
     split = given.seed(seed)
     photographs = images_for(trained.preprocessing, trained.labels, folder, seed=split)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from keras_bottleneck.console import track
 from keras_bottleneck.data.images import load_tensorflow
-from keras_bottleneck.progress import track
 
 if TYPE_CHECKING:
     import tensorflow as tf

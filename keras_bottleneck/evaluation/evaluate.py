@@ -10,16 +10,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import checks, runtime, samples, trained_model
-from keras_bottleneck.data import ImageData
+from keras_bottleneck import checks, runtime, trained_model
+from keras_bottleneck.console import Printable, track
+from keras_bottleneck.data import ImageData, samples
 from keras_bottleneck.data.for_models import images_for
 from keras_bottleneck.evaluation.answers import Answers, Array
 from keras_bottleneck.evaluation.labels import check_labels
 from keras_bottleneck.evaluation.metrics import measured, written
 from keras_bottleneck.evaluation.results import ClassResult, Evaluation
 from keras_bottleneck.graph.rebuild import functional
-from keras_bottleneck.printing import Printable
-from keras_bottleneck.progress import track
 from keras_bottleneck.runtime.predictor import Predictor
 from keras_bottleneck.trained_model import TrainedModel
 

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks
+from keras_bottleneck.console import track
+from keras_bottleneck.data.samples import read
 from keras_bottleneck.evaluation.answers import Answers, Array
 from keras_bottleneck.evaluation.labels import shape_of_labels
 from keras_bottleneck.evaluation.metrics import measured, noise
@@ -34,12 +36,10 @@ from keras_bottleneck.export.source import Source
 from keras_bottleneck.export.verify import Samples, collect, compare
 from keras_bottleneck.graph.endings import output_name
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.progress import track
 from keras_bottleneck.quantization.fake_quant import step_of
 from keras_bottleneck.quantization.observation import spread
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 from keras_bottleneck.runtime import Metadata, manifest, metadata
-from keras_bottleneck.samples import read
 from keras_bottleneck.trained_model import check_labels, checked_preprocessing, keras_outputs
 from keras_bottleneck.version import versions
 

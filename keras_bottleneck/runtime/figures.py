@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_bottleneck.checks import integers, number, reject
-from keras_bottleneck.printing import Printable
+from keras_bottleneck.console import Printable
 from keras_bottleneck.runtime import load, manifest, processes
 
 MEASURING = "keras_bottleneck.runtime.measuring"

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks
+from keras_bottleneck.data.samples import unlike_labels
 from keras_bottleneck.keras_private import calls
-from keras_bottleneck.samples import unlike_labels
 
 
 def class_count(model: keras.Model) -> int:
