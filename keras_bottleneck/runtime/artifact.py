@@ -42,7 +42,7 @@ def is_run(path: Any) -> bool:
 
 
 def run_of(path: Path) -> Path | None:
-    """The folder of the run that `path` is, or whose file it is, or whose exported file."""
+    """The folder of the run that `path` is or is part of, as its file or its exported file."""
     return next((folder for folder in (path, *path.parents[:2]) if is_run(folder)), None)
 
 
