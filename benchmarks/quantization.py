@@ -41,7 +41,7 @@ from rich.table import Table
 import keras_bottleneck as kb
 from keras_bottleneck import charts
 from keras_bottleneck.export.native_messages import native_messages_held
-from keras_bottleneck.export.versions import versions
+from keras_bottleneck.version import versions
 
 PREPROCESSING = kb.Preprocessing(224, 3, "crop", 0.875, scale=1 / 127.5, mean=(1.0,))
 THREADS = (1, 2)

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from keras_bottleneck.export.versions import versions
+from keras_bottleneck.version import versions
 
 
 @dataclass

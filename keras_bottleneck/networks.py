@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from keras_bottleneck.printing import Printable
+from keras_bottleneck.console import Printable
 
 # What most classifiers were made for; those of 10 classes were made for CIFAR's images.
 IMAGENET_SIZE = 224

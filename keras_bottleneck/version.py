@@ -11,3 +11,11 @@ def version_of(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """The versions of this package and of `packages`, as far as they are installed."""
+    installed = {package: version_of(package) for package in packages}
+    return {"keras-bottleneck": __version__} | {
+        package: found for package, found in installed.items() if found is not None
+    }

@@ -8,8 +8,8 @@ import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.analysis.cost import cost
+from keras_bottleneck.console import Printable
 from keras_bottleneck.layers import BasicBlock, Bottleneck, ConvNormAct, InvertedResidual
-from keras_bottleneck.printing import Printable
 
 # The reduction of ResNet's bottleneck (He et al. 2015, fig. 5).
 REDUCTION = 4

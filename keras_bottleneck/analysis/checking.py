@@ -9,9 +9,9 @@ import keras
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.analysis.cost import at_shape, cost
 from keras_bottleneck.analysis.targets import TARGETS, Target, operator
+from keras_bottleneck.console import WIDTH, Printable
 from keras_bottleneck.graph.cast import in_float32
 from keras_bottleneck.keras_private import Call
-from keras_bottleneck.printing import WIDTH, Printable
 from keras_bottleneck.quantization.primitive import primitive
 from keras_bottleneck.quantization.quantizers import is_quantized
 

@@ -11,9 +11,9 @@ import keras
 from keras_bottleneck import checks
 from keras_bottleneck.analysis.liveness import Step, steps
 from keras_bottleneck.analysis.macs import macs
+from keras_bottleneck.console import Printable
 from keras_bottleneck.graph.flatten import flatten
 from keras_bottleneck.graph.rebuild import functional, rebuild
-from keras_bottleneck.printing import Printable
 
 # Bytes of one activation.
 BYTES = {"int8": 1, "int16": 2, "float16": 2, "float32": 4}

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import charts, checks
-from keras_bottleneck.printing import Printable
+from keras_bottleneck.console import Printable
 from keras_bottleneck.training.gradients import (
     GRADIENTS,
     by_layer,

@@ -1,16 +1,15 @@
 """Which activation tensors exist at the same time."""
 
 import math
-from collections import defaultdict
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 import keras
 
-from keras_bottleneck import keras_private
 from keras_bottleneck.graph.fold import SCALE
 from keras_bottleneck.graph.training_only import training_only
+from keras_bottleneck.graph.wiring import Wiring, same_padding
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.layers import DropPath
 from keras_bottleneck.quantization.primitive import ACTIVATIONS
@@ -50,8 +49,8 @@ def steps(model: keras.Model) -> list[Step]:
     fused into the call whose tensor they alone read; so is zero padding into the convolution
     behind it, where that could have padded so by itself. Nothing else is computed in place.
     """
-    calls = list(keras_private.calls(model))
-    values = _Values(model, calls)
+    wiring = Wiring(model)
+    calls, values = wiring.calls, _Values(wiring)
     changes = [0] * (len(calls) + 1)
     for value, size in values.sizes.items():
         changes[values.first[value]] += size
@@ -72,7 +71,7 @@ class _Values:
         last: The index of the last call that reads each.
     """
 
-    def __init__(self, model: keras.Model, calls: list[Call]) -> None:
+    def __init__(self, wiring: Wiring) -> None:
         self.sizes: dict[int, int] = {}
         self.first: dict[int, int] = {}
         self.last: dict[int, int] = {}
@@ -81,16 +80,10 @@ class _Values:
         self._value: dict[int, int] = {}
         self._writer: dict[int, Any] = {}
         self._alone: dict[int, bool] = {}
-        self._readers: dict[int, list[Call | None]] = defaultdict(list)
-        for call in calls:
-            for tensor in call.inputs:
-                self._readers[id(tensor)].append(call)
-        for tensor in model.outputs:
-            self._readers[id(tensor)].append(None)
-
-        for tensor in model.inputs:
+        self._wiring = wiring
+        for tensor in wiring.model.inputs:
             self._make(tensor, 0, None)
-        for index, call in enumerate(calls):
+        for index, call in enumerate(wiring.calls):
             for tensor in call.inputs:
                 # The steps that fake quantizers hand on have no value: they are constants in files.
                 if id(tensor) in self._value:
@@ -100,20 +93,21 @@ class _Values:
             else:
                 for tensor in call.outputs:
                     self._make(tensor, index, call.operation)
-        for tensor in model.outputs:
-            self.last[self._value[id(tensor)]] = len(calls) - 1
+        for tensor in wiring.model.outputs:
+            self.last[self._value[id(tensor)]] = len(wiring.calls) - 1
 
     def _make(self, tensor: Any, index: int, writer: Any) -> None:
         key = id(tensor)
         self._value[key], self._writer[key] = key, writer
-        self._alone[key] = len(self._readers[key]) == 1
+        self._alone[key] = len(self._wiring.readers(tensor)) == 1
         self.sizes[key] = math.prod(tensor.shape)
         self.first[key] = self.last[key] = index
 
     def _pass_on(self, call: Call) -> None:
         source, made = id(call.inputs[0]), id(call.outputs[0])
         self._value[made] = self._value[source]
-        self._alone[made] = self._alone[source] and len(self._readers[made]) == 1
+        alone = len(self._wiring.readers(call.outputs[0])) == 1
+        self._alone[made] = self._alone[source] and alone
         vanishes = _vanishes(call.operation)
         self._writer[made] = self._writer[source] if vanishes else call.operation
 
@@ -128,12 +122,11 @@ class _Values:
         return fuses and writer is not None and self._alone[id(call.inputs[0])]
 
     def _pads_for_convolution(self, call: Call) -> bool:
-        readers = self._readers[id(call.outputs[0])]
+        reader = self._wiring.only_reader(call.outputs[0])
         return (
             isinstance(call.operation, keras.layers.ZeroPadding2D)
-            and len(readers) == 1
-            and readers[0] is not None
-            and _is_same_padding(call, readers[0].operation)
+            and reader is not None
+            and _is_same_padding(call, reader.operation)
         )
 
 
@@ -145,13 +138,7 @@ def _is_same_padding(call: Call, reader: Any) -> bool:
         return False
     kernels = zip(reader.kernel_size, reader.strides, reader.dilation_rate, strict=True)
     sides = zip(call.inputs[0].shape[1:3], kernels, strict=True)
-    return call.operation.padding == tuple(_same(size, *kernel) for size, kernel in sides)
-
-
-def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """The pixels that TensorFlow's "same" adds before and after `size` others."""
-    total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
-    return total // 2, total - total // 2
+    return call.operation.padding == tuple(same_padding(size, *kernel) for size, kernel in sides)
 
 
 def _vanishes(operation: Any) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_bottleneck import checks
-from keras_bottleneck.printing import Printable
+from keras_bottleneck.console import Printable
 
 ACCELERATORS = (
     *("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256"),

@@ -15,13 +15,12 @@ from keras_bottleneck.benchmarking.rows import QUANTIZED_ROW, ROWS
 from keras_bottleneck.benchmarking.store import Store, digest, fingerprint, is_whole
 from keras_bottleneck.benchmarking.subject import Subject
 from keras_bottleneck.evaluation import Answers, Evaluation
-from keras_bottleneck.evaluation.answers import keras_outputs
 from keras_bottleneck.evaluation.metrics import measured
 from keras_bottleneck.export.formats import Needs
-from keras_bottleneck.export.versions import versions
 from keras_bottleneck.quantization.observation import spread
 from keras_bottleneck.runtime import manifest, processes
 from keras_bottleneck.runtime.processes import JobError
+from keras_bottleneck.version import versions
 
 MAKING = "keras_bottleneck.benchmarking.make_artifact"
 MEASURING = "keras_bottleneck.runtime.measuring"
@@ -161,7 +160,8 @@ class Bench:
 
     @cached_property
     def _model_key(self) -> str:
-        return fingerprint(self.tested.model, self.tested.carried)
+        tested = self.tested
+        return fingerprint(tested.model, tested.labels, tested.preprocessing)
 
     @cached_property
     def _data_key(self) -> str:
@@ -174,7 +174,7 @@ class Bench:
 
     @cached_property
     def _reference(self) -> Answers:
-        outputs = keras_outputs(self.tested.model, self.samples.images)
+        outputs = self.tested.run(self.samples.images)
         return Answers(outputs, self.tested.output_name)
 
     @cached_property

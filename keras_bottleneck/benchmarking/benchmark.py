@@ -13,9 +13,9 @@ from keras_bottleneck.benchmarking.bench import Bench, calibrated, machine
 from keras_bottleneck.benchmarking.report import BASELINE, BenchmarkReport
 from keras_bottleneck.benchmarking.rows import ROWS
 from keras_bottleneck.benchmarking.store import Store
+from keras_bottleneck.console import track
 from keras_bottleneck.export.formats import Needs
 from keras_bottleneck.files import replace_file
-from keras_bottleneck.progress import track
 
 FOLDER, RESULT = "benchmark", "benchmark.json"
 

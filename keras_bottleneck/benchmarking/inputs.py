@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_bottleneck import checks, samples
+from keras_bottleneck import checks
 from keras_bottleneck.benchmarking.subject import Subject
-from keras_bottleneck.data import ImageData, image_folder
+from keras_bottleneck.data import ImageData, samples
+from keras_bottleneck.data.for_models import images_for
 from keras_bottleneck.evaluation.answers import Array
 from keras_bottleneck.evaluation.labels import check_labels, shape_of_labels
 from keras_bottleneck.export.exporter import CALIBRATION_IMAGES
@@ -46,8 +47,8 @@ def collect(
         ValueError: If either is something else, or does not fit the model.
     """
     if isinstance(data, (str, Path)):
-        both = calibrates and calibration is None
-        data = _folder(data, subject, "both" if both else "validation", seed)
+        subset = "both" if calibrates and calibration is None else "validation"
+        data = images_for(subject.preprocessing, subject.labels, data, subset=subset, seed=seed)
     judged, training = data, None
     if isinstance(data, ImageData):
         if data.validation is None:
@@ -65,19 +66,6 @@ def collect(
     return Inputs(images, labels, ranges, f"{len(ranges)} {words}")
 
 
-def _folder(path: str | Path, subject: Subject, subset: str, seed: int) -> ImageData:
-    preprocessing = subject.preprocessing
-    if preprocessing is None:
-        accepted = "arrays or a dataset: the model does not say how images become its input"
-        raise checks.reject("data", str(path), accepted)
-    images = image_folder(path, preprocessing=preprocessing, subset=subset, seed=seed)
-    labels = subject.labels
-    if labels is not None and images.class_names != labels:
-        accepted = f"a folder with the classes of the model, {', '.join(labels)}"
-        raise checks.reject("data", list(images.class_names), accepted)
-    return images
-
-
 def _calibration(given: Any, training: Any, judged: Array) -> tuple[Any, str]:
     if given is not None:
         return given, "images of `calibration`"
@@ -89,5 +77,5 @@ def _calibration(given: Any, training: Any, judged: Array) -> tuple[Any, str]:
 def _input_shape(subject: Subject) -> tuple[int | None, ...]:
     """That of the model, with the size that its preprocessing makes."""
     if subject.preprocessing is None:
-        return tuple(subject.model.inputs[0].shape)
+        return subject.input_shape
     return None, *subject.preprocessing.input_shape

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_bottleneck import trained_model
 from keras_bottleneck.benchmarking.rows import ROWS, Order
-from keras_bottleneck.export import ExportError, load_model
+from keras_bottleneck.export import ExportError
 
 
 def main(job_path: str) -> None:
@@ -21,13 +22,14 @@ def main(job_path: str) -> None:
     try:
         for module in job["modules"]:
             importlib.import_module(module)
-        model, carried = load_model(job["source"])
+        source = trained_model.opened(job["source"])
         verify = np.load(job["verify"])
         order = Order(
             row=job["row"],
             name=job["name"],
-            model=model,
-            carried=carried,
+            model=source.model,
+            labels=source.labels,
+            preprocessing=source.preprocessing,
             directory=Path(job["directory"]),
             verify=(verify["inputs"], verify.get("labels")),
             calibration=np.load(job["calibration"]) if job["calibration"] else None,

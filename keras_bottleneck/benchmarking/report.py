@@ -10,8 +10,8 @@ from keras_bottleneck import checks
 from keras_bottleneck.benchmarking.cells import Cell
 from keras_bottleneck.benchmarking.tables import Table
 from keras_bottleneck.charts import Chart, Disc, accuracy_over_latency
+from keras_bottleneck.console import Printable
 from keras_bottleneck.export import FORMATS
-from keras_bottleneck.printing import Printable
 
 FORMAT = 1
 # Latencies are compared with that of this row.

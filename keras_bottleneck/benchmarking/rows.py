@@ -14,7 +14,6 @@ from keras_bottleneck.export.inference import float32_model
 from keras_bottleneck.graph import fold
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.quantization import is_quantized, quantize
-from keras_bottleneck.runtime import Metadata
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +29,8 @@ class Order:
         row: Its row in `ROWS`.
         name: Base of the file name.
         model: What it is made from, float or from `quantize`.
-        carried: What the model's file says of it.
+        labels: The names of its classes, or None.
+        preprocessing: How images become its input, or None.
         directory: Where it goes.
         verify: Images, and labels or None, that exported files are compared with Keras on.
         calibration: Images (N, height, width, channels) to measure ranges on, where the row needs
@@ -40,20 +40,11 @@ class Order:
     row: str
     name: str
     model: keras.Model
-    carried: Metadata | None
+    labels: tuple[str, ...] | None
+    preprocessing: Preprocessing | None
     directory: Path
     verify: tuple[Array, Array | None]
     calibration: Array | None
-
-    @property
-    def labels(self) -> tuple[str, ...] | None:
-        """The names of the model's classes, where its file has them."""
-        return self.carried.labels if self.carried else None
-
-    @property
-    def preprocessing(self) -> Preprocessing | None:
-        """How images become the model's input, where its file says so."""
-        return self.carried.preprocessing if self.carried else None
 
 
 @dataclass(frozen=True)

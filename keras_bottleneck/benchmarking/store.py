@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import keras
 import numpy as np
 
 from keras_bottleneck.files import replace_file
-from keras_bottleneck.runtime import Metadata, manifest
+from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.runtime import manifest
 
 Array = np.ndarray[Any, Any]
 
@@ -59,13 +61,16 @@ def digest(*parts: Any) -> str:
     return hasher.hexdigest()
 
 
-def fingerprint(model: keras.Model, carried: Metadata | None) -> str:
+def fingerprint(
+    model: keras.Model,
+    labels: Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> str:
     """A hash of a model's structure and weights, labels and preprocessing.
 
     A hash of its file would not do: the file also holds the time at which it was saved.
     """
     structure = json.loads(model.to_json())
     structure.pop("compile_config", None)
-    labels = carried.labels if carried else None
-    preprocessing = carried.preprocessing.to_dict() if carried and carried.preprocessing else None
-    return digest(structure, labels, preprocessing, *model.get_weights())
+    images = preprocessing and preprocessing.to_dict()
+    return digest(structure, labels, images, *model.get_weights())

@@ -52,10 +52,10 @@ def run(
     Example: keras-bottleneck benchmark run --threads 1,4 --min-top1 0.9
     """
     from keras_bottleneck.cli.inputs import source
-    from keras_bottleneck.runtime import figures
+    from keras_bottleneck.runtime import artifact
 
     counts = options.counts("threads", threads)
-    if files := figures.files_in(path):
+    if files := artifact.native_files(path):
         return _of_files(ctx, files, counts, timeout)
     from keras_bottleneck.benchmarking import benchmark
 

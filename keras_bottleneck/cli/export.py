@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.outcome import Outcome
 
@@ -36,23 +35,27 @@ def run(
 
     Example: keras-bottleneck export run --formats tflite,tflite_float16,onnx
     """
-    from keras_bottleneck.cli.inputs import images_for, loaded, source
+    from keras_bottleneck import trained_model
+    from keras_bottleneck.cli.inputs import source
+    from keras_bottleneck.data.for_models import images_for
     from keras_bottleneck.export import export_model
 
     given = source(path)
-    target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
-    found = loaded(given.path)
+    target = given.exports(out)
+    trained = trained_model.opened(given.path)
     folder = given.data(data)
-    split = {"seed": given.seed(seed)}
-    images = None if folder is None else images_for(given.path, found, folder, **split)
+    split = given.seed(seed)
+    images = None
+    if folder is not None:
+        images = images_for(trained.preprocessing, trained.labels, folder, seed=split)
     wanted = options.listed(formats)
     report = export_model(
-        found.model,
+        trained.model,
         target,
         wanted,
         name=name,
-        labels=found.labels,
-        preprocessing=found.preprocessing,
+        labels=trained.labels,
+        preprocessing=trained.preprocessing,
         verify=images.validation if images else None,
         calibration=images.train if images and "tflite_int16" in (wanted or ()) else None,
         image_size=image_size,

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.outcome import Outcome
 
@@ -47,18 +46,21 @@ def run(
 
     Example: keras-bottleneck quantize run --rounding adaptive
     """
-    from keras_bottleneck.cli.inputs import images_for, loaded, source
+    from keras_bottleneck import trained_model
+    from keras_bottleneck.cli.inputs import source
+    from keras_bottleneck.data.for_models import images_for
     from keras_bottleneck.export import export_model
     from keras_bottleneck.quantization import quantize
 
     given = source(path)
     folder = given.folder(data)
-    target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
-    found = loaded(given.path)
-    photographs = images_for(given.path, found, folder, seed=given.seed(seed))
+    target = given.exports(out)
+    trained = trained_model.opened(given.path)
+    split = given.seed(seed)
+    photographs = images_for(trained.preprocessing, trained.labels, folder, seed=split)
     names = options.listed(skip) or []
     quantized = quantize(
-        found.model,
+        trained.model,
         photographs.train,
         calibrator=calibrator,
         rounding=rounding,
@@ -71,8 +73,8 @@ def run(
         quantized,
         target,
         options.listed(formats),
-        labels=found.labels,
-        preprocessing=found.preprocessing,
+        labels=trained.labels,
+        preprocessing=trained.preprocessing,
         verify=photographs.validation,
         io_type=io_type,
         allow_float=allow_float,

@@ -63,7 +63,7 @@ def run(
 
 
 def _network(model: str, image_size: int | None, classes: int | None) -> "keras.Model":
-    from keras_bottleneck.cli.inputs import loaded, source
+    from keras_bottleneck import trained_model
     from keras_bottleneck.models import NETWORKS
 
     if model in NETWORKS:
@@ -75,4 +75,4 @@ def _network(model: str, image_size: int | None, classes: int | None) -> "keras.
         raise checks.reject("classes", classes, "left out for a model that has its own")
     if not Path(model).exists():
         checks.one_of("model", model, NETWORKS)
-    return loaded(source(Path(model)).path).model
+    return trained_model.opened(Path(model)).model

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras_bottleneck.checks import first_line
+from keras_bottleneck.console import track
 from keras_bottleneck.data.images import load_tensorflow
 from keras_bottleneck.image_files import HEAD, TURNS, advice, orientation_of_file
-from keras_bottleneck.progress import track
 
 if TYPE_CHECKING:
     import tensorflow as tf

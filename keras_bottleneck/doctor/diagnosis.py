@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from keras_bottleneck import checks
+from keras_bottleneck.console import Printable
 from keras_bottleneck.doctor.combinations import KNOWN_BAD
 from keras_bottleneck.doctor.environment import Environment
 from keras_bottleneck.doctor.requirements import unmet
 from keras_bottleneck.doctor.trials import Outcome, run_all
-from keras_bottleneck.printing import Printable
 
 STYLES = {"runs": "green", "not installed": "dim"}
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from keras_bottleneck import failures
 from keras_bottleneck.checks import SHOWN
+from keras_bottleneck.console import track
 from keras_bottleneck.doctor import small_models
 from keras_bottleneck.doctor.environment import Environment
-from keras_bottleneck.progress import track
 
 # At a time: each imports a whole library, which takes memory.
 AT_ONCE = 2

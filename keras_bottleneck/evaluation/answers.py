@@ -4,16 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import keras
 import numpy as np
 
-from keras_bottleneck import keras_private
-from keras_bottleneck.runtime.batching import in_batches
 from keras_bottleneck.runtime.classes import probabilities_of
 
 Array = np.ndarray[Any, Any]
-
-BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -44,17 +39,3 @@ class Answers:
     def classes(self) -> Array | None:
         """The index of the most probable class, (N, ...); None where there are no classes."""
         return None if self.probabilities is None else self.probabilities.argmax(-1)
-
-
-def keras_outputs(model: keras.Model, inputs: Array) -> Array:
-    """The outputs of a Keras model at inference, float32 (N, ...)."""
-
-    def run(batch: Array) -> Array:
-        # Called, not `predict`ed: that would leave a compiled function on the user's model.
-        images = keras_private.as_taken(model, batch)
-        (output,) = keras.tree.flatten(model(images, training=False))
-        return np.asarray(keras.ops.convert_to_numpy(output), np.float32)
-
-    fixed = model.inputs[0].shape[0]
-    pieces = np.split(inputs, range(BATCH, len(inputs), BATCH))
-    return np.concatenate([in_batches(run, piece, fixed) for piece in pieces])

@@ -5,22 +5,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
 
-from keras_bottleneck import checks, samples
-from keras_bottleneck.data import ImageData, image_folder
+from keras_bottleneck import checks, runtime, trained_model
+from keras_bottleneck.console import Printable, track
+from keras_bottleneck.data import ImageData, samples
+from keras_bottleneck.data.for_models import images_for
 from keras_bottleneck.evaluation.answers import Answers, Array
 from keras_bottleneck.evaluation.labels import check_labels
 from keras_bottleneck.evaluation.metrics import measured, written
-from keras_bottleneck.evaluation.opening import Opened, opened
 from keras_bottleneck.evaluation.results import ClassResult, Evaluation
-from keras_bottleneck.printing import Printable
-from keras_bottleneck.progress import track
-
-if TYPE_CHECKING:
-    import keras
+from keras_bottleneck.graph.rebuild import functional
+from keras_bottleneck.runtime.predictor import Predictor
+from keras_bottleneck.trained_model import TrainedModel
 
 # Classes in the printed table, and names in an error.
 SHOWN, NAMED = 20, 5
@@ -81,7 +81,7 @@ class EvaluationReport(Printable):
 
 
 def evaluate(
-    path: "str | Path | keras.Model",
+    path: str | Path | keras.Model,
     data: Any,
     *,
     subset: str = "validation",
@@ -117,14 +117,17 @@ def evaluate(
         >>> report.top1  # doctest: +SKIP
         0.93
     """
-    model = opened(path, threads)
+    model, name = _opened(path, threads)
     folder = Path(data) if isinstance(data, (str, os.PathLike)) else None
     if folder is not None:
-        data = _read_folder(model, folder, subset, seed, batch_size)
-    title = f"evaluate {model.name}" if folder is None else f"evaluate on {folder.name}"
-    evaluation = _evaluated(model, data, checks.one_of("subset", subset, SUBSETS), title)
+        # It may have some classes only of those that the model knows: see `_outputs_of`.
+        data = images_for(
+            model.preprocessing, None, folder, subset=subset, seed=seed, batch_size=batch_size
+        )
+    title = f"evaluate {name}" if folder is None else f"evaluate on {folder.name}"
+    evaluation = _evaluated(model, name, data, checks.one_of("subset", subset, SUBSETS), title)
     found = measured(evaluation)
-    figures = {name: value for name, value in found.items() if value is not None}
+    figures = {figure: value for figure, value in found.items() if value is not None}
     return EvaluationReport(
         path=Path(path) if isinstance(path, (str, Path)) else None,
         data=folder,
@@ -138,20 +141,27 @@ def evaluate(
     )
 
 
-def _read_folder(model: Opened, folder: Path, subset: str, seed: int, batch_size: int) -> ImageData:
-    if model.preprocessing is None:
-        accepted = "an artifact that says how images become its input"
-        raise checks.reject("path", model.name, accepted)
-    return image_folder(
-        folder,
-        batch_size=batch_size,
-        subset=subset,
-        seed=seed,
-        preprocessing=model.preprocessing,
-    )
+def _opened(model: Any, threads: int | None) -> tuple[Predictor | TrainedModel, str]:
+    """The model that `model` names, and what errors call it: a path, or the name of a Keras model.
+
+    Raises:
+        ValueError: If it is no artifact, or a Keras model with several inputs or outputs.
+        ImportError: If the runtime's package is not installed.
+    """
+    if not isinstance(model, keras.Model):
+        predictor = runtime.load(model, threads)
+        return predictor, str(predictor.path)
+    if threads is not None:
+        raise checks.reject("threads", threads, "None for a Keras model")
+    whole = functional(model)
+    if len(whole.inputs) != 1 or len(whole.outputs) != 1:
+        raise checks.reject("path", model.name, "a Keras model with one input and one output")
+    return trained_model.opened(model), model.name
 
 
-def _evaluated(model: Opened, data: Any, subset: str, title: str) -> Evaluation:
+def _evaluated(
+    model: Predictor | TrainedModel, name: str, data: Any, subset: str, title: str
+) -> Evaluation:
     """The answers to all of `data`, whose images are read batch by batch."""
     parts, length = [data], None
     names: tuple[str, ...] | None = None
@@ -166,11 +176,11 @@ def _evaluated(model: Opened, data: Any, subset: str, title: str) -> Evaluation:
             raise checks.reject("data", "images alone", "images with labels")
         answers = Answers(model.run(images), model.output_name)
         if answers.classes is None or answers.classes.ndim != 1:
-            raise checks.reject("path", model.name, "a classifier of whole images")
+            raise checks.reject("path", name, "a classifier of whole images")
         classes = len(Evaluation(answers).names)
         if model.labels is not None and len(model.labels) != classes:
             accepted = f"an artifact with one label for each of its {classes} classes"
-            raise checks.reject("path", model.name, accepted)
+            raise checks.reject("path", name, accepted)
         outputs.append(answers.outputs)
         if names is None:
             check_labels(labels, classes)

@@ -18,12 +18,6 @@ from keras_bottleneck.export.formats import (
 from keras_bottleneck.export.formats import (
     FORMATS as FORMATS,
 )
-from keras_bottleneck.export.keras_file import (
-    load_model as load_model,
-)
-from keras_bottleneck.export.keras_file import (
-    save_model as save_model,
-)
 from keras_bottleneck.export.report import (
     Artifact as Artifact,
 )
@@ -32,4 +26,10 @@ from keras_bottleneck.export.report import (
 )
 from keras_bottleneck.export.snippets import (
     write_snippets as write_snippets,
+)
+from keras_bottleneck.trained_model import (
+    load_model as load_model,
+)
+from keras_bottleneck.trained_model import (
+    save_model as save_model,
 )

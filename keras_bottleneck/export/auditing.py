@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_bottleneck import checks
-from keras_bottleneck.printing import Printable
+from keras_bottleneck.console import Printable
 from keras_bottleneck.processor import LARGEST_SUM
 
 # Weights left behind as variables: LiteRT's delegates read garbage from them.

@@ -11,7 +11,9 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks
-from keras_bottleneck.evaluation.answers import Answers, Array, keras_outputs
+from keras_bottleneck.console import track
+from keras_bottleneck.data.samples import read
+from keras_bottleneck.evaluation.answers import Answers, Array
 from keras_bottleneck.evaluation.labels import shape_of_labels
 from keras_bottleneck.evaluation.metrics import measured, noise
 from keras_bottleneck.evaluation.results import Evaluation
@@ -26,22 +28,20 @@ from keras_bottleneck.export.inference import (
     float32_model,
     inference_model,
 )
-from keras_bottleneck.export.keras_file import check_labels, checked_preprocessing
 from keras_bottleneck.export.limits import check_limits
 from keras_bottleneck.export.names import FILE_NAME, file_name
 from keras_bottleneck.export.native_messages import native_messages_held
 from keras_bottleneck.export.report import Artifact, ExportReport
 from keras_bottleneck.export.source import Source
 from keras_bottleneck.export.verify import Samples, collect, compare
-from keras_bottleneck.export.versions import versions
 from keras_bottleneck.graph.endings import output_name
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.progress import track
 from keras_bottleneck.quantization.fake_quant import step_of
 from keras_bottleneck.quantization.observation import spread
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 from keras_bottleneck.runtime import Metadata, manifest, metadata
-from keras_bottleneck.samples import read
+from keras_bottleneck.trained_model import check_labels, checked_preprocessing, keras_outputs
+from keras_bottleneck.version import versions
 
 # What makes int8 runtimes differ beyond their tolerance.
 CHAOTIC = 0.2

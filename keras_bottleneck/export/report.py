@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_bottleneck.console import Printable
 from keras_bottleneck.export.verify import Comparison
-from keras_bottleneck.printing import Printable
 
 
 @dataclass(frozen=True)

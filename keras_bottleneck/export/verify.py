@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_bottleneck import runtime, samples
+from keras_bottleneck import runtime
+from keras_bottleneck.data import samples
 from keras_bottleneck.evaluation.answers import Answers, Array
 from keras_bottleneck.evaluation.metrics import difference, measured
 from keras_bottleneck.evaluation.results import Evaluation

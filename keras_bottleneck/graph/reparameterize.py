@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_bottleneck import keras_private
 from keras_bottleneck.graph.rebuild import Copies, copied, rebuild
-from keras_bottleneck.graph.wiring import Wiring, plainly_linear
+from keras_bottleneck.graph.wiring import Wiring, plainly_linear, same_padding
 from keras_bottleneck.keras_private import Call
 
 Array = np.ndarray[Any, Any]
@@ -201,8 +201,8 @@ def _window(layer: Any, axis: int, size: int | None, pads: tuple[int, int]) -> W
             return None
         # As much as the last window needs; without stride that is the same for all sizes.
         padded = 1 if size is None else size + before + after
-        missing = max((-(-padded // stride) - 1) * stride + span - padded, 0)
-        before, after = before + missing // 2, after + missing - missing // 2
+        first, last = same_padding(padded, taps, stride, step)
+        before, after = before + first, after + last
     spare = before + after - span
     extent = spare if size is None else (size + spare) // stride + 1
     return Window(-before, taps, step, stride, extent)

@@ -1,4 +1,4 @@
-"""Who makes and who reads each tensor of a model, and which layers are plainly linear."""
+"""Who makes and reads each tensor of a model, plainly linear layers, and what "same" pads."""
 
 from collections import defaultdict
 from typing import Any
@@ -44,6 +44,12 @@ class Wiring:
         """The call that alone reads `tensor`; None where there is no such call."""
         readers = self.readers(tensor)
         return readers[0] if len(readers) == 1 else None
+
+
+def same_padding(size: int, taps: int, stride: int, dilation: int) -> tuple[int, int]:
+    """The zeros that TensorFlow's "same" adds before and after `size` pixels along an axis."""
+    total = max((-(-size // stride) - 1) * stride + (taps - 1) * dilation + 1 - size, 0)
+    return total // 2, total - total // 2
 
 
 def plainly_linear(layer: Any) -> bool:

@@ -98,7 +98,7 @@ def _pair(placement: Placement, call: Call) -> Pair | None:
     """The pair of `call` and the layer that alone reads it, behind ReLUs and poolings."""
     tensor = clipped = call.outputs[0]
     ceiling = np.inf
-    while (reader := _only_reader(placement, tensor)) is not None:
+    while (reader := placement.wiring.only_reader(tensor)) is not None:
         rule = placement.rule(reader)
         if rule is Rule.KERNEL:
             return Pair(call.operation, reader.operation, tensor, clipped, ceiling)
@@ -110,11 +110,6 @@ def _pair(placement: Placement, call: Call) -> Pair | None:
             # Behind a pooling, what it clips has become smaller.
             clipped, ceiling = tensor, reader.operation.max_value
     return None
-
-
-def _only_reader(placement: Placement, tensor: Any) -> Call | None:
-    readers = placement.readers[id(tensor)]
-    return readers[0] if len(readers) == 1 else None
 
 
 def _scales(pair: Pair, seen: Moments, peaks: Array) -> Array:

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from keras_bottleneck import keras_private
+from keras_bottleneck.console import track
 from keras_bottleneck.keras_private import Call
-from keras_bottleneck.progress import track
 from keras_bottleneck.quantization.histogram import Histogram
 
 Array = np.ndarray[Any, Any]

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_bottleneck.graph.wiring import same_padding
+
 Array = np.ndarray[Any, Any]
 
 # Output positions that moments are taken over: more change nothing.
@@ -29,10 +31,9 @@ def _windows(layer: Any, x: Array) -> Array:
     pads = [(0, 0), (0, 0)]
     spans = [(k - 1) * d + 1 for k, d in zip(layer.kernel_size, layer.dilation_rate, strict=True)]
     if layer.padding == "same":
-        for axis, (span, stride) in enumerate(zip(spans, layer.strides, strict=True)):
-            size = x.shape[1 + axis]
-            total = max((-(-size // stride) - 1) * stride + span - size, 0)
-            pads[axis] = (total // 2, total - total // 2)
+        kernels = zip(layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)
+        sides = zip(x.shape[1:3], kernels, strict=True)
+        pads = [same_padding(size, *kernel) for size, kernel in sides]
     padded = np.pad(x, [(0, 0), *pads, (0, 0)])
     seen = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
     (down, right), (high, wide) = layer.strides, layer.dilation_rate

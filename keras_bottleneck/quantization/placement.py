@@ -1,7 +1,6 @@
 """Where fake quantizers go: which tensors are rounded, and which of them share a range."""
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from keras_bottleneck import checks, keras_private
 from keras_bottleneck.graph.training_only import training_only
+from keras_bottleneck.graph.wiring import Wiring
 from keras_bottleneck.keras_private import Call
 from keras_bottleneck.layers import CropLike
 from keras_bottleneck.quantization.kernels import QUANTIZED
@@ -168,17 +168,12 @@ class Placement:
             ValueError: If a layer cannot be quantized and is not skipped, or `skip` names none.
         """
         self.model = model
-        self.calls = list(keras_private.calls(model))
+        self.wiring = Wiring(model)
+        self.calls = self.wiring.calls
         # Tensors with infinity, as of a padding before a maximum, lie on no grid.
         padded = [call for call in self.calls if np.isinf(_padded_with(call))]
         self._infinite = {id(tensor) for call in padded for tensor in call.outputs}
         self.in_float = self._skipped(skip)
-        self.readers: dict[int, list[Call | None]] = defaultdict(list)
-        for call in self.calls:
-            for tensor in call.inputs:
-                self.readers[id(tensor)].append(call)
-        for output in model.outputs:
-            self.readers[id(output)].append(None)
         self.rounded: set[int] = set()
         self._parents: dict[int, int] = {}
         self._fixed: dict[int, tuple[float, float]] = {}
@@ -266,7 +261,7 @@ class Placement:
                 self._fixed[id(output)] = FIXED_RANGES[rule]
 
     def _read_in_int8(self, tensor: Any) -> bool:
-        calls = [call for call in self.readers[id(tensor)] if call is not None]
+        calls = [call for call in self.wiring.readers(tensor) if call is not None]
         return any(self.rule(call) is not None for call in calls)
 
     def _averaged_beside_others(self, tensor: Any) -> bool:
@@ -275,12 +270,12 @@ class Placement:
         It changes nothing that the tensor is rounded again, but otherwise the TFLite converter
         leaves the other readers in float.
         """
-        calls = [call for call in self.readers[id(tensor)] if call is not None]
+        calls = [call for call in self.wiring.readers(tensor) if call is not None]
         return len(calls) > 1 and any(self.rule(call) is Rule.AVERAGE for call in calls)
 
     def _clipped_next(self, tensor: Any) -> bool:
-        readers = self.readers[id(tensor)]
-        return len(readers) == 1 and readers[0] is not None and self.rule(readers[0]) is Rule.CLIP
+        reader = self.wiring.only_reader(tensor)
+        return reader is not None and self.rule(reader) is Rule.CLIP
 
     def _join(self, call: Call) -> None:
         """One range for what is concatenated; a fixed one that not all have keeps its own.

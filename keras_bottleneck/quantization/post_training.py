@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from keras_bottleneck import checks, graph, samples
+from keras_bottleneck import checks, graph
+from keras_bottleneck.data import samples
 from keras_bottleneck.graph.cast import in_float32, other_precision
 from keras_bottleneck.quantization.accuracy import keep
 from keras_bottleneck.quantization.calibration import Options, calibrated

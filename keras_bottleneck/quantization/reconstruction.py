@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from keras_bottleneck import keras_private
+from keras_bottleneck.console import track
 from keras_bottleneck.keras_private import Call
-from keras_bottleneck.progress import track
 from keras_bottleneck.quantization import rounding
 from keras_bottleneck.quantization.insertion import Insertion
 from keras_bottleneck.quantization.kernels import QuantizedKernel

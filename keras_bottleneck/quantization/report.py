@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from keras_bottleneck.printing import Printable
+from keras_bottleneck.console import Printable
 
 SHOWN = 10
 

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bottleneck import charts, checks, keras_private, samples
+from keras_bottleneck import charts, checks, keras_private
+from keras_bottleneck.console import Printable, track
+from keras_bottleneck.data import samples
 from keras_bottleneck.graph.cast import in_float32
 from keras_bottleneck.keras_private import Call
-from keras_bottleneck.printing import Printable
-from keras_bottleneck.progress import track
 from keras_bottleneck.quantization.calibration import Options, calibrated
 from keras_bottleneck.quantization.insertion import Insertion
 from keras_bottleneck.quantization.kernels import QuantizedKernel

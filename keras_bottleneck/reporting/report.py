@@ -7,14 +7,14 @@ from typing import Any
 from keras_bottleneck import charts, checks
 from keras_bottleneck.benchmarking import BenchmarkReport, inputs, subject, tables
 from keras_bottleneck.evaluation import Answers, Evaluation, Mistake
-from keras_bottleneck.evaluation.answers import keras_outputs
 from keras_bottleneck.evaluation.metrics import measured, written
 from keras_bottleneck.files import replace_file
 from keras_bottleneck.quantization import Sensitivity
 from keras_bottleneck.quantization import sensitivity as measure_sensitivity
 from keras_bottleneck.reporting import run_folder
 from keras_bottleneck.reporting.pictures import data_url, element
-from keras_bottleneck.runs.folder import BEST, columns, read_metrics
+from keras_bottleneck.runs.folder import columns, read_metrics
+from keras_bottleneck.runtime.artifact import BEST
 from keras_bottleneck.version import __version__
 
 PAGE = "report.html"
@@ -130,7 +130,7 @@ def _judged(run: Path, data: Any, limit: int, sensitivity: bool, seed: int) -> _
         raise checks.reject("data", data, f"None for a run folder without {BEST}")
     tested = subject.opened(run, run)
     samples = inputs.collect(data, None, tested, limit, seed, calibrates=False)
-    answers = Answers(keras_outputs(tested.model, samples.images), tested.output_name)
+    answers = Answers(tested.run(samples.images), tested.output_name)
     evaluation = Evaluation(answers, samples.labels, labels=tested.labels)
     noise = None
     if sensitivity and not tested.quantized:

@@ -8,8 +8,9 @@ from typing import Any
 from keras_bottleneck import checks
 from keras_bottleneck.benchmarking import BenchmarkReport
 from keras_bottleneck.benchmarking.benchmark import FOLDER, RESULT
-from keras_bottleneck.runs.folder import BEST, CONFIG, LAST
+from keras_bottleneck.runs.folder import LAST
 from keras_bottleneck.runtime import manifest
+from keras_bottleneck.runtime.artifact import BEST, CONFIG
 
 
 @dataclass(frozen=True)

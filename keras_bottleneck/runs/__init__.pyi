@@ -6,12 +6,12 @@ from keras_bottleneck.runs.finetuning import (
 from keras_bottleneck.runs.folder import (
     Run as Run,
 )
-from keras_bottleneck.runs.folder import (
-    is_run as is_run,
-)
 from keras_bottleneck.runs.resuming import (
     resume as resume,
 )
 from keras_bottleneck.runs.training import (
     train as train,
+)
+from keras_bottleneck.runtime.artifact import (
+    is_run as is_run,
 )

@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 
 import keras
 
-from keras_bottleneck import checks, training
+from keras_bottleneck import checks, trained_model, training
 from keras_bottleneck.data import ImageData, image_folder
-from keras_bottleneck.export import load_model
-from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.models import NETWORKS
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.quantization import is_quantized
@@ -20,12 +18,12 @@ from keras_bottleneck.runs.folder import (
     checked_names,
     checked_new,
     is_deterministic,
-    is_run,
     recipe_of,
     settings_of,
 )
 from keras_bottleneck.runs.keeping import Keeper
 from keras_bottleneck.runs.training import finish
+from keras_bottleneck.runtime import artifact
 from keras_bottleneck.training import FineTune, loop
 from keras_bottleneck.weights import find, load
 from keras_bottleneck.weights.reading import READERS
@@ -151,7 +149,7 @@ def start_of(source: Any, weights: Any, image_size: Any, seed: int | None) -> St
         ValueError: If one of them is wrong.
     """
     keras.utils.set_random_seed(seed or 0)
-    if str(source) in NETWORKS and not is_run(source):
+    if str(source) in NETWORKS and not artifact.is_run(source):
         return _named(str(source), weights, image_size)
     return _saved(source, weights, image_size)
 
@@ -189,7 +187,7 @@ def _named(name: str, weights: Any, image_size: Any) -> Start:
 
 def _saved(source: Any, weights: Any, image_size: Any) -> Start:
     """The network of a file or run, with its own head where the classes are the same."""
-    path = Run.open(source).best if is_run(source) else source
+    path = artifact.network(source, "source")
     if not str(path).endswith(".keras"):
         names = ", ".join(NETWORKS) + checks.meant(source, NETWORKS)
         accepted = f"a .keras file, the folder of a run, or a name out of {names}"
@@ -197,16 +195,17 @@ def _saved(source: Any, weights: Any, image_size: Any) -> Start:
     for argument, value in (("weights", weights), ("image_size", image_size)):
         if value is not None:
             raise checks.reject(argument, str(value), "left out: a trained network has its own")
-    model, carried = load_model(Path(path))
-    if is_quantized(model):
+    trained = trained_model.opened(Path(path), "source")
+    if is_quantized(trained.model):
         accepted = "a float model (`quantization.distill` trains quantized ones)"
         raise checks.reject("source", str(source), accepted)
-    preprocessing = (carried and carried.preprocessing) or model_preprocessing(model)
+    preprocessing = trained.preprocessing
     if preprocessing is None:
         raise checks.reject("source", str(source), "a file that says how images become its input")
-    known = carried.labels if carried else None
 
     def build(labels: Sequence[str]) -> keras.Model:
-        return model if labels == known else training.with_new_head(model, len(labels))
+        if labels == trained.labels:
+            return trained.model
+        return training.with_new_head(trained.model, len(labels))
 
     return Start(str(Path(source).absolute()), preprocessing, build)

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keras_bottleneck import checks
-from keras_bottleneck.export.versions import versions
 from keras_bottleneck.files import replace_file
+from keras_bottleneck.runtime.artifact import BEST, CONFIG, is_run
+from keras_bottleneck.version import versions
 
 # A run is read where Keras is not installed, too.
 if TYPE_CHECKING:
     from keras_bottleneck.data import ImageData
     from keras_bottleneck.training import Checkpoints, Recipe
 
-CONFIG, METRICS, BEST, LAST = "config.json", "metrics.csv", "best.keras", "last.keras"
-CARD, CHECKPOINTS = "README.md", "checkpoints"
-VERBS = ("train", "finetune")
+# Beside CONFIG and BEST.
+METRICS, LAST, CARD, CHECKPOINTS = "metrics.csv", "last.keras", "README.md", "checkpoints"
 # Environment variables that the last bits of a network depend on.
 VARIABLES = ("TF_ENABLE_ONEDNN_OPTS",)
 FORMAT = 1
@@ -198,18 +198,6 @@ def columns(rows: Sequence[Row]) -> dict[str, list[float]]:
     """The values of each metric over the epochs."""
     names = [name for name in (rows[0] if rows else ()) if name != "epoch"]
     return {name: [row[name] for row in rows] for name in names}
-
-
-def is_run(path: Any) -> bool:
-    """Whether `path` is a folder that `train` or `finetune` has written."""
-    if not isinstance(path, (str, os.PathLike)):
-        return False
-    try:
-        config = json.loads((Path(path) / CONFIG).read_text())
-    except (OSError, ValueError):
-        return False
-    # Others call a file so, too.
-    return isinstance(config, dict) and config.get("verb") in VERBS
 
 
 def checked_new(directory: Any, name: str = "directory") -> Path:

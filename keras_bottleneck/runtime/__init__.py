@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keras_bottleneck.checks import boolean, integer
-from keras_bottleneck.runtime import folders, kinds, metadata, probing
+from keras_bottleneck.runtime import artifact, metadata, probing
 from keras_bottleneck.runtime.metadata import Metadata
 from keras_bottleneck.runtime.predictor import Predictor
 
@@ -43,7 +43,7 @@ def load(path: str | Path, threads: int | None = None, trusted: bool = False) ->
         >>> load("exported").path  # doctest: +SKIP
         PosixPath('exported/resnet18.tflite')
     """
-    found, kind = kinds.find(folders.artifact(path))
+    found, kind = artifact.find(path)
     count = None if threads is None else integer("threads", threads)
     if not boolean("trusted", trusted):
         probing.admit(found, kind)

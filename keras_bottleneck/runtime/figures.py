@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from keras_bottleneck.checks import integers, number, reject
-from keras_bottleneck.printing import Printable
-from keras_bottleneck.runtime import kinds, load, manifest, processes
+from keras_bottleneck.console import Printable
+from keras_bottleneck.runtime import load, manifest, processes
 
 MEASURING = "keras_bottleneck.runtime.measuring"
-SUFFIXES = tuple(suffix for suffix, kind in kinds.FILES.items() if kind.native)
 # What an artifact computes does not change its time: it is given noise.
 SAMPLES = 8
 
@@ -74,18 +73,6 @@ class FileBenchmark(Printable):
             table.add_row(row.file, str(row.threads), *shown)
         table.caption = "\n".join(self.failures) or None
         return table
-
-
-def files_in(path: Path) -> list[Path]:
-    """The .tflite or .onnx file `path`, or those in the folder of an export; none elsewhere.
-
-    Of a folder, those without a runtime here are left out if others have theirs.
-    """
-    if path.is_dir():
-        there = (path / manifest.MANIFEST).is_file()
-        found = sorted(one for one in path.iterdir() if one.suffix in SUFFIXES) if there else []
-        return [one for one in found if kinds.FILES[one.suffix].is_installed] or found
-    return [path] if path.suffix.lower() in SUFFIXES else []
 
 
 def benchmarked(

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks, keras_private
+from keras_bottleneck.console import track
 from keras_bottleneck.data.batches import batches_in, batches_of, images_of, is_endless
-from keras_bottleneck.progress import track
 
 # How much of a moving average may be older than the run.
 OLD_SHARE = 0.05

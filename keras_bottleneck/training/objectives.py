@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks
-from keras_bottleneck.samples import unlike_labels
+from keras_bottleneck.data.samples import unlike_labels
 from keras_bottleneck.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION, task_of
 from keras_bottleneck.training.losses import SmoothedBinaryCrossentropy, SmoothedCrossentropy
 from keras_bottleneck.training.metrics import Accuracy

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks
+from keras_bottleneck.console import verbosity
 from keras_bottleneck.data.batches import ArrayBatches, Resumable, drawn_seed, is_tf_data
 from keras_bottleneck.data.streams import Stream
-from keras_bottleneck.progress import verbosity
 from keras_bottleneck.training.checkpoints import Checkpoint, Checkpoints
 from keras_bottleneck.training.state import build_metrics, set_state, shapes_of, state_of
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from keras_bottleneck import checks
+from keras_bottleneck.console import track_bytes
 from keras_bottleneck.files import alone
 from keras_bottleneck.keras_here import home
-from keras_bottleneck.progress import track_bytes
 from keras_bottleneck.version import __version__
 
 CHUNK = 1 << 18

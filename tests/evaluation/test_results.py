@@ -6,10 +6,10 @@ import pytest
 
 import keras_bottleneck as kb
 from keras_bottleneck.evaluation import Answers, Evaluation
-from keras_bottleneck.evaluation.answers import keras_outputs
 from keras_bottleneck.evaluation.metrics import measured
 from keras_bottleneck.evaluation.results import shown
 from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.trained_model import keras_outputs
 
 CLASSES = ("ant", "bee", "cat", "dog")
 

@@ -8,10 +8,10 @@ import pytest
 CODE = """
 import os, sys, time
 from keras_bottleneck.export.native_messages import native_messages_held
-from keras_bottleneck import progress
-progress.PATIENCE_S = 0.05
+from keras_bottleneck import console
+console.PATIENCE_S = 0.05
 def work():
-    for _ in progress.track(range(2), 2, "working"):
+    for _ in console.track(range(2), 2, "working"):
         with native_messages_held():
             os.write(2, b"native noise")
             time.sleep(0.5)

@@ -55,7 +55,7 @@ def whole_files(folder):
 
 def survey(name, seed, count, wholes, kept=None):
     """How often each kind of outcome came of `count` inputs; what is bad is printed, and kept."""
-    from keras_bottleneck.progress import track
+    from keras_bottleneck.console import track
 
     found = Counter()
     every = (

@@ -1,20 +1,102 @@
-"""A trained model as a .keras file that knows its labels and its preprocessing."""
+"""A trained model with its labels and preprocessing: in memory, a .keras file, or that of a run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_bottleneck import checks, failures
-from keras_bottleneck.export.versions import versions
+from keras_bottleneck import checks, failures, keras_private
 from keras_bottleneck.files import replacing
 from keras_bottleneck.graph.endings import output_name
 from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.runtime import Metadata, metadata
+from keras_bottleneck.runtime import Metadata, artifact, metadata
+from keras_bottleneck.runtime.batching import in_batches
+from keras_bottleneck.version import versions
+
+Array = np.ndarray[Any, Any]
+
+BATCH = 32
+ACCEPTED = f"a Keras model, a .keras file, or a run folder with {artifact.BEST}"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A Keras model, and what is known of its classes and images.
+
+    Attributes:
+        model: The model.
+        path: Its .keras file; None where it is in memory only.
+        labels: Names of its classes, or None.
+        preprocessing: How images become its input, or None.
+    """
+
+    model: keras.Model
+    path: Path | None
+    labels: tuple[str, ...] | None
+    preprocessing: Preprocessing | None
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """(batch, height, width, channels), with None for free dimensions."""
+        return tuple(self.model.inputs[0].shape)
+
+    @property
+    def output_name(self) -> str:
+        """What its outputs are: "probabilities", "logits" or "features"."""
+        return output_name(self.model)
+
+    def run(self, inputs: Array) -> Array:
+        """Its outputs, as `keras_outputs`."""
+        return keras_outputs(self.model, inputs)
+
+
+def opened(model: Any, name: str = "path") -> TrainedModel:
+    """The model that `model` is, or that it names.
+
+    Args:
+        model: A Keras model, the path of a .keras file, or a run folder with best.keras.
+        name: The argument that it was given as, for errors.
+
+    Raises:
+        ValueError: If it is none of them, or the file is damaged.
+    """
+    if isinstance(model, keras.Model):
+        return TrainedModel(model, None, None, model_preprocessing(model))
+    path = artifact.network(model, name)
+    if not isinstance(path, (str, Path)) or Path(path).suffix != ".keras":
+        raise checks.reject(name, model if model is path else str(model), ACCEPTED)
+    try:
+        found, carried = load_model(path)
+    except ValueError as error:
+        if name == "path":  # as the error calls it
+            raise
+        raise checks.reject(name, str(model), f"{ACCEPTED} ({error})") from None
+    known = None if carried is None else carried.preprocessing
+    return TrainedModel(
+        model=found,
+        path=Path(path),
+        labels=None if carried is None else carried.labels,
+        preprocessing=known or model_preprocessing(found),
+    )
+
+
+def keras_outputs(model: keras.Model, inputs: Array) -> Array:
+    """The outputs of a Keras model at inference, float32 (N, ...)."""
+
+    def run(batch: Array) -> Array:
+        # Called, not `predict`ed: that would leave a compiled function on the user's model.
+        images = keras_private.as_taken(model, batch)
+        (output,) = keras.tree.flatten(model(images, training=False))
+        return np.asarray(keras.ops.convert_to_numpy(output), np.float32)
+
+    fixed = model.inputs[0].shape[0]
+    pieces = np.split(inputs, range(BATCH, len(inputs), BATCH))
+    return np.concatenate([in_batches(run, piece, fixed) for piece in pieces])
 
 
 def save_model(

@@ -1,11 +1,14 @@
-"""Progress bars for work that turns out to be long."""
+"""What is shown in terminals: progress bars for work that turns out to be long, and tables."""
 
+import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 PATIENCE_S = 2.0
+# Columns of tables that are printed without rich.
+WIDTH = 100
 
 Item = TypeVar("Item")
 
@@ -92,3 +95,17 @@ def verbosity() -> int:
     console = Console()
     colours = console.is_terminal and not console.no_color
     return 1 if colours or console.is_jupyter else 2
+
+
+class Printable:
+    """Shows its `__rich__` table where it is printed without rich."""
+
+    def __rich__(self) -> Any:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        text = io.StringIO()
+        Console(file=text, width=WIDTH).print(self.__rich__())
+        return text.getvalue().rstrip()

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from keras_bottleneck import progress
+from keras_bottleneck import console
 
 
 class Terminal(io.StringIO):
@@ -26,7 +26,7 @@ def connect(stream, monkeypatch):
 
 def test_short_work_shows_nothing(open_terminal):
     terminal = open_terminal()
-    assert list(progress.track(range(5), 5, "Checking")) == [0, 1, 2, 3, 4]
+    assert list(console.track(range(5), 5, "Checking")) == [0, 1, 2, 3, 4]
     assert "Checking" not in terminal.getvalue()
 
 
@@ -39,31 +39,31 @@ def until_shown(terminal, items):
 
 
 def test_long_work_shows_a_bar_even_before_the_first_item(open_terminal, monkeypatch):
-    monkeypatch.setattr(progress, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(console, "PATIENCE_S", 0.01)
     terminal = open_terminal()
     work = until_shown(terminal, "abc")
-    assert list(progress.track(work, 3, "Checking")) == ["a", "b", "c"]
+    assert list(console.track(work, 3, "Checking")) == ["a", "b", "c"]
     assert "Checking" in terminal.getvalue()
 
 
 @pytest.mark.parametrize("total", [7, None])
 def test_bytes_are_counted(open_terminal, monkeypatch, total):
-    monkeypatch.setattr(progress, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(console, "PATIENCE_S", 0.01)
     terminal = open_terminal()
     work = until_shown(terminal, [b"abc", b"de"])
-    assert list(progress.track_bytes(work, total, "Checking", done=2)) == [b"abc", b"de"]
+    assert list(console.track_bytes(work, total, "Checking", done=2)) == [b"abc", b"de"]
     assert f"2/{total or '?'} bytes" in terminal.getvalue()
 
 
 def test_logs_stay_clean(monkeypatch):
     stream = connect(io.StringIO(), monkeypatch)
-    monkeypatch.setattr(progress, "PATIENCE_S", 0.0)
-    assert list(progress.track(range(3), 3, "Checking")) == [0, 1, 2]
+    monkeypatch.setattr(console, "PATIENCE_S", 0.0)
+    assert list(console.track(range(3), 3, "Checking")) == [0, 1, 2]
     assert stream.getvalue() == ""
 
 
 def test_bar_ends_with_an_error(open_terminal, monkeypatch):
-    monkeypatch.setattr(progress, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(console, "PATIENCE_S", 0.0)
 
     def items():
         yield 1
@@ -71,4 +71,4 @@ def test_bar_ends_with_an_error(open_terminal, monkeypatch):
 
     open_terminal()
     with pytest.raises(OSError, match="gone"):
-        list(progress.track(items(), 2, "Checking"))
+        list(console.track(items(), 2, "Checking"))
