@@ -13,7 +13,7 @@ REGRESSION = "regression"
 TASKS = {
     CLASSIFICATION: "the index of its class, or a row of shares of the classes",
     MULTI_LABEL: "a row of 0 and 1, one for each label",
-    REGRESSION: "one number or more",
+    REGRESSION: "one finite number or more",
 }
 # By how much rows of shares, rounded to 16 bits, may miss 1.
 ROUNDING = 0.01

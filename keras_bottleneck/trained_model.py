@@ -10,12 +10,13 @@ import numpy as np
 
 from keras_bottleneck import checks, failures, keras_private
 from keras_bottleneck.files import replacing
-from keras_bottleneck.graph.endings import output_name
+from keras_bottleneck.graph.endings import model_task, output_name
 from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime import Metadata, artifact, metadata
 from keras_bottleneck.runtime.batching import in_batches
+from keras_bottleneck.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION, checked_task
 from keras_bottleneck.version import versions
 
 Array = np.ndarray[Any, Any]
@@ -33,12 +34,14 @@ class TrainedModel:
         path: Its .keras file; None where it is in memory only.
         labels: Names of its classes, or None.
         preprocessing: How images become its input, or None.
+        task: "classification", "multi-label" or "regression".
     """
 
     model: keras.Model
     path: Path | None
     labels: tuple[str, ...] | None
     preprocessing: Preprocessing | None
+    task: str
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
@@ -66,7 +69,7 @@ def opened(model: Any, name: str = "path") -> TrainedModel:
         ValueError: If it is none of them, or the file is damaged.
     """
     if isinstance(model, keras.Model):
-        return TrainedModel(model, None, None, model_preprocessing(model))
+        return TrainedModel(model, None, None, model_preprocessing(model), model_task(model))
     path = artifact.network(model, name)
     if not isinstance(path, (str, Path)) or Path(path).suffix != ".keras":
         raise checks.reject(name, model if model is path else str(model), ACCEPTED)
@@ -82,6 +85,7 @@ def opened(model: Any, name: str = "path") -> TrainedModel:
         path=Path(path),
         labels=None if carried is None else carried.labels,
         preprocessing=known or model_preprocessing(found),
+        task=model_task(found) if carried is None else carried.task,
     )
 
 
@@ -104,6 +108,7 @@ def save_model(
     path: str | Path,
     labels: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str | None = None,
 ) -> Path:
     """Save `model` as a .keras file that `runtime.load` can run on images.
 
@@ -113,8 +118,10 @@ def save_model(
     Args:
         model: A Keras model.
         path: Ends in .keras; an existing file is replaced in one step.
-        labels: Names of the classes, in the order of the outputs.
+        labels: Names of the classes, labels or numbers, in the order of the outputs.
         preprocessing: How an image becomes the model's input; by default what the model carries.
+        task: "classification", "multi-label" or "regression"; by default what the loss of a
+            compiled model tells, or its last layer.
 
     Returns:
         The path.
@@ -132,7 +139,8 @@ def save_model(
         raise checks.reject("path", str(path), "a path that ends in .keras")
     target = Path(path)
     functional(model)
-    check_labels(model, labels)
+    task = checked_task(task) or model_task(model)
+    check_labels(model, labels, task)
     preprocessing = checked_preprocessing(model, preprocessing)
     described = Metadata(
         name=model.name,
@@ -140,6 +148,7 @@ def save_model(
         preprocessing=preprocessing,
         output_name=output_name(model),
         versions=versions("keras"),
+        task=task,
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -152,15 +161,16 @@ def save_model(
     return target
 
 
-def check_labels(model: keras.Model, labels: Any) -> None:
-    """Raise ValueError unless there is one label for each class, in an order."""
-    classes = model.outputs[0].shape[-1]
+def check_labels(model: keras.Model, labels: Any, task: str = CLASSIFICATION) -> None:
+    """Raise ValueError unless there is one label for each class (or label, or number), in order."""
+    columns = model.outputs[0].shape[-1]
     # One column is the probability or logit of the second of two classes.
-    classes = 2 if classes == 1 else classes
+    names = 2 if columns == 1 and task == CLASSIFICATION else columns
+    what = {CLASSIFICATION: "class", MULTI_LABEL: "label", REGRESSION: "number"}[task]
     if labels is None:
         return
-    if not isinstance(labels, (list, tuple, np.ndarray)) or len(labels) != classes:
-        raise checks.reject("labels", labels, f"a sequence of {classes} names, one for each class")
+    if not isinstance(labels, (list, tuple, np.ndarray)) or len(labels) != names:
+        raise checks.reject("labels", labels, f"a sequence of {names} names, one for each {what}")
 
 
 def checked_preprocessing(model: keras.Model, preprocessing: Any) -> Preprocessing | None:

@@ -143,7 +143,7 @@ class Bench:
         if "problem" in figures:
             raise JobError(figures["problem"])
         figures["size"] = manifest.size_of(artifact)
-        answers = Answers(np.load(outputs), self.tested.output_name)
+        answers = self._reference.like_these(np.load(outputs))
         evaluation = Evaluation(answers, self.samples.labels, self._reference)
         figures |= measured(evaluation, MEASURED)
         self.store.keep(slot, key, figures)
@@ -161,7 +161,7 @@ class Bench:
     @cached_property
     def _model_key(self) -> str:
         tested = self.tested
-        return fingerprint(tested.model, tested.labels, tested.preprocessing)
+        return fingerprint(tested.model, tested.labels, tested.preprocessing, tested.task)
 
     @cached_property
     def _data_key(self) -> str:
@@ -175,7 +175,7 @@ class Bench:
     @cached_property
     def _reference(self) -> Answers:
         outputs = self.tested.run(self.samples.images)
-        return Answers(outputs, self.tested.output_name)
+        return Answers(outputs, self.tested.output_name, self.tested.task)
 
     @cached_property
     def _inputs(self) -> Path:

@@ -1,13 +1,12 @@
 """The images that accuracy is measured on, and those that int8 ranges are measured on."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from keras_bottleneck import checks
 from keras_bottleneck.benchmarking.subject import Subject
 from keras_bottleneck.data import ImageData, samples
-from keras_bottleneck.data.for_models import images_for
+from keras_bottleneck.data.for_models import folder_in, images_for
 from keras_bottleneck.evaluation.answers import Array
 from keras_bottleneck.evaluation.labels import check_labels, shape_of_labels
 from keras_bottleneck.export.exporter import CALIBRATION_IMAGES
@@ -19,7 +18,8 @@ class Inputs:
 
     Attributes:
         images: (N, height, width, channels).
-        labels: Class indices, one for each image or pixel; None where they are not known.
+        labels: Class indices, one for each image or pixel, or rows of labels or numbers; None where
+            they are not known.
         calibration: As `images`; None where nothing is calibrated.
         calibrated_on: What `calibration` is, in words; None where there is none.
     """
@@ -31,7 +31,13 @@ class Inputs:
 
 
 def collect(
-    data: Any, calibration: Any, subject: Subject, limit: int, seed: int, calibrates: bool
+    data: Any,
+    calibration: Any,
+    subject: Subject,
+    limit: int,
+    seed: int,
+    calibrates: bool,
+    tests: bool = False,
 ) -> Inputs:
     """Read `data` as `benchmark` describes it.
 
@@ -42,21 +48,26 @@ def collect(
         limit: The most images to measure accuracy on.
         seed: Of the split of an image folder.
         calibrates: Whether calibration images are needed.
+        tests: Whether to measure on the test part of a folder, where there is one.
 
     Raises:
         ValueError: If either is something else, or does not fit the model.
     """
-    if isinstance(data, (str, Path)):
-        subset = "both" if calibrates and calibration is None else "validation"
-        data = images_for(subject.preprocessing, subject.labels, data, subset=subset, seed=seed)
+    folder = folder_in(data)
+    if folder is not None:
+        data = images_for(subject.preprocessing, subject.labels, folder, seed=seed)
     judged, training = data, None
     if isinstance(data, ImageData):
-        if data.validation is None:
+        if data.task != subject.task:
+            raise checks.reject("data", f"images for {data.task}", f"images for {subject.task}")
+        judged, training = (data.test if tests else None) or data.validation, data.train
+        if judged is None:
             raise checks.reject("data", "ImageData without validation", "one with validation")
-        judged, training = data.validation, data.train
     shape = _input_shape(subject)
     places = shape_of_labels(subject.model, subject.output_name)
-    images, labels = samples.read("data", judged, shape, limit, label_shape=places)
+    images, labels = samples.read(
+        "data", judged, shape, limit, label_shape=places, task=subject.task
+    )
     if labels is not None and subject.classes is not None:
         check_labels(labels, subject.classes)
     if not calibrates:

@@ -30,6 +30,7 @@ def main(job_path: str) -> None:
             model=source.model,
             labels=source.labels,
             preprocessing=source.preprocessing,
+            task=source.task,
             directory=Path(job["directory"]),
             verify=(verify["inputs"], verify.get("labels")),
             calibration=np.load(job["calibration"]) if job["calibration"] else None,

@@ -31,6 +31,7 @@ class Order:
         model: What it is made from, float or from `quantize`.
         labels: The names of its classes, or None.
         preprocessing: How images become its input, or None.
+        task: "classification", "multi-label" or "regression".
         directory: Where it goes.
         verify: Images, and labels or None, that exported files are compared with Keras on.
         calibration: Images (N, height, width, channels) to measure ranges on, where the row needs
@@ -42,6 +43,7 @@ class Order:
     model: keras.Model
     labels: tuple[str, ...] | None
     preprocessing: Preprocessing | None
+    task: str
     directory: Path
     verify: tuple[Array, Array | None]
     calibration: Array | None
@@ -73,7 +75,8 @@ def _quantized(order: Order) -> Path:
 
 
 def _saved(order: Order, model: keras.Model, file_name: str) -> Path:
-    return save_model(model, order.directory / file_name, order.labels, order.preprocessing)
+    path = order.directory / file_name
+    return save_model(model, path, order.labels, order.preprocessing, order.task)
 
 
 def _exported(order: Order) -> Path:
@@ -87,6 +90,7 @@ def _exported(order: Order) -> Path:
         verify=order.verify,
         image_size=order.verify[0].shape[1:3],
         calibration=order.calibration,
+        task=order.task,
     )
     return report[order.row].path
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_bottleneck.files import replace_file
 from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.tasks import CLASSIFICATION
 from keras_bottleneck.runtime import manifest
 
 Array = np.ndarray[Any, Any]
@@ -65,12 +66,13 @@ def fingerprint(
     model: keras.Model,
     labels: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = CLASSIFICATION,
 ) -> str:
-    """A hash of a model's structure and weights, labels and preprocessing.
+    """A hash of a model's structure and weights, labels, preprocessing and task.
 
     A hash of its file would not do: the file also holds the time at which it was saved.
     """
     structure = json.loads(model.to_json())
     structure.pop("compile_config", None)
     images = preprocessing and preprocessing.to_dict()
-    return digest(structure, labels, images, *model.get_weights())
+    return digest(structure, labels, images, task, *model.get_weights())

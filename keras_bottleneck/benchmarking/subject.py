@@ -8,6 +8,7 @@ from keras_bottleneck import keras_private, trained_model
 from keras_bottleneck.export.inference import float32_model
 from keras_bottleneck.export.names import file_name
 from keras_bottleneck.quantization import is_quantized
+from keras_bottleneck.tasks import CLASSIFICATION
 from keras_bottleneck.trained_model import TrainedModel, save_model
 
 OURS = ("keras", "keras_bottleneck", "tensorflow")
@@ -33,7 +34,7 @@ class Subject(TrainedModel):
     @property
     def classes(self) -> int | None:
         """How many classes it distinguishes; None if it has no classes."""
-        if self.output_name == "features":
+        if self.output_name == "features" or self.task != CLASSIFICATION:
             return None
         # One column is the probability or logit of the second of two classes.
         return max(2, int(self.model.outputs[0].shape[-1]))
@@ -65,7 +66,7 @@ def opened(model: Any, scratch: Path) -> Subject:
     path = trained.path or save_model(model, scratch / "source.keras")
     home = trained.path and path.parent
     network = float32_model(trained.model)
-    subject = Subject(network, path, trained.labels, trained.preprocessing, home)
+    subject = Subject(network, path, trained.labels, trained.preprocessing, trained.task, home)
     if "__main__" in subject.modules:
         raise ValueError(
             "`model` must be made of layers that another process can import from a module. "

@@ -56,6 +56,7 @@ def run(
         name=name,
         labels=trained.labels,
         preprocessing=trained.preprocessing,
+        task=trained.task,
         verify=images.validation if images else None,
         calibration=images.train if images and "tflite_int16" in (wanted or ()) else None,
         image_size=image_size,

@@ -1,11 +1,15 @@
 """What the verbs are given: a run or a file, and the images of the one or for the other."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from keras_bottleneck import checks
 from keras_bottleneck.runs import Run
 from keras_bottleneck.runtime import artifact
+
+# A source is looked at where Keras is not installed, too.
+if TYPE_CHECKING:
+    from keras_bottleneck.data import Folder
 
 
 class Source(NamedTuple):
@@ -19,11 +23,15 @@ class Source(NamedTuple):
     path: Path
     run: Run | None
 
-    def data(self, given: Path | None) -> Path | None:
+    def data(self, given: Path | None) -> "Folder | None":
         """The folder of images that the user has given, else that of the run."""
-        return self.run.data if given is None and self.run else given
+        from keras_bottleneck.data import Folder
 
-    def folder(self, given: Path | None) -> Path:
+        if given is None:
+            return self.run.folder if self.run else None
+        return Folder(given)
+
+    def folder(self, given: Path | None) -> "Folder":
         """The same, where there must be one.
 
         Raises:

@@ -75,6 +75,7 @@ def run(
         options.listed(formats),
         labels=trained.labels,
         preprocessing=trained.preprocessing,
+        task=trained.task,
         verify=photographs.validation,
         io_type=io_type,
         allow_float=allow_float,

@@ -6,6 +6,7 @@ backend.
 
 from keras_bottleneck.data.digits import digits
 from keras_bottleneck.data.folder import image_folder
+from keras_bottleneck.data.for_models import Folder
 from keras_bottleneck.data.images import ImageData
 
-__all__ = ["ImageData", "digits", "image_folder"]
+__all__ = ["Folder", "ImageData", "digits", "image_folder"]

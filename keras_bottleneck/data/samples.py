@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_bottleneck.data.batches import batches_of
-from keras_bottleneck.tasks import unlike_shares
+from keras_bottleneck.tasks import CLASSIFICATION, MULTI_LABEL, TASKS, unlike_shares
 
 Array = np.ndarray[Any, Any]
 
@@ -21,8 +21,11 @@ def read(
     limit: int,
     labelled: bool = True,
     label_shape: tuple[int | None, ...] = (),
+    task: str = CLASSIFICATION,
 ) -> tuple[Array, Array | None]:
-    """Up to `limit` inputs (N, height, width, channels), and class indices (N, ...) or None.
+    """Up to `limit` inputs (N, height, width, channels), and labels or None.
+
+    Labels are class indices (N, ...), or, of other tasks, float32 (N, columns).
 
     Args:
         name: The argument that `data` was given as, for errors.
@@ -32,6 +35,7 @@ def read(
         labelled: Whether to read labels, which must then be those of a classifier.
         label_shape: Of the labels of one image: () where it has one class, (height, width) where
             each pixel has; a side may be None.
+        task: What the labels are: "classification", "multi-label" or "regression".
 
     Raises:
         ValueError: If `data` is neither, is empty, or does not hold finite images of that shape.
@@ -39,7 +43,7 @@ def read(
     inputs: list[Array] = []
     labels: list[Array | None] = []
     count = 0
-    for images, truth in stream(name, data, input_shape, labelled, label_shape):
+    for images, truth in stream(name, data, input_shape, labelled, label_shape, task):
         inputs.append(images)
         labels.append(truth)
         count += len(images)
@@ -61,14 +65,19 @@ def stream(
     input_shape: tuple[int | None, ...],
     labelled: bool = True,
     label_shape: tuple[int | None, ...] = (),
+    task: str = CLASSIFICATION,
 ) -> Iterator[tuple[Array, Array | None]]:
     """The batches of `data`, each as `read` would return it alone; see there."""
     for batch in batches_of(name, data, BATCH):
         # As `fit` takes them: images, (images, labels) or (images, labels, sample weights).
         x, y, *_ = (*batch, None) if isinstance(batch, (tuple, list)) else (batch, None)
         images = _checked_images(name, x, input_shape)
-        without = y is None or not labelled
-        yield images, None if without else _class_indices(name, y, len(images), label_shape)
+        if y is None or not labelled:
+            yield images, None
+        elif task == CLASSIFICATION:
+            yield images, _class_indices(name, y, len(images), label_shape)
+        else:
+            yield images, _rows(name, y, len(images), task)
 
 
 def _checked_images(name: str, x: Any, input_shape: tuple[int | None, ...]) -> Array:
@@ -111,6 +120,23 @@ def _class_indices(name: str, y: Any, count: int, label_shape: tuple[int | None,
             f"{count} images"
         )
     return indices
+
+
+def _rows(name: str, y: Any, count: int, task: str) -> Array:
+    """Labels of 0 and 1, or numbers, float32 (N, columns)."""
+    rows = np.asarray(y)
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    if rows.ndim != 2 or len(rows) != count or rows.dtype.kind not in "biuf":
+        raise ValueError(
+            f"`{name}` must hold {TASKS[task]} for each image. Received: labels of shape "
+            f"{rows.shape} and dtype {rows.dtype} for {count} images"
+        )
+    odd = rows[~np.isin(rows, (0, 1))] if task == MULTI_LABEL else rows[~np.isfinite(rows)]
+    if odd.size:
+        raise ValueError(
+            f"`{name}` must hold {TASKS[task]} for each image. Received: {odd[0]:g} among them"
+        )
+    return rows.astype(np.float32)
 
 
 def unlike_labels(values: Array) -> str | None:

@@ -3,7 +3,7 @@
 from keras_bottleneck.evaluation.answers import Answers
 from keras_bottleneck.evaluation.evaluate import EvaluationReport, evaluate
 from keras_bottleneck.evaluation.metrics import METRICS, Metric
-from keras_bottleneck.evaluation.results import ClassResult, Evaluation, Mistake
+from keras_bottleneck.evaluation.results import ClassResult, Evaluation, Mistake, NumberResult
 
 __all__ = [
     "METRICS",
@@ -13,5 +13,6 @@ __all__ = [
     "EvaluationReport",
     "Metric",
     "Mistake",
+    "NumberResult",
     "evaluate",
 ]

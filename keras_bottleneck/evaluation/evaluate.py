@@ -1,6 +1,5 @@
 """`evaluate`: how well a model or an artifact of any kind classifies images."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -13,18 +12,19 @@ import numpy as np
 from keras_bottleneck import checks, runtime, trained_model
 from keras_bottleneck.console import Printable, track
 from keras_bottleneck.data import ImageData, samples
-from keras_bottleneck.data.for_models import images_for
+from keras_bottleneck.data.for_models import folder_in, images_for
 from keras_bottleneck.evaluation.answers import Answers, Array
 from keras_bottleneck.evaluation.labels import check_labels
 from keras_bottleneck.evaluation.metrics import measured, written
-from keras_bottleneck.evaluation.results import ClassResult, Evaluation
+from keras_bottleneck.evaluation.results import ClassResult, Evaluation, NumberResult
 from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.runtime.predictor import Predictor
+from keras_bottleneck.tasks import CLASSIFICATION, REGRESSION, checked_task
 from keras_bottleneck.trained_model import TrainedModel
 
 # Classes in the printed table, and names in an error.
 SHOWN, NAMED = 20, 5
-SUBSETS = ("train", "validation", "both")
+SUBSETS = ("train", "validation", "test", "both")
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,27 @@ class EvaluationReport(Printable):
         data: The folder of images; None for other data.
         subset: Which part of it.
         images: How many images that is.
-        top1: The part whose most probable class is theirs.
+        top1: The part whose most probable class is theirs; None for other tasks.
         top5: The part that has its class among the five most probable; None where there are no more
             than five.
-        loss: Mean cross-entropy, in nats.
-        classes: One `ClassResult` for each class of the data.
+        loss: Mean cross-entropy, in nats; None for a regression.
+        classes: One `ClassResult` for each class of the data, or for each label.
         figures: Every row of `evaluation.METRICS` that could be measured; those above are of them.
+        numbers: One `NumberResult` for each number of a regression.
+        task: "classification", "multi-label" or "regression".
     """
 
     path: Path | None
     data: Path | None
     subset: str
     images: int
-    top1: float
+    top1: float | None
     top5: float | None
-    loss: float
+    loss: float | None
     classes: tuple[ClassResult, ...]
     figures: dict[str, float] = field(default_factory=dict)
+    numbers: tuple[NumberResult, ...] = ()
+    task: str = CLASSIFICATION
 
     def __rich__(self) -> Any:
         from rich.table import Table
@@ -61,51 +65,70 @@ class EvaluationReport(Printable):
         part = "all" if self.subset == "both" else f"the {self.subset} part"
         on = f"{self.images} images" if self.data is None else f"{part} of {self.data.name}"
         table = Table(title=f"{model} on {on}")
-        table.add_column("class", overflow="fold")
-        for heading in ("images", "recall", "precision"):
+        rows = self._rows()
+        table.add_column(rows[0][0], overflow="fold")
+        for heading in rows[0][1:]:
             table.add_column(heading, justify="right")
-        table.add_column("most often taken for", overflow="fold")
-        worst = sorted(self.classes, key=lambda result: result.recall)[:SHOWN]
-        for result in worst:
-            precision = "" if result.precision is None else f"{result.precision:.1%}"
-            row = (result.label, str(result.images), f"{result.recall:.1%}", precision)
-            table.add_row(*row, result.taken_for or "")
-        if len(self.classes) > SHOWN:
-            table.add_row(f"and {len(self.classes) - SHOWN} better ones", "", "", "", "")
+        for row in rows[1:]:
+            table.add_row(*row)
         table.add_section()
         images = str(self.images)
+        empty = [""] * (len(rows[0]) - 3)
         for title, text in written(self.figures):
-            table.add_row(title, images, text, "", "")
+            table.add_row(title, images, text, *empty)
             images = ""
         return table
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """The headings, and a row for each class, the worst first, each label or each number."""
+        if self.task == REGRESSION:
+            figures = ((one.label, "", f"{one.mae:.4g}", f"{one.r2:.3f}") for one in self.numbers)
+            return [("number", "images", "mean absolute error", "R2"), *figures]
+        is_single = self.task == CLASSIFICATION
+        worst = sorted(self.classes, key=lambda one: one.recall if is_single else one.f1)
+        last = "most often taken for" if is_single else "F1"
+        rows: list[tuple[str, ...]] = [
+            ("class" if is_single else "label", "images", "recall", "precision", last)
+        ]
+        for one in worst[:SHOWN]:
+            precision = "" if one.precision is None else f"{one.precision:.1%}"
+            end = (one.taken_for or "") if is_single else f"{one.f1:.1%}"
+            rows.append((one.label, str(one.images), f"{one.recall:.1%}", precision, end))
+        if len(worst) > SHOWN:
+            rows.append((f"and {len(worst) - SHOWN} better ones", "", "", "", ""))
+        return rows
 
 
 def evaluate(
     path: str | Path | keras.Model,
     data: Any,
     *,
-    subset: str = "validation",
+    subset: str | None = None,
     seed: int = 0,
     batch_size: int = 32,
     threads: int | None = None,
+    task: str | None = None,
 ) -> EvaluationReport:
-    """Classify images with a model or with an artifact in its own runtime, and compare.
+    """Run a model, or an artifact in its own runtime, on images, and compare with their labels.
 
     Args:
         path: What `runtime.load` opens: a .keras, .tflite or .onnx file, a SavedModel, or the
             folder of an export or a run. Or a Keras model.
-        data: Folder with one sub-folder of images for each class; `ImageData`; or a dataset of
-            batches (images, labels), or such arrays, as the model takes them. Without labels in
-            the artifact, its classes are taken for those of the folder, in alphabetical order.
-        subset: "validation", the part of a folder that `data.image_folder` leaves for it with the
-            same `seed`; "train"; or "both" for all images. Of `ImageData`, its parts; other data
-            have none.
+        data: Folder as `data.image_folder` takes it; `ImageData`; or a dataset of batches (images,
+            labels), or such arrays, as the model takes them. Without labels in the artifact, its
+            classes are taken for those of the folder, in alphabetical order.
+        subset: "test", the test part of a folder; "validation", its validation part, or what
+            `data.image_folder` leaves for it with the same `seed`; "train"; or "both" for all
+            images. None for the test part where there is one, and the validation elsewhere. Of
+            `ImageData`, its parts; other data have none.
         seed: The one that the network was trained with.
         batch_size: Images of a folder that are read at a time.
         threads: As for `runtime.load`.
+        task: "classification", "multi-label" or "regression"; None for what the file says, or the
+            loss or last layer of a Keras model.
 
     Returns:
-        An `EvaluationReport`: top-1, top-5, loss, and figures for each class.
+        An `EvaluationReport`: figures of the whole, and of each class, label or number.
 
     Raises:
         ValueError: If an argument is wrong, the artifact is no classifier of images, or does not
@@ -117,15 +140,19 @@ def evaluate(
         >>> report.top1  # doctest: +SKIP
         0.93
     """
+    if subset is not None:
+        checks.one_of("subset", subset, SUBSETS)
+    checked_task(task)
     model, name = _opened(path, threads)
-    folder = Path(data) if isinstance(data, (str, os.PathLike)) else None
-    if folder is not None:
+    given = folder_in(data)
+    folder = None if given is None else given.path
+    if given is not None:
         # It may have some classes only of those that the model knows: see `_outputs_of`.
-        data = images_for(
-            model.preprocessing, None, folder, subset=subset, seed=seed, batch_size=batch_size
-        )
+        data = images_for(model.preprocessing, None, given, seed=seed, batch_size=batch_size)
+    if subset is None:
+        subset = "test" if isinstance(data, ImageData) and data.test else "validation"
     title = f"evaluate {name}" if folder is None else f"evaluate on {folder.name}"
-    evaluation = _evaluated(model, name, data, checks.one_of("subset", subset, SUBSETS), title)
+    evaluation = _evaluated(model, name, data, subset, task or model.task, title)
     found = measured(evaluation)
     figures = {figure: value for figure, value in found.items() if value is not None}
     return EvaluationReport(
@@ -133,11 +160,13 @@ def evaluate(
         data=folder,
         subset=subset,
         images=evaluation.images,
-        top1=figures["top1"],
+        top1=figures.get("top1"),
         top5=figures.get("top5"),
-        loss=figures["loss"],
+        loss=figures.get("loss"),
         classes=evaluation.by_class(),
         figures=figures,
+        numbers=evaluation.by_number(),
+        task=evaluation.answers.task,
     )
 
 
@@ -160,46 +189,62 @@ def _opened(model: Any, threads: int | None) -> tuple[Predictor | TrainedModel, 
 
 
 def _evaluated(
-    model: Predictor | TrainedModel, name: str, data: Any, subset: str, title: str
+    model: Predictor | TrainedModel, name: str, data: Any, subset: str, task: str, title: str
 ) -> Evaluation:
     """The answers to all of `data`, whose images are read batch by batch."""
     parts, length = [data], None
     names: tuple[str, ...] | None = None
     if isinstance(data, ImageData):
+        if data.task != task:
+            raise checks.reject("data", f"images for {data.task}", f"images for {task}")
         parts, names = _parts(data, subset), data.class_names
         length = sum(map(len, parts))
-    streams = (samples.stream("data", part, model.input_shape) for part in parts)
+    streams = (samples.stream("data", part, model.input_shape, task=task) for part in parts)
     outputs: list[Array] = []
     truth: list[Array] = []
     for images, labels in track(chain.from_iterable(streams), length, title):
         if labels is None:
             raise checks.reject("data", "images alone", "images with labels")
-        answers = Answers(model.run(images), model.output_name)
-        if answers.classes is None or answers.classes.ndim != 1:
-            raise checks.reject("path", name, "a classifier of whole images")
-        classes = len(Evaluation(answers).names)
-        if model.labels is not None and len(model.labels) != classes:
-            accepted = f"an artifact with one label for each of its {classes} classes"
-            raise checks.reject("path", name, accepted)
+        answers = Answers(model.run(images), model.output_name, task)
+        columns = _columns(answers, name, model.labels)
         outputs.append(answers.outputs)
-        if names is None:
-            check_labels(labels, classes)
-            truth.append(labels)
-        else:
-            truth.append(_outputs_of(names, model.labels, classes)[labels])
+        if task == CLASSIFICATION and names is None:
+            check_labels(labels, columns)
+        elif task != CLASSIFICATION and labels.shape[1] != columns:
+            accepted = f"rows of {columns} labels, one for each output"
+            raise checks.reject("data", f"rows of {labels.shape[1]}", accepted)
+        if names is not None:
+            places = _outputs_of(names, model.labels, columns)
+            labels = places[labels] if task == CLASSIFICATION else labels[:, places.argsort()]
+        truth.append(labels)
     if not outputs:
         raise checks.reject("data", "no samples", "images with labels, at least one")
-    answers = Answers(np.concatenate(outputs), model.output_name)
+    answers = Answers(np.concatenate(outputs), model.output_name, task)
     return Evaluation(answers, np.concatenate(truth), labels=model.labels or names)
 
 
+def _columns(answers: Answers, name: str, labels: Sequence[str] | None) -> int:
+    """How many classes, labels or numbers answers have.
+
+    Raises:
+        ValueError: If they are not those of whole images, or `labels` are of another number.
+    """
+    outputs = answers.outputs if answers.task == REGRESSION else answers.probabilities
+    if outputs is None or outputs.ndim != 2:
+        raise checks.reject("path", name, "a classifier of whole images")
+    if labels is not None and len(labels) != outputs.shape[1]:
+        accepted = f"an artifact with one label for each of its {outputs.shape[1]} classes"
+        raise checks.reject("path", name, accepted)
+    return int(outputs.shape[1])
+
+
 def _parts(data: ImageData, subset: str) -> list[Any]:
-    wanted = {"train": [data.train], "validation": [data.validation]}
-    parts = wanted.get(subset, [data.train, data.validation])
-    found = [part for part in parts if part is not None]
-    if not found:
+    everything = {"train": data.train, "validation": data.validation, "test": data.test}
+    wanted = list(everything.values()) if subset == "both" else [everything[subset]]
+    parts = [part for part in wanted if part is not None]
+    if not parts:
         raise checks.reject("subset", subset, "a part that `data` has")
-    return found
+    return parts
 
 
 def _outputs_of(folder: Sequence[str], labels: Sequence[str] | None, outputs: int) -> Array:

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
 from keras_bottleneck.evaluation.answers import Array
 from keras_bottleneck.evaluation.results import Evaluation
+from keras_bottleneck.tasks import MULTI_LABEL, REGRESSION
 
 TOP = 5
 # A smaller probability counts as this one in the logarithm.
@@ -89,7 +91,9 @@ def _top1(evaluation: Evaluation) -> float | None:
 
 def _top5(evaluation: Evaluation) -> float | None:
     probabilities, truth = evaluation.answers.probabilities, evaluation.truth
-    if probabilities is None or truth is None or probabilities.shape[-1] <= TOP:
+    if evaluation.answers.classes is None or probabilities is None or truth is None:
+        return None
+    if probabilities.shape[-1] <= TOP:
         return None
     own = _of_the_truth(probabilities, truth)
     # Of equally probable classes, the first counts as the more probable one, as in a prediction.
@@ -102,11 +106,88 @@ def _loss(evaluation: Evaluation) -> float | None:
     probabilities, truth = evaluation.answers.probabilities, evaluation.truth
     if probabilities is None or truth is None:
         return None
+    if evaluation.answers.task == MULTI_LABEL:
+        right = np.where(truth == 1, probabilities, 1 - probabilities)
+        return float(-np.log(np.maximum(right, TINY)).mean())
     return float(-np.log(np.maximum(_of_the_truth(probabilities, truth), TINY)).mean())
 
 
 def _of_the_truth(probabilities: Array, truth: Array) -> Array:
     return np.take_along_axis(probabilities, truth[..., None].astype(np.intp), -1)
+
+
+def _balanced(evaluation: Evaluation) -> float | None:
+    if not evaluation.of_whole_images:
+        return None
+    return float(np.mean([result.recall for result in evaluation.by_class()]))
+
+
+def _auc(evaluation: Evaluation) -> float | None:
+    probabilities, truth = evaluation.answers.probabilities, evaluation.truth
+    if not evaluation.of_whole_images or probabilities is None or truth is None:
+        return None
+    if probabilities.shape[-1] != 2 or len(np.unique(truth)) < 2:
+        return None
+    return _area(probabilities[:, 1], truth, "ROC")
+
+
+def _area(scores: Array, truth: Array, curve: str) -> float:
+    """The area under a curve, by Keras.
+
+    Keras counts scores in thresholds that are evenly spaced; ranks in place of the scores leave the
+    curve as it is, and no two scores then lie between the same thresholds.
+    """
+    values, ranks = np.unique(scores, return_inverse=True)
+    metric = keras.metrics.AUC(num_thresholds=2 * len(values) + 1, curve=curve)
+    metric.update_state(truth, ranks / max(len(values) - 1, 1))
+    return float(metric.result())
+
+
+def _several(evaluation: Evaluation) -> tuple[Array, Array] | None:
+    """The probabilities and the truth of several labels, (N, labels)."""
+    probabilities, truth = evaluation.answers.probabilities, evaluation.truth
+    if evaluation.answers.task != MULTI_LABEL or probabilities is None or truth is None:
+        return None
+    return probabilities, truth
+
+
+def _label_accuracy(evaluation: Evaluation) -> float | None:
+    if _several(evaluation) is None:
+        return None
+    return float(np.mean(evaluation.answers.decisions == evaluation.truth))
+
+
+def _mean_average_precision(evaluation: Evaluation) -> float | None:
+    given = _several(evaluation)
+    if given is None:
+        return None
+    pairs = zip(given[0].T, given[1].T, strict=True)
+    areas = [_area(scores, truth, "PR") for scores, truth in pairs if truth.any()]
+    return float(np.mean(areas)) if areas else None
+
+
+def _f1(evaluation: Evaluation) -> float | None:
+    given = _several(evaluation)
+    return None if given is None else float(np.mean([one.f1 for one in evaluation.by_class()]))
+
+
+def _numbers(evaluation: Evaluation) -> tuple[Array, Array] | None:
+    """The numbers that were answered and the true ones, (N, columns)."""
+    if evaluation.answers.task != REGRESSION or evaluation.truth is None:
+        return None
+    return evaluation.answers.outputs, evaluation.truth
+
+
+def _absolute_error(evaluation: Evaluation) -> float | None:
+    given = _numbers(evaluation)
+    return None if given is None else float(np.abs(given[0] - given[1]).mean())
+
+
+def _r2(evaluation: Evaluation) -> float | None:
+    given = _numbers(evaluation)
+    if given is None or np.any(given[1].max(0) == given[1].min(0)):
+        return None
+    return float(np.mean([one.r2 for one in evaluation.by_number()]))
 
 
 def _error(evaluation: Evaluation) -> float | None:
@@ -118,15 +199,24 @@ def _error(evaluation: Evaluation) -> float | None:
 
 
 def _agreement(evaluation: Evaluation) -> float | None:
-    classes = evaluation.answers.classes
-    if classes is None or evaluation.reference is None:
+    decisions = evaluation.answers.decisions
+    if decisions is None or evaluation.reference is None:
         return None
-    return float(np.mean(classes == evaluation.reference.classes))
+    return float(np.mean(decisions == evaluation.reference.decisions))
 
 
 METRICS = {
     "top1": Metric("top-1", _top1, "{:.1%}".format),
     "top5": Metric("top-5", _top5, "{:.1%}".format),
+    "balanced_accuracy": Metric("balanced accuracy", _balanced, "{:.1%}".format),
+    "auc": Metric("ROC AUC", _auc, "{:.3f}".format),
+    "label_accuracy": Metric("accuracy of the labels", _label_accuracy, "{:.1%}".format),
+    "mean_average_precision": Metric(
+        "mean average precision", _mean_average_precision, "{:.1%}".format
+    ),
+    "f1": Metric("mean F1", _f1, "{:.1%}".format),
+    "mae": Metric("mean absolute error", _absolute_error, "{:.4g}".format),
+    "r2": Metric("R2", _r2, "{:.3f}".format),
     "loss": Metric("loss", _loss, "{:.4f}".format),
     "error": Metric("error", _error, "{:.0e}".format),
     "agreement": Metric("agreement", _agreement, "{:.1%}".format),

@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import keras
 import numpy as np
 
 from keras_bottleneck.evaluation.answers import Answers, Array
 from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.tasks import CLASSIFICATION, REGRESSION
 
 
 @dataclass(frozen=True)
 class ClassResult:
-    """How the images of one class were classified.
+    """How the images of one class, or with one label, were classified.
 
     Attributes:
         label: The class.
@@ -27,6 +29,28 @@ class ClassResult:
     recall: float
     precision: float | None
     taken_for: str | None
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of recall and precision; 0 where either is."""
+        precision = self.precision or 0.0
+        total = self.recall + precision
+        return 2 * self.recall * precision / total if total else 0.0
+
+
+@dataclass(frozen=True)
+class NumberResult:
+    """How well one number was predicted.
+
+    Attributes:
+        label: What it is called.
+        mae: Mean absolute error, in its own unit.
+        r2: Coefficient of determination: 1 for a perfect prediction, 0 for one as good as the mean.
+    """
+
+    label: str
+    mae: float
+    r2: float
 
 
 @dataclass(frozen=True)
@@ -54,11 +78,12 @@ class Evaluation:
 
     Attributes:
         answers: To N samples.
-        truth: Their class indices, (N,), or (N, ...) where each place has a class; None where they
-            are not known.
+        truth: Their class indices, (N,), or (N, ...) where each place has a class; of other tasks
+            labels of 0 and 1, or numbers, (N, columns); None where they are not known.
         reference: What the answers should be equal to, such as those of the Keras model that a
             file was made from; None without such a model.
-        labels: Names of the classes; None where they are called by their indices.
+        labels: Names of the classes, labels or numbers; None where they are called by their
+            indices.
     """
 
     answers: Answers
@@ -78,9 +103,15 @@ class Evaluation:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Those of the classes."""
-        count = 0 if self.answers.probabilities is None else self.answers.probabilities.shape[-1]
+        """Those of the classes, labels or numbers."""
+        columns = self.answers.outputs if self.numbers else self.answers.probabilities
+        count = 0 if columns is None else columns.shape[-1]
         return self.labels or tuple(map(str, range(count)))
+
+    @property
+    def numbers(self) -> bool:
+        """Whether the answers are numbers."""
+        return self.answers.task == REGRESSION
 
     @property
     def images(self) -> int:
@@ -108,7 +139,9 @@ class Evaluation:
         return [(self.names[a], self.names[b], int(wrong[a, b])) for a, b in pairs if wrong[a, b]]
 
     def by_class(self) -> tuple[ClassResult, ...]:
-        """The figures of each class that has images."""
+        """The figures of each class that has images, or of each label; none of numbers."""
+        if self.answers.task != CLASSIFICATION:
+            return self._by_label()
         results = []
         for index in np.flatnonzero(self.confusion.sum(1)).tolist():
             images, right = int(self.confusion[index].sum()), int(self.confusion[index, index])
@@ -125,6 +158,33 @@ class Evaluation:
             )
         return tuple(results)
 
+    def _by_label(self) -> tuple[ClassResult, ...]:
+        decisions, truth = self.answers.decisions, self.truth
+        if decisions is None or truth is None:
+            return ()
+        results = []
+        for name, decided, true in zip(self.names, decisions.T, truth.T, strict=True):
+            right = int((decided * true).sum())
+            images, named = int(true.sum()), int(decided.sum())
+            recall = right / images if images else 0.0
+            precision = right / named if named else None
+            results.append(ClassResult(name, images, recall, precision, None))
+        return tuple(results)
+
+    def by_number(self) -> tuple[NumberResult, ...]:
+        """The figures of each number; none of other tasks."""
+        if not self.numbers or self.truth is None:
+            return ()
+        results = []
+        for name, answered, true in zip(
+            self.names, self.answers.outputs.T, self.truth.T, strict=True
+        ):
+            r2 = keras.metrics.R2Score()
+            r2.update_state(true[:, None], answered[:, None])
+            error = float(np.abs(answered - true).mean())
+            results.append(NumberResult(name, error, float(r2.result())))
+        return tuple(results)
+
     def mistakes(
         self, inputs: Array, preprocessing: Preprocessing | None, count: int
     ) -> tuple[Mistake, ...]:
@@ -137,7 +197,7 @@ class Evaluation:
         """
         probabilities, predicted = self.answers.probabilities, self.answers.classes
         truth = self.truth
-        if probabilities is None or predicted is None or truth is None:
+        if probabilities is None or predicted is None or truth is None or predicted.ndim != 1:
             return ()
         own = probabilities[np.arange(len(truth)), truth]
         wrong = np.flatnonzero(predicted != truth)

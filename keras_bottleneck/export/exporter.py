@@ -34,12 +34,13 @@ from keras_bottleneck.export.native_messages import native_messages_held
 from keras_bottleneck.export.report import Artifact, ExportReport
 from keras_bottleneck.export.source import Source
 from keras_bottleneck.export.verify import Samples, collect, compare
-from keras_bottleneck.graph.endings import output_name
+from keras_bottleneck.graph.endings import model_task, output_name
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.quantization.fake_quant import step_of
 from keras_bottleneck.quantization.observation import spread
 from keras_bottleneck.quantization.quantizers import FakeQuantize, is_quantized
 from keras_bottleneck.runtime import Metadata, manifest, metadata
+from keras_bottleneck.tasks import checked_task
 from keras_bottleneck.trained_model import check_labels, checked_preprocessing, keras_outputs
 from keras_bottleneck.version import versions
 
@@ -66,6 +67,7 @@ def export_model(
     io_type: str = "float32",
     calibration: Any = None,
     allow_float: bool = False,
+    task: str | None = None,
 ) -> ExportReport:
     """Write `model` as SavedModel, TFLite and ONNX files, run each, and compare it with Keras.
 
@@ -86,11 +88,11 @@ def export_model(
             `"onnx_int8"` (both by default).
         name: Base of the file names; by default the model's name, with "_" in place of what is no
             letter, digit, ".", "_" or "-" ("my model v1.0" becomes `my_model_v1.0.tflite`).
-        labels: Names of the classes, in the order of the outputs.
+        labels: Names of the classes, in the order of the outputs; or of the labels or numbers.
         preprocessing: How an image becomes the model's input; by default what the model carries.
         verify: Samples to compare on: a dataset of batches (images, labels) or images, or such
-            arrays, all as the model takes them; the labels of a segmenter are masks. Without it,
-            noise is used, with a warning.
+            arrays, all as the model takes them; the labels of a segmenter are masks, of other tasks
+            rows. Without it, noise is used, with a warning.
         verify_samples: How many of them at the most.
         image_size: (height, width) in pixels, needed where the model takes any size and
             `preprocessing` does not say it.
@@ -102,6 +104,8 @@ def export_model(
             range of each tensor of `tflite_int16` is measured on them.
         allow_float: Whether an int8 file may hold operators in float, as where layers were
             skipped.
+        task: "classification", "multi-label" or "regression"; by default what the loss of a
+            compiled model tells, or its last layer: several linear outputs are logits then.
 
     Returns:
         An `ExportReport`; printing it shows file, size, accuracy, agreement and latency, and the
@@ -134,7 +138,8 @@ def export_model(
     checks.boolean("allow_float", allow_float)
     preprocessing = checked_preprocessing(reference_model, preprocessing)
     shape = artifact_shape(reference_model, image_size, batch_size, preprocessing)
-    check_labels(reference_model, labels)
+    task = checked_task(task) or model_task(model)
+    check_labels(reference_model, labels, task)
     manifest.read(target)
     count = checks.integer("verify_samples", verify_samples)
     described = Metadata(
@@ -144,23 +149,25 @@ def export_model(
         input_name=INPUT_NAME,
         output_name=output_name(reference_model),
         versions=versions("tensorflow", "keras", "tf2onnx", "onnx"),
+        task=task,
     )
     exported, names = inference_model(reference_model, shape)
-    samples = collect(
-        verify, shape, count, preprocessing, shape_of_labels(exported, described.output_name)
-    )
+    places = shape_of_labels(exported, described.output_name)
+    samples = collect(verify, shape, count, preprocessing, places, task)
     ranges = _calibration(rows, calibration, shape)
 
     with target_folder.scratch_folder(target) as scratch:
         source = Source(exported, described.output_name, scratch, io_type, ranges, names)
         check_limits(source, rows)
-        reference = keras_outputs(reference_model, samples.inputs)
-        if not np.isfinite(reference).all():
+        reference = Answers(
+            keras_outputs(reference_model, samples.inputs), described.output_name, task
+        )
+        if not np.isfinite(reference.outputs).all():
             raise ExportError(
                 f"The outputs of model {model.name!r} itself are not finite: it has NaN or "
                 "infinite weights, or the samples drive it to infinity."
             )
-        trembling = _trembling(reference_model, samples, reference, described) if quantized else 0.0
+        trembling = _trembling(reference_model, samples, reference) if quantized else 0.0
         made = [
             _made(row, source, described, samples, reference, trembling, allow_float)
             for row in track(rows, len(rows), f"export {described.name}")
@@ -168,14 +175,14 @@ def export_model(
         target_folder.commit(
             scratch, target, {one.path.name: _entry(one, described) for one in made}
         )
-    own = Evaluation(Answers(reference, described.output_name), samples.labels)
+    own = measured(Evaluation(reference, samples.labels), ["top1", "label_accuracy"])
     return ExportReport(
         name=described.name,
         model_name=model.name,
         artifacts=tuple(replace(one, path=target / one.path.name) for one in made),
         samples=len(samples.inputs),
         real_samples=verify is not None,
-        keras_accuracy=measured(own, ["top1"])["top1"],
+        keras_accuracy=next((one for one in own.values() if one is not None), None),
     )
 
 
@@ -228,7 +235,7 @@ def _made(
     source: Source,
     described: Metadata,
     samples: Samples,
-    reference: Array,
+    reference: Answers,
     trembling: float,
     allow_float: bool,
 ) -> Artifact:
@@ -245,7 +252,7 @@ def _made(
         if form.needs is Needs.QUANTIZED:
             described = replace(described, needs_vnni=_checked_int8(path, allow_float))
         metadata.write(path, described)
-        seen = compare(path, samples, reference, described.output_name, form.measure)
+        seen = compare(path, samples, reference, form.measure)
     # No runtime can be closer to the model than the model is to itself.
     allowed = max(form.tolerance, 2 * trembling)
     if not seen.error <= allowed:
@@ -262,9 +269,7 @@ def _made(
     )
 
 
-def _trembling(
-    model: keras.Model, samples: Samples, reference: Array, described: Metadata
-) -> float:
+def _trembling(model: keras.Model, samples: Samples, reference: Answers) -> float:
     """How far a quantized model's outputs move where its inputs are rounded the other way.
 
     Little in a trained network. In one without training each rounding decides those behind it,
@@ -275,7 +280,7 @@ def _trembling(
     inputs = spread(samples.inputs, MOVED_SAMPLES)
     shift = np.random.default_rng(0).uniform(-step, step, inputs.shape)
     moved = keras_outputs(model, inputs + np.asarray(shift, np.float32))
-    found = noise(moved, spread(reference, MOVED_SAMPLES), described.output_name)
+    found = noise(moved, spread(reference.outputs, MOVED_SAMPLES), reference.output_name)
     if found > CHAOTIC:
         warnings.warn(
             f"One step at its input moves the outputs of model {model.name!r} by {found:.0%}: "

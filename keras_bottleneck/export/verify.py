@@ -24,9 +24,10 @@ NOISE_SAMPLES = 16
 
 @dataclass(frozen=True)
 class Samples:
-    """Model inputs (N, height, width, channels) and, where they are known, class indices.
+    """Model inputs (N, height, width, channels) and, where they are known, labels.
 
-    There is one for each image, (N,), or for each place that the model classifies, (N, ...).
+    There is a class for each image, (N,), or for each place that the model classifies, (N, ...);
+    or a row of labels or numbers for each image, (N, columns).
     """
 
     inputs: Array
@@ -40,8 +41,8 @@ class Comparison:
     Attributes:
         error: Its difference from Keras; see `Format.tolerance`.
         agreement: The part of the samples, of a segmenter the part of their pixels, with the same
-            top-1 class as Keras; None where there are no classes.
-        accuracy: The part with the true class; None without labels.
+            top-1 class as Keras, or of their labels, with the same decision; None without such.
+        accuracy: The part with the true class or decision; None without labels.
         latency_ms: The median time of one sample in milliseconds.
         plain_error: The difference in an ONNX Runtime session without options; None unless
             `runtime.load` has to set one for this file.
@@ -60,10 +61,12 @@ def collect(
     limit: int,
     preprocessing: Preprocessing | None,
     label_shape: tuple[int | None, ...],
+    task: str,
 ) -> Samples:
     """Up to `limit` samples of a tf.data pipeline or of arrays; noise where `verify` is None.
 
-    `label_shape` is that of the labels of one image: () for a class, (height, width) for a mask.
+    `label_shape` is that of the labels of one image: () for a class, (height, width) for a mask;
+    `task` says what they are.
 
     Raises:
         ValueError: If `verify` is neither, is empty, or does not hold inputs of the model.
@@ -75,7 +78,9 @@ def collect(
             stacklevel=3,
         )
         return Samples(_noise(input_shape[1:], preprocessing), None)
-    return Samples(*samples.read("verify", verify, input_shape, limit, label_shape=label_shape))
+    return Samples(
+        *samples.read("verify", verify, input_shape, limit, label_shape=label_shape, task=task)
+    )
 
 
 def _noise(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -> Array:
@@ -93,24 +98,26 @@ def _noise(shape: tuple[int | None, ...], preprocessing: Preprocessing | None) -
 def compare(
     path: Path,
     given: Samples,
-    reference: Array,
-    output_name: str,
+    reference: Answers,
     measure: Callable[[Array, Array, str], float] = difference,
 ) -> Comparison:
-    """Run the artifact at `path` on every sample, and `measure` it against `reference`."""
+    """Run the artifact at `path` on every sample, and `measure` it against Keras's answers."""
     with translated(f"Running {path.name}"):
         outputs, seconds = timed(runtime.load(path, trusted=True), given.inputs)
         plain = _in_a_plain_session(path, given.inputs)
-    evaluation = Evaluation(
-        Answers(outputs, output_name), given.labels, Answers(reference, output_name)
-    )
-    figures = measured(evaluation, ["agreement", "top1"])
+
+    def error(answers: Array) -> float:
+        return measure(answers, reference.outputs, reference.output_name)
+
+    evaluation = Evaluation(reference.like_these(outputs), given.labels, reference)
+    figures = measured(evaluation, ["agreement", "top1", "label_accuracy"])
+    accuracy = figures["label_accuracy"] if figures["top1"] is None else figures["top1"]
     return Comparison(
-        error=measure(outputs, reference, output_name),
+        error=error(outputs),
         agreement=figures["agreement"],
-        accuracy=figures["top1"],
+        accuracy=accuracy,
         latency_ms=1e3 * statistics.median(seconds),
-        plain_error=None if plain is None else measure(plain, reference, output_name),
+        plain_error=None if plain is None else error(plain),
     )
 
 

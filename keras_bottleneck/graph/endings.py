@@ -1,10 +1,23 @@
-"""How a model ends: in probabilities, in logits, or in features of no classifier."""
+"""How a model ends: in probabilities, in logits, or in features; and for which task."""
 
 from typing import Any
 
 import keras
 
 from keras_bottleneck import keras_private
+from keras_bottleneck.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION, task_of
+
+# Losses by their names in Keras; those of single labels are for classes where there is one output.
+OF_NUMBERS = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_logarithmic_error",
+    "huber",
+    "huber_loss",
+    "log_cosh",
+)
+OF_LABELS = ("binary_crossentropy", "binary_focal_crossentropy", "smoothed_binary_crossentropy")
 
 
 def output_name(model: keras.Model) -> str:
@@ -14,13 +27,7 @@ def output_name(model: keras.Model) -> str:
     layer, or a 1x1 convolution, which is one for every pixel, made for logits: a softmax too many
     at run time would be a wrong answer.
     """
-    tensor = model.outputs[0]
-    last = keras_private.maker(tensor)
-    while _passes_values_on(last):
-        tensor = keras_private.made_of(tensor)[0]
-        last = keras_private.maker(tensor)
-    if isinstance(last, keras.Model):
-        return output_name(last)
+    last = _last_layer(model)
     activation = getattr(last, "activation", None)
     squashes = activation in (keras.activations.softmax, keras.activations.sigmoid)
     # Bare operations have no public classes: keras.ops.softmax makes a `Softmax` too.
@@ -28,6 +35,42 @@ def output_name(model: keras.Model) -> str:
         return "probabilities"
     linear = _is_dense(last) and activation is keras.activations.linear
     return "logits" if linear else "features"
+
+
+def model_task(model: keras.Model) -> str:
+    """The task of a model, by the loss that it is compiled with, or else by how it ends.
+
+    A single linear output and several ones without such a loss are logits of classes.
+    """
+    loss = _loss_name(model)
+    width = model.outputs[0].shape[-1]
+    if loss in OF_NUMBERS:
+        return REGRESSION
+    if loss in OF_LABELS:
+        return CLASSIFICATION if width == 1 else MULTI_LABEL
+    ends_in_sigmoid = getattr(_last_layer(model), "activation", None) is keras.activations.sigmoid
+    whole = len(model.outputs[0].shape) == 2
+    return task_of("sigmoid", width) if ends_in_sigmoid and whole else CLASSIFICATION
+
+
+def _loss_name(model: keras.Model) -> str | None:
+    """The name of the only loss that `model` is compiled with; None without a single one."""
+    losses = keras.tree.flatten(getattr(model, "loss", None))
+    if len(losses) != 1 or losses[0] is None:
+        return None
+    loss = keras.losses.get(losses[0]) if isinstance(losses[0], str) else losses[0]
+    name = getattr(loss, "name", None) or getattr(loss, "__name__", None)
+    return None if name is None else str(name)
+
+
+def _last_layer(model: keras.Model) -> Any:
+    """What makes the output of a model, behind what just passes values on."""
+    tensor = model.outputs[0]
+    last = keras_private.maker(tensor)
+    while _passes_values_on(last):
+        tensor = keras_private.made_of(tensor)[0]
+        last = keras_private.maker(tensor)
+    return _last_layer(last) if isinstance(last, keras.Model) else last
 
 
 def _is_dense(layer: Any) -> bool:

@@ -129,8 +129,8 @@ def _judged(run: Path, data: Any, limit: int, sensitivity: bool, seed: int) -> _
     if not (run / BEST).is_file():
         raise checks.reject("data", data, f"None for a run folder without {BEST}")
     tested = subject.opened(run, run)
-    samples = inputs.collect(data, None, tested, limit, seed, calibrates=False)
-    answers = Answers(tested.run(samples.images), tested.output_name)
+    samples = inputs.collect(data, None, tested, limit, seed, calibrates=False, tests=True)
+    answers = Answers(tested.run(samples.images), tested.output_name, tested.task)
     evaluation = Evaluation(answers, samples.labels, labels=tested.labels)
     noise = None
     if sensitivity and not tested.quantized:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from keras_bottleneck import checks
 from keras_bottleneck.files import replace_file
 from keras_bottleneck.runtime.artifact import BEST, CONFIG, is_run
+from keras_bottleneck.tasks import CLASSIFICATION
 from keras_bottleneck.version import versions
 
 # A run is read where Keras is not installed, too.
 if TYPE_CHECKING:
-    from keras_bottleneck.data import ImageData
+    from keras_bottleneck.data import Folder, ImageData
     from keras_bottleneck.training import Checkpoints, Recipe
 
 # Beside CONFIG and BEST.
@@ -42,8 +43,8 @@ class Run:
     Attributes:
         path: The folder.
         config: What config.json holds: "verb", "settings" (the arguments of the call), "classes",
-            "preprocessing", "images" (how many of them), "versions" and "variables" (those of the
-            environment that its numbers depend on; null where one was not set).
+            "task", "preprocessing", "images" (how many of them), "versions" and "variables" (those
+            of the environment that its numbers depend on; null where one was not set).
 
     Example:
         >>> run = Run.open("run")  # doctest: +SKIP
@@ -79,10 +80,12 @@ class Run:
             "verb": verb,
             "settings": dict(settings),
             "classes": list(images.class_names),
+            "task": images.task,
             "preprocessing": images.preprocessing.to_dict(),
             "images": {
                 "train": images.train_size,
                 "validation": images.validation_size,
+                "test": images.test_size,
                 "skipped": len(images.skipped),
             },
             "versions": versions("keras", "tensorflow", "numpy"),
@@ -118,9 +121,18 @@ class Run:
         return (self.path / CARD).is_file() and not (self.path / CHECKPOINTS).exists()
 
     @property
-    def data(self) -> Path:
+    def folder(self) -> "Folder":
         """The folder of images that it was trained on."""
-        return Path(self.config["settings"]["data"])
+        from keras_bottleneck.data import Folder
+
+        settings = self.config["settings"]
+        validation, table = settings.get("validation"), settings.get("labels")
+        return Folder(Path(settings["data"]), table, validation, self.task)
+
+    @property
+    def task(self) -> str:
+        """The task that it was trained for."""
+        return str(self.config.get("task", CLASSIFICATION))
 
     @property
     def seed(self) -> int:

@@ -72,7 +72,8 @@ class Keeper(keras.callbacks.Callback):
 
     def _save(self, model: keras.Model, path: Path) -> None:
         with self.job.apart():
-            save_model(model, path, self.run.config["classes"], self.preprocessing)
+            config = self.run.config
+            save_model(model, path, config["classes"], self.preprocessing, config.get("task"))
 
 
 @contextmanager

@@ -53,5 +53,5 @@ def _check_same(run: Run, images: ImageData) -> None:
     """Refuses images that have been changed since."""
     now: Any = Run.planned(run.path, run.config["verb"], run.config["settings"], images).config
     if any(now[one] != run.config[one] for one in ("classes", "images")):
-        accepted = f"one whose images in {str(run.data)!r} are still the same, with their classes"
+        accepted = f"one whose images in {str(run.folder.path)!r} are still the same, with their classes"
         raise checks.reject("run", str(run.path), accepted)
