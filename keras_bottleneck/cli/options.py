@@ -13,6 +13,7 @@ from keras_bottleneck import checks
 from keras_bottleneck.cli import sources
 
 NAMED = "data/named_augmentations.py"
+LOGS = "runs/logs.py"
 
 
 def models(incomplete: str) -> list[str]:
@@ -36,6 +37,11 @@ def targets(incomplete: str) -> list[str]:
 def augmentations(incomplete: str) -> list[str]:
     """The augmentations that complete the last of several that are separated by commas."""
     return _last_of(incomplete, sources.keys(NAMED, "AUGMENTATIONS"))
+
+
+def logs(incomplete: str) -> list[str]:
+    """The tools that complete the last of several that are separated by commas."""
+    return _last_of(incomplete, sources.keys(LOGS, "LOGS"))
 
 
 def _last_of(incomplete: str, names: Iterable[str]) -> list[str]:
@@ -70,6 +76,14 @@ Augment = Annotated[
         help=f"{', '.join(sources.keys(NAMED, 'AUGMENTATIONS'))}; commas.",
     ),
 ]
+Log = Annotated[
+    str,
+    typer.Option(
+        autocompletion=logs,
+        help=f"Also to: {', '.join(sources.keys(LOGS, 'LOGS'))}; commas.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[
     int | None, typer.Option(help="That of the training, for the same split; of a run: its own.")
 ]
@@ -79,7 +93,8 @@ Deterministic = Annotated[
 ]
 TrainingSeed = Annotated[int, typer.Option(help="Of split, order, augmentation and weights.")]
 Resume = Annotated[
-    Path | None, typer.Option(help="Folder of a run that was stopped, to go on with.")
+    Path | None,
+    typer.Option(help="Folder of a run to go on with; one that is done, with more --epochs."),
 ]
 BatchSize = Annotated[int, typer.Option(help="Images in a batch.")]
 ImageSize = Annotated[int | None, typer.Option(help="Side in pixels, if the model takes any.")]
