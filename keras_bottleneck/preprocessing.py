@@ -3,8 +3,8 @@
 Needs numpy only; Pillow is imported when an image file has to be decoded.
 """
 
+import io
 import math
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_bottleneck import resampling
+from keras_bottleneck import image_files, resampling
 from keras_bottleneck.checks import first_line, integer, number, one_of, reject, size
 
 COLOR_ORDERS = ("rgb", "bgr")
@@ -98,14 +98,14 @@ class Preprocessing:
         """`image` as model input: float32, `(height, width, channels)`.
 
         Args:
-            image: Path of an image file, PIL image, or uint8 or float array of shape (H, W) or
-                (H, W, C) with pixel values 0..255. A grey array is repeated where 3 channels are
-                wanted.
+            image: Path or bytes of an image file, PIL image, or uint8 or float array of shape
+                (H, W) or (H, W, C) with pixel values 0..255. Files and PIL images are turned as
+                their EXIF orientation says. A grey array is repeated where 3 channels are wanted.
 
         Raises:
             ValueError: If the file cannot be read, or the array is empty, not finite, of another
                 dtype, or of another number of dimensions or channels.
-            ImportError: If `image` is a path and Pillow is not installed.
+            ImportError: If `image` is a path or bytes, and Pillow is not installed.
         """
         return self.normalize(self.resized(image))
 
@@ -185,46 +185,60 @@ class Preprocessing:
 def pixels(image: Any, channels: int) -> np.ndarray:
     """`image` as a float32 array `(H, W, channels)` of pixel values 0..255, in its own size.
 
-    Files are decoded by Pillow and converted to grey, RGB or RGBA, which gives what TensorFlow's
-    decoders give (for JPEG: with `dct_method="INTEGER_ACCURATE"`; grey from a colour PNG may be one
-    level off). The EXIF orientation is ignored on purpose, because TensorFlow's decoders, which
-    feed the training, ignore it too.
+    Files are decoded by Pillow, converted to grey, RGB or RGBA, and turned as their EXIF
+    orientation says: what TensorFlow's decoders and `data.image_folder` give (for JPEG: with
+    `dct_method="INTEGER_ACCURATE"`; grey from a colour PNG may be one level off).
 
     Args:
-        image: Path, PIL image, or uint8 or float array of shape (H, W) or (H, W, C).
+        image: Path or bytes of a file, PIL image, or uint8 or float array of shape (H, W) or
+            (H, W, C).
         channels: Number of channels of the result.
 
     Raises:
         ValueError: As `Preprocessing.__call__`.
-        ImportError: If `image` is a path and Pillow is not installed.
+        ImportError: If `image` is a path or bytes, and Pillow is not installed.
 
     Example:
         >>> pixels(np.zeros((5, 4), np.uint8), channels=3).shape
         (5, 4, 3)
     """
     if isinstance(image, (str, Path)):
-        return _decoded(Path(image), channels)
+        if not Path(image).is_file():
+            raise reject("image", str(image), "the path of an existing image file")
+        return _decoded(Path(image), str(image), channels)
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return _decoded(io.BytesIO(image), f"{len(image):,} bytes", channels)
     if _is_pil(image):
         return _converted(image, channels)
     return _checked(image, channels)
 
 
-def _decoded(path: Path, channels: int) -> np.ndarray:
-    if not os.path.isfile(path):
-        raise reject("image", str(path), "the path of an existing image file")
+def _decoded(file: Path | io.BytesIO, name: str, channels: int) -> np.ndarray:
     try:
         from PIL import Image
     except ImportError:
         raise ImportError("Reading image files needs Pillow: pip install pillow.") from None
     mode = _mode(channels)
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             if mode == "L":
                 # A colour JPEG's own luma, as TensorFlow takes it; RGB -> L is up to 7 levels off.
                 image.draft("L", None)
             return _converted(image, channels)
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
-        raise reject("image", str(path), f"a readable image file ({first_line(error)})") from None
+        problem = image_files.advice(_head(file)) or first_line(error)
+        raise reject("image", name, f"a readable image file ({problem})") from None
+
+
+def _head(file: Path | io.BytesIO) -> bytes:
+    """The first bytes of a file; none where it cannot be read."""
+    if isinstance(file, io.BytesIO):
+        return file.getvalue()[: image_files.HEAD]
+    try:
+        with file.open("rb") as stream:
+            return stream.read(image_files.HEAD)
+    except OSError:
+        return b""
 
 
 def _is_pil(image: Any) -> bool:
@@ -238,10 +252,12 @@ def _converted(image: Any, channels: int) -> np.ndarray:
 
     if image.mode in ("I", "F"):
         raise reject("image", f"PIL mode {image.mode}", "an image of 8 or 16 bits per channel")
+    stored = image
     if image.mode.startswith("I;16"):
         # Some versions of Pillow clip 16-bit grey at 255; TensorFlow's decoder keeps the high byte.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return _checked(np.asarray(image.convert(_mode(channels)), np.uint8), channels)
+        stored = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    array = np.asarray(stored.convert(_mode(channels)), np.uint8)
+    return _checked(image_files.upright(array, image_files.orientation(image)), channels)
 
 
 def _mode(channels: int) -> str:
@@ -251,7 +267,7 @@ def _mode(channels: int) -> str:
 
 
 def _checked(image: Any, channels: int) -> np.ndarray:
-    accepted = f"a path, a PIL image, or a uint8 or float array (H, W) or (H, W, {channels})"
+    accepted = f"a path, bytes, a PIL image, or a uint8 or float array (H, W) or (H, W, {channels})"
     if not hasattr(image, "__array__"):
         raise reject("image", image, accepted)
     array = np.asarray(image)

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from keras_bottleneck.data.batches import batches_of
+from keras_bottleneck.tasks import unlike_shares
 
 Array = np.ndarray[Any, Any]
 
 # Arrays are read in parts of so many samples.
 BATCH = 256
-# By how much rows of probabilities, rounded to 16 bits, may miss 1.
-ROUNDING = 0.01
 
 
 def read(
@@ -119,9 +118,9 @@ def unlike_labels(values: Array) -> str | None:
     if not values.size:
         return None
     if values.ndim == 2 and values.shape[1] > 1:
-        rows = values.astype(np.float64)
-        odd = (rows < 0).any(-1) | ~(abs(rows.sum(-1) - 1) <= ROUNDING)
-        return f"rows that do not sum to 1, such as {rows[odd][0][:4]}" if odd.any() else None
+        odd = unlike_shares(values)
+        shown = values[odd][:1].astype(np.float64)
+        return f"rows that do not sum to 1, such as {shown[0][:4]}" if odd.any() else None
     with np.errstate(invalid="ignore"):
         fractions = values[values != values.astype(np.int64)]
     return f"labels that are no whole numbers, such as {fractions[0]:g}" if fractions.size else None

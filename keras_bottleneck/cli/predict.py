@@ -15,14 +15,15 @@ def run(
     top: Annotated[int, typer.Option(help="How many classes of each.")] = 5,
     threads: Annotated[int | None, typer.Option(help="CPU threads, of .tflite and .onnx.")] = None,
 ) -> Outcome:
-    """Show the most probable classes of images, or the number of each, with a run or any artifact.
+    """Show the most probable classes of images, or their numbers, with a run or any artifact.
 
     Example: keras-bottleneck predict run/exported/resnet18_int8.tflite photo.jpg --top 3
     """
     from rich.table import Table
 
     from keras_bottleneck import runtime
-    from keras_bottleneck.runtime.predictor import Classes, Prediction
+    from keras_bottleneck.runtime.predictor import Named, Prediction
+    from keras_bottleneck.tasks import REGRESSION
 
     predictor = runtime.load(path, threads)
     found = cast(list[Prediction], predictor(images, top=top))
@@ -35,12 +36,17 @@ def run(
             table.add_row(str(image), f"{value:.6g}")
             content.append({"image": image, "value": value})
         return Outcome(table, {"predictions": content})
-    table.add_column("class", overflow="fold")
-    table.add_column("probability", justify="right")
-    for image, ranked in zip(images, cast(list[Classes], found), strict=True):
-        for index, (label, probability) in enumerate(ranked):
-            table.add_row("" if index else str(image), label, f"{probability:.1%}")
+    is_regression = predictor.task == REGRESSION
+    table.add_column("number" if is_regression else "class", overflow="fold")
+    table.add_column("value" if is_regression else "probability", justify="right")
+    key = "numbers" if is_regression else "classes"
+    value_key = "value" if is_regression else "probability"
+    for image, pairs in zip(images, cast(list[Named], found), strict=True):
+        for index, (label, value) in enumerate(pairs):
+            text = f"{value:.6g}" if is_regression else f"{value:.1%}"
+            table.add_row("" if index else str(image), label, text)
         table.add_section()
-        classes = [{"label": label, "probability": one} for label, one in ranked]
-        content.append({"image": image, "classes": classes})
+        content.append(
+            {"image": image, key: [{"label": label, value_key: value} for label, value in pairs]}
+        )
     return Outcome(table, {"predictions": content}, ("evaluate", path, "--data", "FOLDER"))

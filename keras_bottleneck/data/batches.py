@@ -173,6 +173,24 @@ def images_of(data: Any) -> Any:
     return data if hasattr(data, "__array__") else None
 
 
+def labels_in(data: Any, read: bool) -> np.ndarray | None:
+    """The labels of all samples of batches (images, labels).
+
+    Args:
+        data: A dataset as `as_batches` gives it.
+        read: Whether to read all batches where `data` does not know its labels.
+
+    Returns:
+        (samples, ...); None where they are not known, and are not to be read, or `data` can be read
+        only once or has no end.
+    """
+    if isinstance(data, Resumable) and hasattr(data, "labels"):
+        return np.asarray(data.labels)
+    if not read or isinstance(data, Iterator) or known_length(data) is None:
+        return None
+    return np.concatenate([np.asarray(batch[1]) for batch in batches_of("train", data, 1)])
+
+
 def batches_in(data: Any, batch_size: int) -> int | None:
     """How many batches `batches_of` gives; None where nobody knows."""
     images = images_of(data)

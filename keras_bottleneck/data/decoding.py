@@ -1,33 +1,44 @@
 """From a file to pixels in TensorFlow, and the check that every file can make that journey."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from keras_bottleneck.checks import first_line
 from keras_bottleneck.data.images import load_tensorflow
+from keras_bottleneck.image_files import HEAD, TURNS, advice, orientation_of_file
 from keras_bottleneck.progress import track
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+# What TensorFlow writes around a message.
+OPERATION = re.compile(r"^{{.*?}} | \[Op:.*$")
 # Of so many files the sizes come at once.
 CHUNK = 64
 
 
 class Scan(NamedTuple):
-    """What decoding a file once has told: its (height, width), or the reason why it failed."""
+    """What decoding a file once has told.
+
+    Attributes:
+        size: (height, width) of the upright image; None where the file cannot be decoded.
+        orientation: That which the file states, from 1 to 8.
+        problem: Why the file cannot be decoded.
+    """
 
     size: tuple[int, int] | None
+    orientation: int = 1
     problem: str = ""
 
 
 def decode(path: "tf.Tensor", channels: int) -> "tf.Tensor":
-    """The pixels of a JPEG, PNG, BMP or GIF (first frame) file: uint8 (height, width, channels).
+    """The stored pixels of a file, of animations the first frame: uint8 (height, width, channels).
 
     Equal to what `keras_bottleneck.preprocessing.pixels` decodes with Pillow: hence the slower,
     accurate inverse transform for JPEG, whose grey is its own luma, and Pillow's integer weights
-    for the grey of all other files and of JPEG in CMYK. The EXIF orientation is ignored, as it is
-    there.
+    for the grey of all other files and of JPEG in CMYK. `upright` is left to do.
 
     Args:
         path: Scalar string tensor.
@@ -52,6 +63,19 @@ def decode(path: "tf.Tensor", channels: int) -> "tf.Tensor":
 
     pixels = tf.cond(tf.io.is_jpeg(contents), luma if channels == 1 else lambda: jpeg(3), other)
     return tf.ensure_shape(pixels, (None, None, channels))
+
+
+def upright(pixels: "tf.Tensor", orientation: "tf.Tensor") -> "tf.Tensor":
+    """Stored pixels (height, width, channels) the right way up: `image_files.upright`."""
+    tf = load_tensorflow()
+
+    def turned() -> Any:
+        turns = tf.gather(tf.constant([TURNS[value] for value in sorted(TURNS)]), orientation - 1)
+        whole = tf.cond(turns[0], lambda: tf.transpose(pixels, (1, 0, 2)), lambda: pixels)
+        whole = tf.cond(turns[1], lambda: tf.reverse(whole, [0]), lambda: whole)
+        return tf.cond(turns[2], lambda: tf.reverse(whole, [1]), lambda: whole)
+
+    return tf.cond(orientation == 1, lambda: pixels, turned)
 
 
 def _has_palette(contents: "tf.Tensor") -> "tf.Tensor":
@@ -116,7 +140,7 @@ def _scans(paths: Sequence[Path]) -> Iterator[Scan]:
     for indices, shapes in sizes.batch(CHUNK).as_numpy_iterator():
         for index, (height, width) in zip(indices.tolist(), shapes.tolist(), strict=True):
             yield from map(_scan, paths[done:index])
-            yield Scan((height, width))
+            yield _sized(paths[index], height, width)
             done = index + 1
     yield from map(_scan, paths[done:])
 
@@ -126,5 +150,13 @@ def _scan(path: Path) -> Scan:
     try:
         height, width, _ = decode(tf.constant(str(path)), channels=3).shape
     except tf.errors.OpError as error:
-        return Scan(None, str(error.message).partition("\n")[0])
-    return Scan((height, width))
+        with path.open("rb") as file:
+            kind = advice(file.read(HEAD))
+        return Scan(None, problem=kind or OPERATION.sub("", first_line(error.message)))
+    return _sized(path, height, width)
+
+
+def _sized(path: Path, height: int, width: int) -> Scan:
+    orientation = orientation_of_file(path)
+    size = (width, height) if TURNS[orientation].transposed else (height, width)
+    return Scan(size, orientation)

@@ -74,7 +74,7 @@ def digits(
     train, validation = stratified_split(names, labels.tolist(), validation_split, seed)
     return ImageData(
         train=batcher.train(samples(train), load),
-        validation=batcher.validation(samples(validation), load) if validation else None,
+        validation=batcher.evaluation(samples(validation), load) if validation else None,
         class_names=tuple("0123456789"),
         preprocessing=preprocessing,
         train_size=len(train),

@@ -1,101 +1,168 @@
-"""Which classes and which readable images a folder holds."""
+"""Which images there are, and what is known of each: from class folders, parts of them, a table."""
 
-import os
-import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from keras_bottleneck.checks import reject
-from keras_bottleneck.data.decoding import Scan, scan
+import numpy as np
 
-SHOWN = 3
-
-
-def checked_folder(path: Any) -> Path:
-    """`path` as the Path of an existing folder."""
-    accepted = "an existing folder with one sub-folder of images per class"
-    if not isinstance(path, (str, os.PathLike)) or not Path(path).exists():
-        raise reject("path", path, accepted)
-    if not Path(path).is_dir():
-        raise reject("path", str(path), f"{accepted}, not a file")
-    return Path(path)
+from keras_bottleneck import checks
+from keras_bottleneck.data import table
+from keras_bottleneck.data.parts import PARTS, TRAIN, VALIDATION, part_of
+from keras_bottleneck.data.visible import checked_folder, folders_in, images_in
+from keras_bottleneck.tasks import CLASSIFICATION
 
 
-def class_names(root: Path) -> tuple[str, ...]:
-    """The names of the visible sub-folders, sorted; at least two."""
-    found = (item for item in root.iterdir() if item.is_dir() and not item.name.startswith("."))
-    names = tuple(sorted(item.name for item in found))
-    if len(names) < 2:
-        raise ValueError(
-            "`path` must be a folder with a sub-folder for each of at least two classes. "
-            f"Received: path={str(root)!r} with {len(names)} sub-folders {list(names)}"
+@dataclass(frozen=True)
+class Listing:
+    """The images of a folder.
+
+    Attributes:
+        root: The folder.
+        files: The images.
+        targets: What each image is: int32 (N,) class indices, or float32 (N, columns) labels of
+            0 and 1, or numbers.
+        names: Of the classes, the labels or the numbers.
+        task: One of `TASKS`.
+        parts: What each image is for, "train", "validation" or "test"; None for images that are
+            yet to be split into training and validation.
+    """
+
+    root: Path
+    files: tuple[Path, ...]
+    targets: np.ndarray[Any, Any]
+    names: tuple[str, ...]
+    task: str
+    parts: tuple[str | None, ...]
+
+    def only(self, wanted: Sequence[bool]) -> "Listing":
+        """The images of which `wanted` is true."""
+        places = np.flatnonzero(wanted).tolist()
+        return replace(
+            self,
+            files=tuple(self.files[place] for place in places),
+            targets=self.targets[places],
+            parts=tuple(self.parts[place] for place in places),
         )
-    return names
+
+    def for_part(self, part: str) -> "Listing":
+        """The same images, all of them for one part."""
+        return replace(self, parts=(part,) * len(self.files))
 
 
-def class_files(root: Path, name: str) -> list[Path]:
-    """All visible files of a class at any depth, sorted; at least one."""
-    files = sorted(Path(file) for file in _visible(root / name))
-    if not files:
+def listed(path: Any, labels: Any = None, validation: Any = None, task: Any = None) -> Listing:
+    """The images of a folder, as `data.image_folder` describes it.
+
+    Args:
+        path: The folder.
+        labels: File with a table of the images; None for labels.csv, where it is one.
+        validation: Another folder, of images for the validation; None for none.
+        task: As for `image_folder`.
+
+    Raises:
+        ValueError: If an argument is none of that, or parts have other classes than the training.
+    """
+    root = checked_folder(path)
+    whole = _in_parts(root, task) if labels is None else None
+    whole = whole or _of_one_folder(root, labels, task)
+    if validation is None:
+        return whole
+    other = _of_one_folder(checked_folder(validation, "validation"), None, task, least=0)
+    others = [_joinable(whole, other.for_part(VALIDATION))]
+    kept = whole.only([part != VALIDATION for part in whole.parts])
+    kept = replace(kept, parts=tuple(part or TRAIN for part in kept.parts))
+    return _joined(kept, others)
+
+
+def _of_one_folder(root: Path, labels: Any, task: Any, least: int = 2) -> Listing:
+    """The images of a folder that has a table, or a folder for each of `least` classes or more."""
+    file = table.table_of(root, labels)
+    if file is None:
+        return _by_class(root, task, least)
+    rows = table.read(root, file, task)
+    return Listing(root, rows.files, rows.targets, rows.names, rows.task, rows.parts)
+
+
+def _by_class(root: Path, task: Any, least: int) -> Listing:
+    names = folders_in(root)
+    if len(names) < least:
         raise ValueError(
-            "`path` must hold at least one image per class. "
-            f"Received: path={str(root)!r} with the empty class {name!r}"
+            "`path` must be a folder with a sub-folder for each of at least two classes, or with "
+            f"a table {table.TABLE}. Received: path={str(root)!r} with {len(names)} sub-folders "
+            f"{list(names)}"
         )
-    return files
+    if task not in (None, CLASSIFICATION):
+        raise checks.reject("task", task, f"{CLASSIFICATION!r} where folders are classes")
+    groups = [images_in(root / name) for name in names]
+    for name, group in zip(names, groups, strict=True):
+        if not group:
+            raise ValueError(
+                "`path` must hold at least one image per class. "
+                f"Received: path={str(root)!r} with the empty class {name!r}"
+            )
+    indices = np.repeat(np.arange(len(names), dtype=np.int32), [len(group) for group in groups])
+    files = tuple(file for group in groups for file in group)
+    return Listing(root, files, indices, names, CLASSIFICATION, (None,) * len(files))
 
 
-def _visible(folder: str | Path) -> Iterator[str]:
-    """The files in a folder and below, not through links to folders."""
+def _in_parts(root: Path, task: Any) -> Listing | None:
+    """The images of a folder of parts, such as train and val; None where it is not one."""
+    if table.table_of(root, None) is not None:
+        return None
+    folders = folders_in(root)
+    parts = {name: part for name in folders if (part := part_of(name))}
+    if TRAIN not in parts.values() or len(folders) > len(parts) < 2:
+        return None
+    doubled = [part for part in PARTS if list(parts.values()).count(part) > 1]
+    if doubled:
+        raise checks.reject("path", list(folders), f"a folder with one folder for {doubled[0]!r}")
+    if foreign := sorted(set(folders) - set(parts)):
+        accepted = f"a folder of the parts {', '.join(parts)} alone, or of classes"
+        raise checks.reject("path", foreign, accepted)
+    opened = {part: _part(root / name, name, task) for name, part in parts.items()}
+    train = opened.pop(TRAIN)
+    if VALIDATION in opened:
+        train = train.for_part(TRAIN)
+    others = [_joinable(train, other.for_part(part)) for part, other in opened.items()]
+    return replace(_joined(train, others), root=root)
+
+
+def _part(folder: Path, name: str, task: Any) -> Listing:
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    yield from _visible(entry.path)
-                elif entry.is_file():
-                    yield entry.path
-    except OSError as error:
-        raise ValueError(
-            "`path` must be a folder in which everything can be listed. "
-            f"Received: {str(folder)!r} ({error.strerror})"
-        ) from None
+        return _of_one_folder(folder, None, task, least=2 if part_of(name) == TRAIN else 0)
+    except ValueError as error:
+        raise ValueError(f"{error} (the part {name!r} of a folder of parts)") from None
 
 
-def readable_files(
-    root: Path, files: dict[str, list[Path]], on_corrupt: str
-) -> tuple[dict[Path, tuple[int, int]], tuple[Path, ...]]:
-    """(height, width) of every file that can be decoded, and the files that cannot."""
+def _joinable(train: Listing, other: Listing) -> Listing:
+    """`other`, if it has the classes of the training images.
 
-    def check(file: Path, result: Scan) -> None:
-        if result.size is None and on_corrupt == "error":
-            raise ValueError(
-                "`path` must hold readable JPEG, PNG, BMP or GIF files only, with "
-                f"on_corrupt='error'. Received: {str(file)!r} ({result.problem})"
-            )
-
-    everything = [file for group in files.values() for file in group]
-    results = dict(zip(everything, scan(everything, check), strict=True))
-    sizes = {file: result.size for file, result in results.items() if result.size is not None}
-    for name, group in files.items():
-        if not any(file in sizes for file in group):
-            raise ValueError(
-                "`path` must hold at least one readable image per class. Received: class "
-                f"{name!r} with {len(group)} unreadable files, the first {str(group[0])!r} "
-                f"({results[group[0]].problem})"
-            )
-    skipped = tuple(file for file in everything if file not in sizes)
-    if skipped:
-        _warn_of(skipped, len(everything), root)
-    return sizes, skipped
+    Raises:
+        ValueError: If not.
+    """
+    if other.names == train.names and other.task == train.task:
+        return other
+    part = other.parts[0]
+    missing, more = (
+        sorted(set(one.names) - set(another.names))
+        for one, another in ((train, other), (other, train))
+    )
+    words = [f"without {name!r}" for name in missing[:3]]
+    words += [f"with {name!r}, which the training images lack" for name in more[:3]]
+    detail = ", ".join(words) or f"for {other.task}, where the training images are for {train.task}"
+    raise ValueError(
+        "`path` must have the same classes in each of its parts. Received: a part "
+        f"{part!r} {detail}"
+    )
 
 
-def _warn_of(skipped: tuple[Path, ...], total: int, root: Path) -> None:
-    shown = ", ".join(str(file.relative_to(root)) for file in skipped[:SHOWN])
-    more = f" and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else ""
-    warnings.warn(
-        f"{len(skipped)} of {total} files in {root} are no readable JPEG, PNG, BMP or GIF images "
-        f"and are left out: {shown}{more}",
-        stacklevel=4,  # whoever called `image_folder`
+def _joined(train: Listing, others: Sequence[Listing]) -> Listing:
+    """All images of both; those of `train` come first."""
+    everything = [train, *others]
+    return replace(
+        train,
+        files=tuple(file for listing in everything for file in listing.files),
+        targets=np.concatenate([listing.targets for listing in everything]),
+        parts=tuple(part for listing in everything for part in listing.parts),
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_bottleneck.data.decoding import decode
+from keras_bottleneck.data.decoding import decode, upright
 from keras_bottleneck.data.images import load_tensorflow
 from keras_bottleneck.data.unreadable import load_batches
 from keras_bottleneck.preprocessing import Preprocessing
@@ -23,7 +23,7 @@ class Batcher:
     Attributes:
         preprocessing: How pixels become model input.
         batch_size: Images per batch; the last batch may be smaller.
-        classes: Number of classes.
+        classes: Number of classes; None where labels are rows as they are.
         seed: Of order and augmentation.
         augmenter: What happens to training batches of 0..255 pixels; its need of one-hot labels
             decides the label kind of the validation batches, too.
@@ -32,7 +32,7 @@ class Batcher:
 
     preprocessing: Preprocessing
     batch_size: int
-    classes: int
+    classes: int | None
     seed: int
     augmenter: "Augmenter"
     cache: bool = False
@@ -81,15 +81,17 @@ class Batcher:
         train.from_batch = from_batch
         return train
 
-    def validation(self, samples: "tf.data.Dataset", load: Callable) -> "tf.data.Dataset":
-        """Batches in the order of `samples`."""
-        batches = load_batches(samples, len(samples), load, self.batch_size, "validation")
+    def evaluation(
+        self, samples: "tf.data.Dataset", load: Callable, part: str = "validation"
+    ) -> "tf.data.Dataset":
+        """Batches in the order of `samples`; warnings call them `part`."""
+        batches = load_batches(samples, len(samples), load, self.batch_size, part)
         return self._finish(self._as_rows(batches.cache() if self.cache else batches))
 
     def _as_rows(self, batches: "tf.data.Dataset") -> "tf.data.Dataset":
         """With one-hot labels, where the augmentation needs them."""
         tf = load_tensorflow()
-        if not self.augmenter.needs_one_hot:
+        if self.classes is None or not self.augmenter.needs_one_hot:
             return batches
         return batches.map(lambda images, labels: (images, tf.one_hot(labels, self.classes)))
 
@@ -108,12 +110,12 @@ class Batcher:
 def load_file(preprocessing: Preprocessing) -> Callable:
     """The function from (path, geometry, label) to (float32 pixels 0..255 in model size, label).
 
-    `geometry` is `preprocessing.geometry` of the file as four integers: height and width after
-    resizing, top and left of the crop.
+    `geometry` is `preprocessing.geometry` of the upright image as four integers, height and width
+    after resizing, top and left of the crop, and as a fifth the orientation that its file states.
     """
 
     def load(path: "tf.Tensor", geometry: "tf.Tensor", label: "tf.Tensor") -> tuple:
-        pixels = decode(path, preprocessing.channels)
+        pixels = upright(decode(path, preprocessing.channels), geometry[4])
         return resize(pixels, geometry, preprocessing), label
 
     return load

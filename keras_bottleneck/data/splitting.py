@@ -35,12 +35,12 @@ def stratified_split(
         members.setdefault(label, []).append(index)
     validation: set[int] = set()
     for indices in members.values():
-        ranked = sorted(indices, key=lambda index: _rank(seed, names[index]))
+        ranked = sorted(indices, key=lambda index: rank(seed, names[index]))
         validation.update(ranked[: _validation_count(len(ranked), validation_split)])
     if validation_split > 0 and not validation:
         raise reject("validation_split", validation_split, "0 where every class has one image only")
     train = [index for index in range(len(names)) if index not in validation]
-    return train, sorted(validation, key=lambda index: _rank(seed, names[index]))
+    return train, sorted(validation, key=lambda index: rank(seed, names[index]))
 
 
 def _validation_count(size: int, validation_split: float) -> int:
@@ -49,5 +49,6 @@ def _validation_count(size: int, validation_split: float) -> int:
     return min(max(round(size * validation_split), 1), size - 1)
 
 
-def _rank(seed: int, name: str) -> bytes:
+def rank(seed: int, name: str) -> bytes:
+    """What samples are ordered by: a hash of the seed and the sample's name."""
     return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()

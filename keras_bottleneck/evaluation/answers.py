@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_bottleneck import keras_private
 from keras_bottleneck.runtime.batching import in_batches
-from keras_bottleneck.runtime.classes import class_probabilities
+from keras_bottleneck.runtime.classes import probabilities_of
 
 Array = np.ndarray[Any, Any]
 
@@ -38,7 +38,7 @@ class Answers:
         """Of the classes, (N, ..., classes); None where there are no classes."""
         if self.output_name == "features":
             return None
-        return class_probabilities(self.outputs, self.output_name)
+        return probabilities_of(self.outputs, self.output_name)
 
     @cached_property
     def classes(self) -> Array | None:

@@ -10,6 +10,7 @@ from keras_bottleneck import charts
 from keras_bottleneck.data import ImageData
 from keras_bottleneck.evaluation.results import shown
 from keras_bottleneck.runs.folder import AUGMENTED, Run
+from keras_bottleneck.tasks import REGRESSION
 
 SHOWN = 32
 # A smaller share of a class in a mixed label is not written.
@@ -48,21 +49,24 @@ def picture(images: ImageData) -> charts.Chart:
     train: Any = images.train
     inputs, labels = next(iter(train.from_batch(0).take(1).as_numpy_iterator()))
     pixels = [shown(image, images.preprocessing) for image in inputs[:SHOWN]]
-    return charts.grid(pixels, [described(label, images.class_names) for label in labels[:SHOWN]])
+    names, task = images.class_names, images.task
+    return charts.grid(pixels, [described(label, names, task) for label in labels[:SHOWN]])
 
 
-def described(label: Any, names: Sequence[str]) -> list[tuple[str, str]]:
-    """The classes of a label with their shares, the largest first; or its numbers.
+def described(label: Any, names: Sequence[str], task: str) -> list[tuple[str, str]]:
+    """The classes of a label with their shares, the largest first; of a regression, its numbers.
 
     Example:
-        >>> described(np.array([0.3, 0.7]), ["cat", "dog"])
+        >>> described(np.array([0.3, 0.7]), ["cat", "dog"], "classification")
         [('dog', ' 70%'), ('cat', ' 30%')]
     """
     label = np.asarray(label)
-    if label.ndim == 0 and np.issubdtype(label.dtype, np.integer):
+    if task == REGRESSION:
+        return [
+            (name, f" {value:.4g}") for name, value in zip(names, label.ravel(), strict=True)
+        ]
+    if label.ndim == 0:
         return [(names[int(label)], "")]
-    if label.shape != (len(names),):
-        return [(f"{value:.4g}", "") for value in label.ravel()]
     order = [int(index) for index in np.argsort(-label, kind="stable") if label[index] >= LEAST]
     return [
         (names[index], "" if label[index] > 1 - LEAST else f" {label[index]:.0%}")

@@ -11,6 +11,7 @@ from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime import kinds
 from keras_bottleneck.runtime.kinds import Kind
 from keras_bottleneck.runtime.problems import unreadable
+from keras_bottleneck.tasks import CLASSIFICATION, TASKS
 
 FORMAT = 1
 OUTPUTS = ("probabilities", "logits", "features")
@@ -22,12 +23,16 @@ class Metadata:
 
     Args:
         name: The model's name.
-        labels: One per class, in the order of the outputs; None where classes have no names.
+        labels: One per class, label or number, in the order of the outputs; None where they have
+            no names.
         preprocessing: How an image becomes model input; None where the caller sees to that.
         input_name: Name of the model's input.
-        output_name: "probabilities", "logits" where the softmax is left to the reader, or
-            "features" of a model without classes.
+        output_name: "probabilities", "logits" where the softmax (of a multi-label model, the
+            sigmoid) is left to the reader, also of the numbers of a regression, or "features" of a
+            model that states nothing.
         versions: Package name -> version, of what made the file.
+        task: "classification"; "multi-label" where each output is the probability or logit of a
+            label of its own; or "regression" where outputs are numbers, which `labels` name.
         needs_vnni: Whether an int8 .onnx file computes right on x86 processors without VNNI only
             where the session's `session.x64quantprecision` is "1", as `runtime.load` sets it.
 
@@ -47,6 +52,7 @@ class Metadata:
     output_name: str = "probabilities"
     versions: dict[str, str] = field(default_factory=dict)
     needs_vnni: bool = False
+    task: str = CLASSIFICATION
 
     def __post_init__(self) -> None:
         for name in ("name", "input_name"):
@@ -55,6 +61,7 @@ class Metadata:
         if not isinstance(self.preprocessing, Preprocessing | None):
             raise reject("preprocessing", self.preprocessing, "a Preprocessing or None")
         one_of("output_name", self.output_name, OUTPUTS)
+        one_of("task", self.task, tuple(TASKS))
         boolean("needs_vnni", self.needs_vnni)
         object.__setattr__(self, "labels", _labels(self.labels))
         object.__setattr__(self, "versions", _versions(self.versions))
@@ -72,6 +79,8 @@ class Metadata:
             "versions": dict(sorted(self.versions.items())),
             "needs_vnni": self.needs_vnni,
         }
+        if self.task != CLASSIFICATION:  # which files from before there were others do not state
+            content["task"] = self.task
         return json.dumps(content, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -101,6 +110,7 @@ def _parsed(text: str) -> dict[str, Any]:
         raise reject("format", number, f"{FORMAT}{newer}")
     # Files from before this was known may hold any codes.
     content.setdefault("needs_vnni", True)
+    content.setdefault("task", CLASSIFICATION)
     names = {item.name for item in fields(Metadata)}
     if set(content) != names:
         wanted = f"a JSON object with the fields {', '.join(sorted(names))}"

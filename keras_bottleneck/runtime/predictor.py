@@ -7,15 +7,16 @@ import numpy as np
 
 from keras_bottleneck.checks import integer, reject
 from keras_bottleneck.preprocessing import Preprocessing, pixels
-from keras_bottleneck.runtime.classes import class_probabilities
+from keras_bottleneck.runtime.classes import probabilities_of
 from keras_bottleneck.runtime.kinds import Runtime
 from keras_bottleneck.runtime.metadata import Metadata
+from keras_bottleneck.tasks import CLASSIFICATION, REGRESSION
 
 # Bounds the memory that preprocessed images and activations take, however many images are given.
 IMAGES_PER_BATCH = 32
 
-Classes = list[tuple[str, float]]
-Prediction = Classes | float
+Named = list[tuple[str, float]]
+Prediction = Named | float
 
 
 class Predictor:
@@ -28,7 +29,8 @@ class Predictor:
     Attributes:
         path: The file or folder; of the folder of an export, the file in it that was opened.
         metadata: What the artifact carries about itself, or None.
-        labels: The classes' names in the order of the outputs, or None.
+        labels: The names of the classes, labels or numbers in the order of the outputs, or None.
+        task: "classification", "multi-label" or "regression".
         preprocessing: How an image becomes model input, or None.
         input_shape: The model's input, with None for free dimensions; (N, H, W, C) for images.
         input_name: The model's own name of its input.
@@ -44,6 +46,7 @@ class Predictor:
         self.path = path
         self.metadata = metadata
         self.labels: tuple[str, ...] | None = None
+        self.task = CLASSIFICATION
         self.preprocessing: Preprocessing | None = None
         self.input_shape = tuple(runtime.input_shape)
         self.input_name = runtime.input_name
@@ -53,41 +56,39 @@ class Predictor:
             self.labels = metadata.labels
             self.preprocessing = metadata.preprocessing
             self.output_name = metadata.output_name
+            self.task = metadata.task
         self._check_preprocessing()
 
     def __repr__(self) -> str:
         return f"<Predictor {str(self.path)!r} {self.input_shape} -> {self.output_name}>"
 
     def __call__(self, images: Any, top: int = 5) -> Prediction | list[Prediction]:
-        """The `top` most probable classes as (label, probability), best first; or a number.
-
-        A number is what a model gives that ends in one linear output and has no labels.
+        """What the model says of images: classes, labels or numbers.
 
         Args:
-            images: One image (path, PIL image, or uint8 or float array (H, W) or (H, W, C) of pixel
-                values 0..255), a list of images of any sizes, or an array (N, H, W, C).
-            top: How many classes; all where there are fewer.
+            images: One image (path, bytes of a file, PIL image, or uint8 or float array (H, W) or
+                (H, W, C) of pixel values 0..255), a list of images of any sizes, or an array
+                (N, H, W, C).
+            top: How many classes or labels; all where there are fewer.
 
         Returns:
-            A list of pairs, or a float, for one image; a list of such for a list or an (N, H, W, C)
-            array.
-            Without labels in the metadata, a class is called by its index: "0", "1", ...
+            For one image, the `top` most probable classes as (label, probability), best first; of
+            a model of several labels, these with the probability of each; of a regression, a float,
+            or (name, number) pairs in the order of the outputs where there are several. A list of
+            such for a list or an (N, H, W, C) array.
+            Without labels in the metadata, a class is called by its index: "0", "1", ... A model
+            that ends in one linear output and has no labels is taken for a regression.
 
         Raises:
-            ValueError: If `top` or an image is not as described, or the model is no classifier of
-                whole images.
+            ValueError: If `top` or an image is not as described, or the model is none of whole
+                images.
         """
         count = integer("top", top)
         outputs = self._outputs(images)
-        if self.gives_a_number(outputs):
-            numbers: list[Prediction] = outputs[:, 0].tolist()
-            return numbers if _is_many(images) else numbers[0]
-        found = self._classified(outputs)
-        if found.ndim != 2:
-            accepted = "a classifier of whole images (`probabilities` gives those of each pixel)"
-            raise reject("path", str(self.path), accepted)
-        ranked: list[Prediction] = [self._ranked(row, count) for row in found]
-        return ranked if _is_many(images) else ranked[0]
+        found = (
+            self._numbers(outputs) if self.gives_numbers(outputs) else self._ranked(outputs, count)
+        )
+        return found if _is_many(images) else found[0]
 
     def probabilities(self, images: Any) -> np.ndarray:
         """Probabilities of shape (N, classes), float32, for what a call accepts.
@@ -95,8 +96,8 @@ class Predictor:
         Those of a segmenter that this package has exported are (N, height, width, classes).
         Images go through the stored preprocessing; without one they must have the model's size
         already, and their values are passed on as they are. Outputs named "logits" go through a
-        softmax, all others are taken as they are. A single output is taken for that of the second
-        of two classes.
+        softmax (of a multi-label model, a sigmoid), all others are taken as they are. A single
+        output is taken for that of the second of two classes.
 
         Raises:
             ValueError: If an image is not as described, or the model is no classifier.
@@ -134,21 +135,47 @@ class Predictor:
         batches = ([self._prepared(one) for one in many[i : i + IMAGES_PER_BATCH]] for i in starts)
         return np.concatenate([self.run(np.stack(batch)) for batch in batches])
 
-    def gives_a_number(self, outputs: np.ndarray) -> bool:
-        """Whether `outputs` are numbers, not classes: of one linear output that has no labels."""
-        linear = self.metadata is not None and self.output_name == "logits"
-        return linear and self.labels is None and outputs.ndim == 2 and outputs.shape[1] == 1
+    def gives_numbers(self, outputs: np.ndarray) -> bool:
+        """Whether `outputs` are those of a regression, or of one linear layer without labels."""
+        if outputs.ndim != 2 or self.metadata is None:
+            return False
+        unnamed = self.output_name == "logits" and self.labels is None and outputs.shape[1] == 1
+        return self.task == REGRESSION or unnamed
+
+    def _numbers(self, outputs: np.ndarray) -> list[Prediction]:
+        if outputs.shape[1] == 1:
+            return list(outputs[:, 0].tolist())
+        names = self._names(outputs.shape[1])
+        return [list(zip(names, row, strict=True)) for row in outputs.tolist()]
+
+    def _ranked(self, outputs: np.ndarray, top: int) -> list[Prediction]:
+        found = self._classified(outputs)
+        if found.ndim != 2:
+            accepted = "a classifier of whole images (`probabilities` gives those of each pixel)"
+            raise reject("path", str(self.path), accepted)
+        names = self._names(found.shape[1])
+        orders = np.argsort(-found, axis=-1, kind="stable")[:, :top]
+        return [
+            [(names[index], float(row[index])) for index in order]
+            for row, order in zip(found, orders, strict=True)
+        ]
 
     def _classified(self, outputs: np.ndarray) -> np.ndarray:
         # A file that does not say so may return anything in more than two dimensions.
         dense = outputs.ndim > 2 and self.metadata is not None
-        if not (outputs.ndim == 2 or dense) or self.output_name == "features":
+        no_classes = self.output_name == "features" or self.gives_numbers(outputs)
+        if not (outputs.ndim == 2 or dense) or no_classes:
             raise reject("path", str(self.path), "a classifier with outputs (N, classes)")
-        probabilities = class_probabilities(outputs, self.output_name)
-        if self.labels is not None and len(self.labels) != probabilities.shape[-1]:
-            found = f"{len(self.labels)} labels for {probabilities.shape[-1]} classes"
-            raise reject("path", str(self.path), f"an artifact with one label per class ({found})")
+        probabilities = probabilities_of(outputs, self.output_name, self.task)
+        self._names(probabilities.shape[-1])
         return probabilities
+
+    def _names(self, columns: int) -> tuple[str, ...]:
+        """A name for each class, label or number."""
+        if self.labels is not None and len(self.labels) != columns:
+            found = f"{len(self.labels)} labels for {columns} classes"
+            raise reject("path", str(self.path), f"an artifact with one label per class ({found})")
+        return self.labels or tuple(str(index) for index in range(columns))
 
     def _prepared(self, image: Any) -> np.ndarray:
         if self.preprocessing is not None:
@@ -157,11 +184,6 @@ class Predictor:
         if not _matches(array.shape, self.input_shape[1:]):
             raise self._misfit("image", array)
         return array
-
-    def _ranked(self, probabilities: np.ndarray, top: int) -> Classes:
-        names = self.labels or tuple(str(index) for index in range(len(probabilities)))
-        order = np.argsort(-probabilities, kind="stable")[:top]
-        return [(names[index], float(probabilities[index])) for index in order]
 
     def _channels(self) -> int:
         if len(self.input_shape) != 4 or self.input_shape[3] is None:

@@ -106,13 +106,22 @@ class FineTune(Recipe):
         before = [(0, self.head_epochs), *((stage, self.stage_epochs) for stage in range(1, last))]
         return [phase for phase in before[:last] if phase[1]] + [(last, self.epochs)]
 
-    def plan(self, model: keras.Model, train: Any, steps_per_epoch: int) -> list[loop.Phase]:
+    def plan(
+        self,
+        model: keras.Model,
+        train: Any,
+        steps_per_epoch: int,
+        task: str,
+        class_weights: Sequence[float] | None,
+    ) -> list[loop.Phase]:
         """What `finetune` goes through: the `phases` of `model`.
 
         Args:
             model: As for `compile`.
             train: The training data, as batches.
             steps_per_epoch: Batches per epoch.
+            task: As for `compile`.
+            class_weights: As for `compile`.
 
         Raises:
             ValueError: As `phases`; or `train` can be read only once, and batch norm is to be
@@ -129,7 +138,8 @@ class FineTune(Recipe):
         def compiled(stages: int, epochs: int) -> list[keras.callbacks.Callback]:
             train_top(model, found, stages, self.batch_norm)
             phase = dataclasses.replace(self, epochs=epochs)
-            return [*phase.compile(model, steps_per_epoch), *callbacks]
+            compiling = phase.compile(model, steps_per_epoch, task, class_weights)
+            return [*compiling, *callbacks]
 
         return [loop.Phase(epochs, partial(compiled, stages, epochs)) for stages, epochs in phases]
 

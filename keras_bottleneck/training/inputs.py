@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from keras_bottleneck.data.batches import ArrayBatches, as_batches, first_batch
 from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.training.outputs import check_labels, last_activation, returns_logits
+from keras_bottleneck.training.objectives import check_labels, told
+from keras_bottleneck.training.outputs import last_activation, returns_logits
 
 # By how much of the expected range values may leave it (augmentation), and how little of it a
 # batch may fill: less than 0..5 of 0..255.
@@ -59,25 +60,40 @@ def check_fit(
     check_data(model, *as_batches(train, validation, BATCH_SIZE, seed=0), preprocessing)
 
 
+class Checked(NamedTuple):
+    """What `check_data` has learnt.
+
+    Attributes:
+        first: The first training batch, for those who look further; None where it was not looked
+            at.
+        task: One of `TASKS`.
+    """
+
+    first: tuple[Any, Any] | None
+    task: str
+
+
 def check_data(
-    model: keras.Model, train: Any, validation: Any, preprocessing: Preprocessing | None = None
-) -> tuple[Any, Any] | None:
+    model: keras.Model,
+    train: Any,
+    validation: Any,
+    preprocessing: Preprocessing | None = None,
+    task: str | None = None,
+) -> Checked:
     """Refuses labels and images that do not fit the model: see `check_fit`.
 
     Arrays are checked in full where their labels are concerned, datasets by their first batch; what
     can be read only once is not looked at.
 
     Args:
-        model: A classifier.
+        model: A model with one output, (batch, columns).
         train: `ArrayBatches` or another dataset.
         validation: The same; None for none.
         preprocessing: As for `check_fit`.
-
-    Returns:
-        The first training batch, for those who look further; None where it was not looked at.
+        task: One of `TASKS`; None for that which the head and the first labels tell.
 
     Raises:
-        ValueError: If labels or images do not fit, or there are none.
+        ValueError: If labels or images do not fit, or there are none; or as `objectives.told`.
     """
     if preprocessing is None:
         preprocessing = model_preprocessing(model)
@@ -88,10 +104,11 @@ def check_data(
         if first:
             _check_batch(model, first[0], name)
             labels = data.labels if isinstance(data, ArrayBatches) else first[1]
-            check_labels(model, labels, name)
+            task = told(model, labels, task)
+            check_labels(model, labels, task, name)
             if preprocessing is not None:
                 check_range(first[0], preprocessing, name)
-    return batches[0]
+    return Checked(batches[0], told(model, None, task))
 
 
 def _check_batch(model: keras.Model, images: Any, name: str) -> None:

@@ -8,11 +8,14 @@ from typing import Any, NamedTuple, Protocol
 
 import keras
 
-from keras_bottleneck.checks import boolean
+from keras_bottleneck.checks import boolean, reject
 from keras_bottleneck.data.batches import as_batches, check_validation, lost_its_place, steps_in
+from keras_bottleneck.tasks import CLASSIFICATION, REGRESSION
 from keras_bottleneck.training.checkpoints import Checkpoints, as_checkpoints
+from keras_bottleneck.training.class_weights import weights_for
 from keras_bottleneck.training.health import HealthCheck
 from keras_bottleneck.training.inputs import check_data
+from keras_bottleneck.training.outputs import head_of
 from keras_bottleneck.training.progress import Progress, fit
 from keras_bottleneck.training.symptoms import copies
 
@@ -43,9 +46,20 @@ class Plan(Protocol):
     @property
     def monitor(self) -> str: ...
     @property
+    def task(self) -> str | None: ...
+    @property
+    def class_weights(self) -> str | Mapping[Any, float] | None: ...
+    @property
     def patience(self) -> int | None: ...
 
-    def plan(self, model: keras.Model, train: Any, steps_per_epoch: int) -> list[Phase]:
+    def plan(
+        self,
+        model: keras.Model,
+        train: Any,
+        steps_per_epoch: int,
+        task: str,
+        class_weights: Sequence[float] | None,
+    ) -> list[Phase]:
         """The phases of a training of `model`."""
 
 
@@ -102,7 +116,15 @@ def train(
     train, validation = as_batches(train, validation, recipe.batch_size, seed)
     check_validation(validation)
     steps = steps_in(train, steps_per_epoch)
-    health = HealthCheck(check_data(model, train, validation))
+    first, task = check_data(model, train, validation, task=recipe.task)
+    health = HealthCheck(first)
+    if task == REGRESSION and recipe.monitor != "val_loss":
+        raise reject("monitor", recipe.monitor, "'val_loss' for a regression")
+    weights = None
+    if task == CLASSIFICATION:
+        weights = weights_for(recipe.class_weights, train, head_of(model).classes)
+    elif recipe.class_weights is not None:
+        raise reject("class_weights", recipe.class_weights, f"None for {task}")
     if deterministic is None:
         deterministic = progress.checkpoints is not None
     if progress.checkpoints and lost_its_place(train):
@@ -114,7 +136,7 @@ def train(
             stacklevel=3,  # the caller of `Recipe.fit`
         )
     progress.plan(recipe, model, train, steps, seed, deterministic)
-    phases = recipe.plan(model, train, steps)
+    phases = recipe.plan(model, train, steps, task, weights)
     if deterministic and keras.config.backend() == "tensorflow":
         compute_deterministically()
         if progress.checkpoints:

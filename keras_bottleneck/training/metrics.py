@@ -9,8 +9,11 @@ from keras_bottleneck import checks
 from keras_bottleneck.training.losses import has_class_indices
 
 
-def _hits(y_true: Any, y_pred: Any) -> Any:
+def _hits(y_true: Any, y_pred: Any, threshold: float | None = None) -> Any:
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    if threshold is not None:
+        labels = ops.reshape(y_true, ops.shape(y_pred))
+        return keras.metrics.binary_accuracy(labels, y_pred, threshold)
     if has_class_indices(y_true, y_pred):
         return keras.metrics.sparse_categorical_accuracy(ops.reshape(y_true, (-1,)), y_pred)
     return keras.metrics.categorical_accuracy(y_true, y_pred)
@@ -28,6 +31,8 @@ class Accuracy(keras.metrics.MeanMetricWrapper):
         name: As in every `keras.metrics.Metric`.
         dtype: As in every `keras.metrics.Metric`.
         classes: How many there are, if `seen` is wanted.
+        threshold: Of a model with a single output, what it must exceed for the second of two
+            classes: 0.5 of a sigmoid, 0 of logits; None for a column for each class.
 
     Attributes:
         seen: How many samples there were of each class since the last reset, float32 (classes,);
@@ -44,9 +49,14 @@ class Accuracy(keras.metrics.MeanMetricWrapper):
     """
 
     def __init__(
-        self, name: str = "accuracy", dtype: Any = None, classes: int | None = None
+        self,
+        name: str = "accuracy",
+        dtype: Any = None,
+        classes: int | None = None,
+        threshold: float | None = None,
     ) -> None:
-        super().__init__(_hits, name=name, dtype=dtype)
+        super().__init__(_hits, name=name, dtype=dtype, threshold=threshold)
+        self.threshold = threshold
         self.classes = None if classes is None else checks.integer("classes", classes, minimum=2)
         self.seen: Any = None
         if classes is not None:
@@ -57,7 +67,7 @@ class Accuracy(keras.metrics.MeanMetricWrapper):
         if self.seen is None:
             return
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        sparse = has_class_indices(y_true, y_pred)
+        sparse = has_class_indices(y_true, y_pred) or self.threshold is not None
         indices = ops.reshape(
             ops.cast(y_true, "int32") if sparse else ops.argmax(y_true, -1), (-1,)
         )
@@ -70,4 +80,5 @@ class Accuracy(keras.metrics.MeanMetricWrapper):
             self.seen.assign(ops.zeros(self.seen.shape))
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "dtype": self.dtype, "classes": self.classes}
+        config = {"name": self.name, "dtype": self.dtype, "classes": self.classes}
+        return config if self.threshold is None else {**config, "threshold": self.threshold}

@@ -1,14 +1,43 @@
-"""What a classifier ends in: how many classes, softmax or logits, made by which layers."""
+"""What a model ends in: how many columns, softmax, sigmoid or none, made by which layers."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.keras_private import calls
-from keras_bottleneck.samples import unlike_labels
+
+
+class Head(NamedTuple):
+    """What a model ends in.
+
+    Attributes:
+        width: Columns of its output.
+        activation: The name of the last activation: "softmax", "sigmoid", "linear" or another.
+        layer: The name of the layer that makes the output.
+    """
+
+    width: int
+    activation: str
+    layer: str
+
+    @property
+    def classes(self) -> int:
+        """How many classes it distinguishes: a single column is that of the second of two."""
+        return max(2, self.width)
+
+
+def head_of(model: keras.Model) -> Head:
+    """What `model` ends in.
+
+    Raises:
+        ValueError: If it is no Keras model, is not built, or its output is no row of columns; as
+            `output_layers`.
+    """
+    width = _width(model, 1)
+    layer, activation = last_activation(model)
+    return Head(width, getattr(activation, "__name__", str(activation)), layer.name)
 
 
 def class_count(model: keras.Model) -> int:
@@ -18,15 +47,22 @@ def class_count(model: keras.Model) -> int:
         ValueError: If `model` is no Keras model, is not built, or its output is no row of two or
             more classes.
     """
+    return _width(model, 2)
+
+
+def _width(model: keras.Model, least: int) -> int:
+    """The columns of the only output of a model, (batch, columns); `least` or more."""
     if not isinstance(model, keras.Model):
         raise checks.reject("model", model, "a functional or Sequential Keras model")
     outputs = getattr(model, "outputs", None) or []
     shape = tuple(outputs[0].shape) if len(outputs) == 1 else None
-    if shape is None or len(shape) != 2 or shape[1] is None or shape[1] < 2:
+    if shape is None or len(shape) != 2 or shape[1] is None or shape[1] < least:
         shown = [tuple(output.shape) for output in outputs] or "no known output (not built?)"
+        kind = "classifier" if least > 1 else "model"
+        columns = f"classes), classes >= {least}" if least > 1 else "columns)"
         raise ValueError(
-            "`model` must be a functional or Sequential classifier with one output of shape "
-            f"(batch, classes), classes >= 2. Received: {model.name!r} with {shown}"
+            f"`model` must be a functional or Sequential {kind} with one output of shape "
+            f"(batch, {columns}. Received: {model.name!r} with {shown}"
         )
     return int(shape[1])
 
@@ -85,41 +121,6 @@ def last_activation(model: keras.Model) -> tuple[keras.layers.Layer, Any]:
     if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
         return last_activation(layer)
     return layer, getattr(layer, "activation", None) or keras.activations.linear
-
-
-def check_labels(model: keras.Model, labels: Any, name: str = "train") -> None:
-    """Refuses labels that the model has no output for.
-
-    Args:
-        model: A classifier, as for `class_count`.
-        labels: Array of integers, (batch,) or (batch, 1), or of rows, (batch, classes).
-        name: The argument that they are part of, for errors.
-
-    Raises:
-        ValueError: If labels are no numbers, an index is negative, not below the number of
-            classes or no whole number, or the rows have another width or do not sum to 1. Left
-            alone, such labels train a wrong model without any error.
-    """
-    classes = class_count(model)
-    received = _misfit(np.asarray(labels), classes)
-    if received:
-        raise ValueError(
-            f"`{name}` must have labels from 0 to {classes - 1} (or rows of {classes} values), "
-            f"because model {model.name!r} has {classes} classes. Received: {received}"
-        )
-
-
-def _misfit(values: np.ndarray, classes: int) -> str | None:
-    """What is wrong with labels, in words; None for nothing."""
-    if values.size and values.dtype.kind in "OSU":
-        return f"labels that are no numbers, such as {str(values.flat[0])!r}"
-    if values.ndim == 2 and values.shape[1] != 1:
-        if values.shape[1] != classes:
-            return f"rows of {values.shape[1]} values"
-        return unlike_labels(values)
-    if values.size and not (values.min() >= 0 and values.max() < classes):
-        return f"labels from {values.min()} to {values.max()}"
-    return unlike_labels(values)
 
 
 def _backwards(model: keras.Model) -> Iterator[Any]:

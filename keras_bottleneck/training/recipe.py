@@ -2,19 +2,20 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from keras_bottleneck.checks import integer, number, one_of
+from keras_bottleneck.tasks import checked_task
 from keras_bottleneck.training import loop
 from keras_bottleneck.training.checkpoints import Checkpoints
+from keras_bottleneck.training.class_weights import checked_weights, weights_of
 from keras_bottleneck.training.freezing import hold_preprocessing
-from keras_bottleneck.training.losses import SmoothedCrossentropy
-from keras_bottleneck.training.metrics import Accuracy
-from keras_bottleneck.training.outputs import class_count, returns_logits
+from keras_bottleneck.training.objectives import OBJECTIVES, REGRESSION_LOSSES, told
+from keras_bottleneck.training.outputs import head_of
 from keras_bottleneck.training.precision import set_mixed_precision
 from keras_bottleneck.training.rates import StagedMuon
 from keras_bottleneck.training.stages import parts
@@ -32,7 +33,11 @@ PRECISIONS = (None, "mixed_bfloat16", "mixed_float16")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train a classifier: `Recipe(epochs=30).fit(model, train, validation)`.
+    """How to train a model: `Recipe(epochs=30).fit(model, train, validation)`.
+
+    A classifier ends in a softmax, in one sigmoid (the probability of the second of two classes),
+    or in a layer without activation (logits); a model of several labels for each image in as many
+    sigmoids; a regression in as many columns as there are numbers to predict.
 
     A recipe only sets up Keras; `recipe.compile(model, steps)` followed by one's own `model.fit`
     does the same as `recipe.fit`, but for its `HealthCheck` and the best weights.
@@ -53,6 +58,12 @@ class Recipe:
             & Hutter 2019), whichever the optimizer: "adam" with a decay is "adamw". Variables
             with one axis (biases, gamma and beta of normalizations) do not decay.
         label_smoothing: Share of every label that is spread over all classes, in [0, 1).
+        class_weights: Factor on the loss of each class: "balanced" for one in inverse proportion to
+            the number of its images, or a mapping from class to factor, where others have 1; None
+            for none. Of validation, too.
+        task: "classification", "multi-label" or "regression"; None for that which the last
+            activation and the labels tell.
+        regression_loss: "mean_squared_error", or "huber" (Huber 1964; less of outliers).
         ema: Momentum of a running average of the weights, such as 0.999; None for none. Validation
             and the trained model use the average; a checkpoint amid the training holds the raw
             weights.
@@ -60,7 +71,7 @@ class Recipe:
             bits, see `set_mixed_precision`; None leaves the model's dtypes alone.
         seed: Of the order of arrays; None for another order in every run. Datasets bring their
             own order; for dropout and fresh weights there is `keras.utils.set_random_seed`.
-        monitor: What tells the best weights: "val_loss" or "val_accuracy".
+        monitor: What tells the best weights: "val_loss", or, but for a regression, "val_accuracy".
         patience: A phase of the training ends after so many validations without improvement; None
             for never.
 
@@ -80,6 +91,9 @@ class Recipe:
     warmup_epochs: float = 1.0
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
+    class_weights: str | Mapping[Any, float] | None = None
+    task: str | None = None
+    regression_loss: str = "mean_squared_error"
     ema: float | None = None
     mixed_precision: str | None = None
     seed: int | None = 0
@@ -95,6 +109,9 @@ class Recipe:
         number("warmup_epochs", self.warmup_epochs)
         number("weight_decay", self.weight_decay)
         number("label_smoothing", self.label_smoothing, maximum=1.0, below=True)
+        checked_weights(self.class_weights)
+        checked_task(self.task)
+        one_of("regression_loss", self.regression_loss, tuple(REGRESSION_LOSSES))
         if self.ema is not None:
             number("ema", self.ema, maximum=1.0, above=True, below=True)
         one_of("mixed_precision", self.mixed_precision, PRECISIONS)
@@ -119,18 +136,29 @@ class Recipe:
             warmup_steps=warmup,
         )
 
-    def compile(self, model: keras.Model, steps_per_epoch: int) -> list[keras.callbacks.Callback]:
+    def compile(
+        self,
+        model: keras.Model,
+        steps_per_epoch: int,
+        task: str | None = None,
+        class_weights: Sequence[float] | None = None,
+    ) -> list[keras.callbacks.Callback]:
         """Compiles `model`, and sets its precision; returns the callbacks that `fit` then needs.
 
-        Whether the loss takes probabilities or logits follows from the last layer: softmax or no
-        activation. Preprocessing in the graph is frozen: it is never trained.
+        The loss follows from the task and the last activation: whether it takes probabilities or
+        logits. Preprocessing in the graph is frozen: it is never trained.
 
         Args:
-            model: A built functional or Sequential classifier with one output, (batch, classes).
+            model: A built functional or Sequential model with one output, (batch, columns).
             steps_per_epoch: Batches per epoch.
+            task: As the field; None for that, or for what the last activation tells: a single
+                column without activation is a regression then, several are logits of classes.
+            class_weights: Of each class, in the order of the outputs; None for the field, which
+                then must be a mapping from indices or None.
 
         Raises:
-            ValueError: If the model is something else, or ends in another activation.
+            ValueError: If the model is something else, or ends in an activation that does not fit
+                the task; or `class_weights` is "balanced", for which `fit` counts the labels.
 
         Example:
             >>> from keras_bottleneck.models import ResNet18
@@ -138,12 +166,16 @@ class Recipe:
             >>> callbacks = Recipe(ema=0.99).compile(model, steps_per_epoch=100)
             >>> model.fit(train, epochs=10, callbacks=callbacks)  # doctest: +SKIP
         """
-        accuracy = Accuracy(classes=class_count(model))
-        loss = SmoothedCrossentropy(self.label_smoothing, from_logits=returns_logits(model))
+        head = head_of(model)
+        objective = OBJECTIVES[told(model, None, task or self.task)]
+        if class_weights is None:
+            class_weights = weights_of(self.class_weights, head.classes)
+        loss = objective.loss(head, self.label_smoothing, class_weights, self.regression_loss)
+        metric = objective.metric(head)
         if self.mixed_precision:
             set_mixed_precision(model, self.mixed_precision)
         hold_preprocessing(model)
-        model.compile(self._optimizer(model, steps_per_epoch), loss=loss, metrics=[accuracy])
+        model.compile(self._optimizer(model, steps_per_epoch), loss=loss, metrics=[metric])
         return [keras.callbacks.SwapEMAWeights()] if self.ema else []
 
     def fit(
@@ -161,8 +193,9 @@ class Recipe:
         With validation data, the model has the weights of the best epoch afterwards, by `monitor`;
         without, those of the last.
 
-        Labels are integers (batch,) or rows (batch, classes) that sum to one. They are checked
-        against the model: arrays in full, datasets by their first batch.
+        Labels are integers (batch,) or rows (batch, classes) that sum to one; of several labels
+        for an image, rows of 0 and 1; of a regression, rows of numbers, or (batch,) for a single
+        one. They are checked against the model: arrays in full, datasets by their first batch.
 
         With `checkpoints`, a process that is killed at any moment loses nothing: the same call in
         a new one goes on where the last checkpoint was written, and ends with the very weights
@@ -190,7 +223,8 @@ class Recipe:
                 backend takes `--xla_gpu_deterministic_ops` instead.)
 
         Returns:
-            Keras's history of "loss", "accuracy", "val_loss" and "val_accuracy".
+            Keras's history of "loss", "accuracy" (of a regression "mae", the mean absolute error),
+            and the same with "val_" before.
 
         Raises:
             ValueError: As `compile`; the length of `train` is unknown; `validation` cannot be read
@@ -210,15 +244,28 @@ class Recipe:
             deterministic,
         )
 
-    def plan(self, model: keras.Model, train: Any, steps_per_epoch: int) -> list[loop.Phase]:
+    def plan(
+        self,
+        model: keras.Model,
+        train: Any,
+        steps_per_epoch: int,
+        task: str,
+        class_weights: Sequence[float] | None,
+    ) -> list[loop.Phase]:
         """What `fit` goes through: a single phase, of all that is trainable.
 
         Args:
             model: As for `compile`.
             train: The training data, as batches.
             steps_per_epoch: Batches per epoch.
+            task: As for `compile`.
+            class_weights: As for `compile`.
         """
-        return [loop.Phase(self.epochs, lambda: self.compile(model, steps_per_epoch))]
+
+        def compiled() -> list[keras.callbacks.Callback]:
+            return self.compile(model, steps_per_epoch, task, class_weights)
+
+        return [loop.Phase(self.epochs, compiled)]
 
     def _optimizer(self, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
         settings: dict[str, Any] = {

@@ -7,6 +7,7 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 ORIENTATION = 0x0112
+ORIENTATIONS = range(1, 9)
 QUARTER_TURN = 6
 
 
@@ -37,8 +38,10 @@ def write_all(folder: Path) -> list[Path]:
     save("grey.png", flower.convert("L"))
     save("palette.png", flower.quantize(200))
     save("black_and_white.png", pagoda.convert("1"))
-    save("turned.jpg", pagoda, exif=turned(pagoda))
-    save("turned.png", flower, exif=turned(flower))
+    for value in ORIENTATIONS:
+        save(f"turned_{value}.jpg", pagoda.resize((64, 43)), quality=95, exif=turned(value))
+    save("turned.png", flower, exif=turned(QUARTER_TURN))
+    save("turned.webp", flower, lossless=True, exif=turned(QUARTER_TURN))
     save("transparent.png", transparent(pagoda))
     save("profile.jpg", flower, icc_profile=red_and_blue_swapped())
     save("gamma.png", pagoda, pnginfo=gamma(1.0))
@@ -46,9 +49,9 @@ def write_all(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def turned(image: Image.Image) -> Image.Exif:
-    exif = image.getexif()
-    exif[ORIENTATION] = QUARTER_TURN
+def turned(value: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = value
     return exif
 
 

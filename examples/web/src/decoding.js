@@ -1,10 +1,9 @@
 /**
  * From image files and video frames to the pixels that Pillow would decode.
  *
- * The browser only decodes: no colour conversion, no orientation, no resizing.
+ * The browser only decodes, and turns photographs as their EXIF orientation says: no colour
+ * conversion, no resizing.
  */
-
-import { withoutOrientation } from './orientation.js';
 
 /** @typedef {import('./preprocessing.js').Pixels} Pixels */
 
@@ -14,10 +13,10 @@ import { withoutOrientation } from './orientation.js';
  * @throws {Error} If the browser cannot read the file as an image.
  */
 export async function decodeFile(file) {
-  const bytes = withoutOrientation(new Uint8Array(await file.arrayBuffer()));
   let bitmap;
   try {
-    bitmap = await createImageBitmap(new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (bytes)]), {
+    bitmap = await createImageBitmap(file, {
+      imageOrientation: 'from-image',
       colorSpaceConversion: 'none',
       premultiplyAlpha: 'none',
     });

@@ -26,7 +26,7 @@ def problem(predictor: Predictor) -> str | None:
     outputs = _outputs(predictor)
     if predictor.output_name == "features" or outputs.ndim != 2:
         return "it is no classifier of whole images"
-    if predictor.gives_a_number(outputs):
+    if predictor.gives_numbers(outputs):
         return "it gives a number, not classes"
     return None
 
