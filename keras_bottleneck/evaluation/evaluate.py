@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from keras_bottleneck.evaluation.opening import Opened, opened
 from keras_bottleneck.evaluation.results import ClassResult, Evaluation
 from keras_bottleneck.printing import Printable
 from keras_bottleneck.progress import track
+from keras_bottleneck.runtime import flipping
 
 if TYPE_CHECKING:
     import keras
@@ -42,6 +43,7 @@ class EvaluationReport(Printable):
         loss: Mean cross-entropy, in nats.
         classes: One `ClassResult` for each class of the data.
         figures: Every row of `evaluation.METRICS` that could be measured; those above are of them.
+        flipped: The same with flips, where they were asked for.
     """
 
     path: Path | None
@@ -53,6 +55,7 @@ class EvaluationReport(Printable):
     loss: float
     classes: tuple[ClassResult, ...]
     figures: dict[str, float] = field(default_factory=dict)
+    flipped: dict[str, float] | None = None
 
     def __rich__(self) -> Any:
         from rich.table import Table
@@ -74,8 +77,10 @@ class EvaluationReport(Printable):
             table.add_row(f"and {len(self.classes) - SHOWN} better ones", "", "", "", "")
         table.add_section()
         images = str(self.images)
+        flipped = dict(written(self.flipped or {}))
         for title, text in written(self.figures):
-            table.add_row(title, images, text, "", "")
+            beside = f"with flips: {flipped[title]}" if title in flipped else ""
+            table.add_row(title, images, text, "", beside)
             images = ""
         return table
 
@@ -88,6 +93,7 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 32,
     threads: int | None = None,
+    tta: str | None = None,
 ) -> EvaluationReport:
     """Classify images with a model or with an artifact in its own runtime, and compare.
 
@@ -103,6 +109,8 @@ def evaluate(
         seed: The one that the network was trained with.
         batch_size: Images of a folder that are read at a time.
         threads: As for `runtime.load`.
+        tta: "flip" also measures the mean of the probabilities of each image and of its mirror
+            image, which `runtime.load(..., tta="flip")` gives.
 
     Returns:
         An `EvaluationReport`: top-1, top-5, loss, and figures for each class.
@@ -117,14 +125,17 @@ def evaluate(
         >>> report.top1  # doctest: +SKIP
         0.93
     """
+    flipping.checked(tta)
     model = opened(path, threads)
     folder = Path(data) if isinstance(data, (str, os.PathLike)) else None
     if folder is not None:
         data = _read_folder(model, folder, subset, seed, batch_size)
     title = f"evaluate {model.name}" if folder is None else f"evaluate on {folder.name}"
     evaluation = _evaluated(model, data, checks.one_of("subset", subset, SUBSETS), title)
-    found = measured(evaluation)
-    figures = {name: value for name, value in found.items() if value is not None}
+    figures = _figures(evaluation)
+    flipped = None
+    if tta is not None:
+        flipped = _figures(_evaluated(_looking_twice(model), data, subset, f"{title}, with flips"))
     return EvaluationReport(
         path=Path(path) if isinstance(path, (str, Path)) else None,
         data=folder,
@@ -135,7 +146,24 @@ def evaluate(
         loss=figures["loss"],
         classes=evaluation.by_class(),
         figures=figures,
+        flipped=flipped,
     )
+
+
+def _figures(evaluation: Evaluation) -> dict[str, float]:
+    found = measured(evaluation)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _looking_twice(model: Opened) -> Opened:
+    """`model`, which answers with the mean of an image's and its mirror image's probabilities."""
+
+    def once(batch: Array) -> Array:
+        answers = Answers(model.run(batch), model.output_name)
+        return answers.outputs if answers.probabilities is None else answers.probabilities
+
+    name = model.output_name if model.output_name == "features" else "probabilities"
+    return replace(model, run=lambda batch: flipping.mean_of_both(once, batch), output_name=name)
 
 
 def _read_folder(model: Opened, folder: Path, subset: str, seed: int, batch_size: int) -> ImageData:

@@ -62,9 +62,7 @@ def described(label: Any, names: Sequence[str], task: str) -> list[tuple[str, st
     """
     label = np.asarray(label)
     if task == REGRESSION:
-        return [
-            (name, f" {value:.4g}") for name, value in zip(names, label.ravel(), strict=True)
-        ]
+        return [(name, f" {value:.4g}") for name, value in zip(names, label.ravel(), strict=True)]
     if label.ndim == 0:
         return [(names[int(label)], "")]
     order = [int(index) for index in np.argsort(-label, kind="stable") if label[index] >= LEAST]
