@@ -83,12 +83,12 @@ def network(run: Run) -> keras.Model:
 
 def sentences(run: Run) -> Iterator[str]:
     """What was added to the training, a sentence for each part."""
-    end = int(run.config["settings"]["epochs"])
-    phase = " of the last phase" if run.config["verb"] == "finetune" else ""
+    planned = int(run.config["settings"]["epochs"])
+    phase = " of its last phase" if run.config["verb"] == "finetune" else ""
     for part in run.lengthened:
-        first, end = end + 1, end + part["epochs"]
         yield (
-            f"Epochs {first} to {end}{phase} were added: they begin with the best weights so far "
-            f"and a fresh optimizer, and the learning rate rises to {part['learning_rate']:.3g} "
-            "and falls to 0 along a half cosine of its own."
+            f"{part['epochs']} epochs were added to the {planned}{phase} that were planned: they "
+            "begin with the best weights so far and a fresh optimizer, and the learning rate rises "
+            f"to {part['learning_rate']:.3g} and falls to 0 along a half cosine of its own."
         )
+        planned += part["epochs"]

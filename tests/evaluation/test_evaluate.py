@@ -77,8 +77,8 @@ def one_sided(tmp_path_factory):
     for name, (left, right) in {"a": ("red", "lime"), "b": ("blue", "lime")}.items():
         (root / "photos" / name).mkdir(parents=True)
         for index in range(2):
-            picture = Image.new("RGB", (6, 6), right)
-            picture.paste(left, (0, 0, 3, 6))
+            picture = Image.new("RGB", (6, 6 + index), right)
+            picture.paste(left, (0, 0, 3, 6 + index))
             picture.save(root / "photos" / name / f"{index}.png")
     file = kb.export.save_model(network, root / "left.keras", ("a", "b"), kb.Preprocessing((6, 6)))
     return file, root / "photos"

@@ -168,7 +168,7 @@ def test_a_finished_run_is_lengthened(lengthened):
     rates = [row["learning_rate"] for row in run.rows()]
     wanted = [0.0, peak, peak / 2, 0.0]  # a warm-up of an epoch, and the cosine of two others
     np.testing.assert_allclose(rates[1:], wanted, atol=1e-8)
-    sentence = "Epochs 3 to 5 were added: they begin with the best weights so far and a fresh "
+    sentence = "3 epochs were added to the 2 that were planned: they begin with the best weights"
     assert sentence in said and sentence in (run.path / "README.md").read_text()
     assert command(run).splitlines()[1].endswith(f"--resume {run.path} --epochs 5")
     assert runs.resume(run.path).rows() == run.rows()
