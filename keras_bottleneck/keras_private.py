@@ -76,6 +76,15 @@ def start_averages(optimizer: keras.optimizers.Optimizer) -> None:
             average.assign(keras.ops.copy(variable))  # jax gives the memory of each away
 
 
+def variable_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
+    """The place of `variable` among those that `optimizer` was built with.
+
+    Calls `Optimizer._get_variable_index` (Keras 3.0 to 3.15), which knows TensorFlow's variable in
+    the one of Keras; `update_step` gets the former.
+    """
+    return int(optimizer._get_variable_index(variable))
+
+
 def in_hdf5() -> bool:
     """Whether Keras is writing or reading the configuration of an `.h5` file.
 

@@ -218,3 +218,12 @@ def test_an_object_is_written_as_one_of_the_stock_class():
     assert written == keras.saving.serialize_keras_object(keras.initializers.Constant(0.5))
     loaded = keras.saving.deserialize_keras_object(written)
     assert type(loaded) is keras.initializers.Constant
+
+
+def test_variable_index_knows_the_variable_of_the_backend():
+    variables = [keras.Variable([float(index)], name="one") for index in range(3)]
+    optimizer = keras.optimizers.SGD()
+    optimizer.build(variables)
+    assert [keras_private.variable_index(optimizer, one) for one in variables] == [0, 1, 2]
+    if keras.backend.backend() == "tensorflow":  # whose own variables come into `update_step`
+        assert keras_private.variable_index(optimizer, variables[2].value) == 2

@@ -11,8 +11,8 @@ import numpy as np
 
 from keras_bottleneck.files import replace_file
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.tasks import CLASSIFICATION
 from keras_bottleneck.runtime import manifest
+from keras_bottleneck.tasks import CLASSIFICATION
 
 Array = np.ndarray[Any, Any]
 

@@ -3,6 +3,7 @@
 from keras_bottleneck.charts.answers import confusion
 from keras_bottleneck.charts.canvas import Chart
 from keras_bottleneck.charts.formats import Disc, accuracy_over_latency
+from keras_bottleneck.charts.images import grid
 from keras_bottleneck.charts.layers import gradients, sensitivity
 from keras_bottleneck.charts.training import curve, curves
 
@@ -14,5 +15,6 @@ __all__ = [
     "curve",
     "curves",
     "gradients",
+    "grid",
     "sensitivity",
 ]

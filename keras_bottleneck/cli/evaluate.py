@@ -17,6 +17,9 @@ def run(
     seed: options.Seed = None,
     batch_size: options.BatchSize = 32,
     threads: Annotated[int | None, typer.Option(help="CPU threads, of .tflite and .onnx.")] = None,
+    tta: Annotated[
+        str | None, typer.Option(help="flip: also with the mirror image of each, averaged.")
+    ] = None,
 ) -> Outcome:
     """Show top-1, top-5, loss and each class of a run or any artifact on a folder of images.
 
@@ -34,6 +37,7 @@ def run(
         seed=given.seed(seed),
         batch_size=batch_size,
         threads=threads,
+        tta=tta,
     )
     if given.path.suffix == ".keras":
         words = () if given.run else ("--data", folder)

@@ -33,6 +33,7 @@ def run(
         int | None, typer.Option(help="Of a network with a name: side in pixels.")
     ] = None,
     augment: options.Augment = "flip",
+    log: options.Log = "",
     seed: options.TrainingSeed = 0,
     deterministic: options.Deterministic = True,
     **fields: Any,
@@ -48,7 +49,7 @@ def run(
     from keras_bottleneck.training import FineTune
 
     if resume is not None:
-        return resumed(ctx, resume)
+        return resumed(ctx, resume, fields["epochs"])
     if source is None or data is None:
         missing = "source" if source is None else "data"
         raise checks.reject(missing, None, "given, or `resume`")
@@ -64,6 +65,7 @@ def run(
                 weights=weights,
                 image_size=image_size,
                 augment=names,
+                log=options.listed(log) or (),
                 recipe=recipe,
                 deterministic=deterministic,
             )

@@ -1,7 +1,7 @@
 """Options that several verbs have, and what completes them in the shell."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, TypeVar
@@ -11,6 +11,9 @@ from rich.markup import escape
 
 from keras_bottleneck import checks
 from keras_bottleneck.cli import sources
+
+NAMED = "data/named_augmentations.py"
+LOGS = "runs/logs.py"
 
 
 def models(incomplete: str) -> list[str]:
@@ -22,15 +25,28 @@ def models(incomplete: str) -> list[str]:
 
 def formats(incomplete: str) -> list[str]:
     """The formats that complete the last of several that are separated by commas."""
-    *before, last = incomplete.split(",")
-    names = sources.keys("export/formats.py", "FORMATS")
-    return [",".join([*before, name]) for name in names if name.startswith(last)]
+    return _last_of(incomplete, sources.keys("export/formats.py", "FORMATS"))
 
 
 def targets(incomplete: str) -> list[str]:
     """The devices that begin with `incomplete`."""
     names = sources.keys("analysis/targets.py", "TARGETS")
     return [name for name in names if name.startswith(incomplete)]
+
+
+def augmentations(incomplete: str) -> list[str]:
+    """The augmentations that complete the last of several that are separated by commas."""
+    return _last_of(incomplete, sources.keys(NAMED, "AUGMENTATIONS"))
+
+
+def logs(incomplete: str) -> list[str]:
+    """The tools that complete the last of several that are separated by commas."""
+    return _last_of(incomplete, sources.keys(LOGS, "LOGS"))
+
+
+def _last_of(incomplete: str, names: Iterable[str]) -> list[str]:
+    *before, last = incomplete.split(",")
+    return [",".join([*before, name]) for name in names if name.startswith(last)]
 
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -53,7 +69,21 @@ Artifact = Annotated[
         help="Folder of a run, .keras, .tflite or .onnx file, or SavedModel.", show_default=False
     ),
 ]
-Augment = Annotated[str, typer.Option(help="flip, crop, rand_augment, mixup; commas.")]
+Augment = Annotated[
+    str,
+    typer.Option(
+        autocompletion=augmentations,
+        help=f"{', '.join(sources.keys(NAMED, 'AUGMENTATIONS'))}; commas.",
+    ),
+]
+Log = Annotated[
+    str,
+    typer.Option(
+        autocompletion=logs,
+        help=f"Also to: {', '.join(sources.keys(LOGS, 'LOGS'))}; commas.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[
     int | None, typer.Option(help="That of the training, for the same split; of a run: its own.")
 ]
@@ -63,7 +93,8 @@ Deterministic = Annotated[
 ]
 TrainingSeed = Annotated[int, typer.Option(help="Of split, order, augmentation and weights.")]
 Resume = Annotated[
-    Path | None, typer.Option(help="Folder of a run that was stopped, to go on with.")
+    Path | None,
+    typer.Option(help="Folder of a run to go on with; one that is done, with more --epochs."),
 ]
 BatchSize = Annotated[int, typer.Option(help="Images in a batch.")]
 ImageSize = Annotated[int | None, typer.Option(help="Side in pixels, if the model takes any.")]

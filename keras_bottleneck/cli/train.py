@@ -31,6 +31,7 @@ def run(
         int | None, typer.Option(help="Side of the model's input in pixels; by default 224 or 32.")
     ] = None,
     augment: options.Augment = "flip",
+    log: options.Log = "",
     seed: options.TrainingSeed = 0,
     deterministic: options.Deterministic = True,
     distributed: Annotated[
@@ -43,7 +44,8 @@ def run(
 ) -> Outcome:
     """Train a network on a folder of images; Ctrl-C stops it so that --resume goes on.
 
-    The run folder holds config.json, metrics.csv, best.keras, last.keras, curves.png and README.md.
+    The run folder holds config.json, metrics.csv, best.keras, last.keras, augmented.png, curves.png
+    and README.md. With --epochs, --resume lengthens a run, a finished one, too.
 
     Example: keras-bottleneck train --data flowers --model MobileNetV2 --image-size 96
     """
@@ -52,7 +54,7 @@ def run(
     from keras_bottleneck.training import Recipe
 
     if resume is not None:
-        return resumed(ctx, resume, distributed)
+        return resumed(ctx, resume, fields["epochs"], distributed)
     if data is None:
         raise checks.reject("data", None, "given, or `resume`")
     checked_new(out, "out")
@@ -67,6 +69,7 @@ def run(
                     model,
                     image_size=image_size,
                     augment=names,
+                    log=options.listed(log) or (),
                     recipe=recipe,
                     deterministic=deterministic,
                     job=job,
@@ -83,20 +86,28 @@ def job_of(distributed: bool, seed: int = 0) -> "AbstractContextManager[Job]":
     return initialize(seed=seed) if distributed else nullcontext(ALONE)
 
 
-def resumed(ctx: typer.Context, directory: Path, distributed: bool = False) -> Outcome:
+def resumed(ctx: typer.Context, directory: Path, epochs: int, distributed: bool = False) -> Outcome:
     """Go on with the run in a folder.
+
+    Args:
+        ctx: Of the verb.
+        directory: The folder.
+        epochs: How many the run shall have, where they stand on the command line.
+        distributed: Whether on all devices.
 
     Raises:
         ValueError: If there is none, or other options stand on the command line.
     """
     from keras_bottleneck import runs
 
-    if others := options.given(ctx) - {"resume", "as_json", "distributed"}:
+    given = options.given(ctx)
+    if others := given - {"resume", "epochs", "as_json", "distributed"}:
         accepted = f"given alone, not with `{min(others)}`: a run keeps to its settings"
         raise checks.reject("resume", str(directory), accepted)
     try:
         with job_of(distributed) as job:
-            return finished(runs.resume(directory, job))
+            wanted = epochs if "epochs" in given else None
+            return finished(runs.resume(directory, job, epochs=wanted))
     except KeyboardInterrupt:
         return interrupted(directory)
 

@@ -11,62 +11,39 @@ import keras
 
 from keras_bottleneck.checks import one_of, reject
 from keras_bottleneck.data.images import load_tensorflow
-from keras_bottleneck.keras_private import set_generator
+from keras_bottleneck.data.named_augmentations import AUGMENTATIONS
+from keras_bottleneck.data.seeds import BatchSeeds
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-NAMES = ("flip", "crop", "rand_augment", "mixup")
 LABEL_MIXERS = (keras.layers.MixUp, keras.layers.CutMix)
-# CIFAR's usual crop moves a 32 pixel image by up to 4 pixels (He et al. 2015, section 4.2).
-SHIFT = 1 / 8
-
-
-class BatchSeeds(keras.random.SeedGenerator):
-    """Seeds that are a function of the batch, not of what was drawn before.
-
-    Keras's generator counts in a variable. tf.data prepares batches ahead and in parallel, so that
-    the count which a batch meets depends on timing; this one makes a run repeatable.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(seed=0)
-        self._batch_seed: Any = None
-        self._draws = 0
-
-    def start(self, batch_seed: "tf.Tensor") -> None:
-        """To be called before a batch is augmented; `batch_seed` is a scalar integer tensor."""
-        self._batch_seed, self._draws = batch_seed, 0
-
-    def next(self, ordered: bool = True) -> "tf.Tensor":
-        self._draws += 1
-        return load_tensorflow().stack([self._batch_seed, self._draws])
 
 
 class Augmenter:
     """The augmentations of one pipeline.
 
     Args:
-        augment: Names out of `NAMES`, Keras layers, or callables on batches, in order.
+        augment: Names out of `AUGMENTATIONS`, Keras layers, or callables on batches, in order.
         channels: Of the images.
 
     Raises:
-        ValueError: If `augment` is no sequence, or holds something else, or "rand_augment" for grey
-            images.
+        ValueError: If `augment` is no sequence, or holds something else, or an augmentation of
+            colours for grey images.
     """
 
     def __init__(self, augment: Any, channels: int) -> None:
         if isinstance(augment, (str, bytes)) or not isinstance(augment, Iterable):
-            raise reject("augment", augment, f"a sequence of names {NAMES}, layers or callables")
+            accepted = f"a sequence of names {tuple(AUGMENTATIONS)}, layers or callables"
+            raise reject("augment", augment, accepted)
         items = tuple(augment)
-        if channels != 3 and "rand_augment" in items:
-            raise reject("augment", items, "without 'rand_augment' where images have 1 channel")
         self._seeds = BatchSeeds()
-        self._steps = [self._step(item) for item in items]
+        steps = [self._made(item, channels) for item in items]
+        self._steps = [_as_step(step) for step in steps]
         # The order in which a foreign layer draws its random numbers is not ours to fix, so that
         # it gets one batch at a time.
         self._in_parallel = all(isinstance(item, str) for item in items)
-        self.needs_one_hot = "mixup" in items or any(isinstance(i, LABEL_MIXERS) for i in items)
+        self.needs_one_hot = any(isinstance(step, LABEL_MIXERS) for step in steps)
 
     def apply(self, batches: "tf.data.Dataset", seed: Any, first: Any) -> "tf.data.Dataset":
         """(images 0..255, labels) batches, augmented.
@@ -93,26 +70,14 @@ class Augmenter:
         parallel = tf.data.AUTOTUNE if self._in_parallel else None
         return batches.enumerate(first).map(augment, num_parallel_calls=parallel)
 
-    def _step(self, item: Any) -> Callable[..., tuple]:
-        if isinstance(item, str) or not callable(item):
-            layer = _named(one_of("augment", item, NAMES))
-            set_generator(layer, self._seeds)
-            return _as_step(layer)
-        return _as_step(item)
-
-
-def _named(name: str) -> keras.layers.Layer:
-    # float32 whatever the global policy: in bfloat16 neighbouring pixels above 128 become one.
-    if name == "flip":
-        return keras.layers.RandomFlip("horizontal", seed=0, dtype="float32")
-    if name == "crop":
-        # Nearest, because a shift by a fraction of a pixel would blur.
-        return keras.layers.RandomTranslation(
-            SHIFT, SHIFT, fill_mode="reflect", interpolation="nearest", seed=0, dtype="float32"
-        )
-    if name == "rand_augment":
-        return keras.layers.RandAugment(value_range=(0, 255), seed=0, dtype="float32")
-    return keras.layers.MixUp(alpha=0.2, seed=0, dtype="float32")
+    def _made(self, item: Any, channels: int) -> Any:
+        """The layer or function of an item of `augment`."""
+        if callable(item):
+            return item
+        row = AUGMENTATIONS[one_of("augment", item, AUGMENTATIONS)]
+        if row.in_colour and channels != 3:
+            raise reject("augment", item, f"without {item!r} where images have 1 channel")
+        return row.make(self._seeds)
 
 
 def _as_step(item: Any) -> Callable[..., tuple]:

@@ -69,9 +69,13 @@ def image_folder(
             are None.
         seed: Of the split, the order and the augmentation. The same seed gives the same batches.
         augment: What happens to training batches of float32 pixels in 0..255, in this order:
-            "flip" (left-right), "crop" (shift by up to 1/8), "rand_augment" (Cubuk et al. 2019),
-            "mixup" (Zhang et al. 2017; labels become float32 (batch, classes) in all parts),
-            Keras layers, or functions from batch to batch.
+            "flip" (left-right), "crop" (shift by up to 1/8), "resized_crop" (a quarter of the image
+            at least), "rotation" (by up to 15 degrees), "jitter" (of brightness, contrast,
+            saturation, hue), "rand_augment" (Cubuk et al. 2019), "augmix" (Hendrycks et al. 2020),
+            "erasing" (of a rectangle in half of the images, Zhong et al. 2017), "mixup" (Zhang et
+            al. 2017) or "cutmix" (Yun et al. 2019), with which labels become float32 (batch,
+            classes) in all parts; Keras layers, or functions from batch to batch. "jitter" and
+            "rand_augment" are for images of three channels.
         channels: 1 (grey) or 3; None for that of `preprocessing`, or 3.
         preprocessing: Resizing, scale, mean and std; by default pixels are stretched to
             `image_size` and divided by 255.

@@ -1,7 +1,8 @@
 """`evaluate`: how well a model or an artifact of any kind classifies images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from keras_bottleneck.evaluation.labels import check_labels
 from keras_bottleneck.evaluation.metrics import measured, written
 from keras_bottleneck.evaluation.results import ClassResult, Evaluation, NumberResult
 from keras_bottleneck.graph.rebuild import functional
+from keras_bottleneck.runtime import flipping
 from keras_bottleneck.runtime.predictor import Predictor
 from keras_bottleneck.tasks import CLASSIFICATION, REGRESSION, checked_task
 from keras_bottleneck.trained_model import TrainedModel
@@ -44,6 +46,7 @@ class EvaluationReport(Printable):
         figures: Every row of `evaluation.METRICS` that could be measured; those above are of them.
         numbers: One `NumberResult` for each number of a regression.
         task: "classification", "multi-label" or "regression".
+        flipped: The same with flips, where they were asked for.
     """
 
     path: Path | None
@@ -57,6 +60,7 @@ class EvaluationReport(Printable):
     figures: dict[str, float] = field(default_factory=dict)
     numbers: tuple[NumberResult, ...] = ()
     task: str = CLASSIFICATION
+    flipped: dict[str, float] | None = None
 
     def __rich__(self) -> Any:
         from rich.table import Table
@@ -73,9 +77,11 @@ class EvaluationReport(Printable):
             table.add_row(*row)
         table.add_section()
         images = str(self.images)
-        empty = [""] * (len(rows[0]) - 3)
+        flipped = dict(written(self.flipped or {}))
+        empty = [""] * (len(rows[0]) - 4)
         for title, text in written(self.figures):
-            table.add_row(title, images, text, *empty)
+            beside = f"with flips: {flipped[title]}" if title in flipped else ""
+            table.add_row(title, images, text, *empty, beside)
             images = ""
         return table
 
@@ -108,6 +114,7 @@ def evaluate(
     batch_size: int = 32,
     threads: int | None = None,
     task: str | None = None,
+    tta: str | None = None,
 ) -> EvaluationReport:
     """Run a model, or an artifact in its own runtime, on images, and compare with their labels.
 
@@ -126,6 +133,8 @@ def evaluate(
         threads: As for `runtime.load`.
         task: "classification", "multi-label" or "regression"; None for what the file says, or the
             loss or last layer of a Keras model.
+        tta: "flip" also measures the mean of the probabilities of each image and of its mirror
+            image, which `runtime.load(..., tta="flip")` gives.
 
     Returns:
         An `EvaluationReport`: figures of the whole, and of each class, label or number.
@@ -143,6 +152,7 @@ def evaluate(
     if subset is not None:
         checks.one_of("subset", subset, SUBSETS)
     checked_task(task)
+    flipping.checked(tta)
     model, name = _opened(path, threads)
     given = folder_in(data)
     folder = None if given is None else given.path
@@ -152,9 +162,16 @@ def evaluate(
     if subset is None:
         subset = "test" if isinstance(data, ImageData) and data.test else "validation"
     title = f"evaluate {name}" if folder is None else f"evaluate on {folder.name}"
-    evaluation = _evaluated(model, name, data, subset, task or model.task, title)
-    found = measured(evaluation)
-    figures = {figure: value for figure, value in found.items() if value is not None}
+    task = task or model.task
+    answer = partial(_answers, model, task)
+    evaluation = _evaluated(model, name, answer, data, subset, task, title)
+    figures = _figures(evaluation)
+    flipped = None
+    if tta is not None:
+        twice = partial(_answers_to_both, answer)
+        flipped = _figures(
+            _evaluated(model, name, twice, data, subset, task, f"{title}, with flips")
+        )
     return EvaluationReport(
         path=Path(path) if isinstance(path, (str, Path)) else None,
         data=folder,
@@ -167,7 +184,13 @@ def evaluate(
         figures=figures,
         numbers=evaluation.by_number(),
         task=evaluation.answers.task,
+        flipped=flipped,
     )
+
+
+def _figures(evaluation: Evaluation) -> dict[str, float]:
+    found = measured(evaluation)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _opened(model: Any, threads: int | None) -> tuple[Predictor | TrainedModel, str]:
@@ -188,8 +211,30 @@ def _opened(model: Any, threads: int | None) -> tuple[Predictor | TrainedModel, 
     return trained_model.opened(model), model.name
 
 
+def _answers(model: Predictor | TrainedModel, task: str, images: Array) -> Answers:
+    return Answers(model.run(images), model.output_name, task)
+
+
+def _answers_to_both(answer: Callable[[Array], Answers], images: Array) -> Answers:
+    """The mean of the probabilities (or numbers) of images and of their mirror images."""
+    straight = answer(images)
+
+    def values(batch: Array) -> Array:
+        answers = straight if batch is images else answer(batch)
+        return answers.outputs if answers.probabilities is None else answers.probabilities
+
+    name = straight.output_name if straight.probabilities is None else "probabilities"
+    return Answers(flipping.mean_of_both(values, images), name, straight.task)
+
+
 def _evaluated(
-    model: Predictor | TrainedModel, name: str, data: Any, subset: str, task: str, title: str
+    model: Predictor | TrainedModel,
+    name: str,
+    answer: Callable[[Array], Answers],
+    data: Any,
+    subset: str,
+    task: str,
+    title: str,
 ) -> Evaluation:
     """The answers to all of `data`, whose images are read batch by batch."""
     parts, length = [data], None
@@ -200,14 +245,14 @@ def _evaluated(
         parts, names = _parts(data, subset), data.class_names
         length = sum(map(len, parts))
     streams = (samples.stream("data", part, model.input_shape, task=task) for part in parts)
-    outputs: list[Array] = []
+    answered: list[Answers] = []
     truth: list[Array] = []
     for images, labels in track(chain.from_iterable(streams), length, title):
         if labels is None:
             raise checks.reject("data", "images alone", "images with labels")
-        answers = Answers(model.run(images), model.output_name, task)
+        answers = answer(images)
         columns = _columns(answers, name, model.labels)
-        outputs.append(answers.outputs)
+        answered.append(answers)
         if task == CLASSIFICATION and names is None:
             check_labels(labels, columns)
         elif task != CLASSIFICATION and labels.shape[1] != columns:
@@ -217,9 +262,9 @@ def _evaluated(
             places = _outputs_of(names, model.labels, columns)
             labels = places[labels] if task == CLASSIFICATION else labels[:, places.argsort()]
         truth.append(labels)
-    if not outputs:
+    if not answered:
         raise checks.reject("data", "no samples", "images with labels, at least one")
-    answers = Answers(np.concatenate(outputs), model.output_name, task)
+    answers = answered[0].like_these(np.concatenate([one.outputs for one in answered]))
     return Evaluation(answers, np.concatenate(truth), labels=model.labels or names)
 
 

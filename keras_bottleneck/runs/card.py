@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from keras_bottleneck import charts
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.runs.folder import CARD, Row, Run, columns
+from keras_bottleneck.runs.folder import AUGMENTED, CARD, CURVES, Row, Run, columns
+from keras_bottleneck.runs.lengthening import sentences
 
 SHOWN_CLASSES = 50
 # Arguments of the verbs that are given without their name.
@@ -14,7 +15,11 @@ POSITIONAL = {"finetune": "source"}
 
 
 def write_card(run: Run) -> None:
-    """Write curves.png (where matplotlib is installed) and README.md of a run with metrics."""
+    """Write curves.png (where matplotlib is installed) and README.md of a run with metrics.
+
+    Raises:
+        ValueError: If no epoch of the run was validated.
+    """
     rows = run.rows()
     best = run.best_row(rows)
     if best is None:
@@ -22,18 +27,21 @@ def write_card(run: Run) -> None:
     picture = ""
     try:
         chart = charts.curves(columns(rows), int(best["epoch"]))
-        run.write("curves.png", chart.png())
-        picture = "![Loss and accuracy over the epochs](curves.png)\n\n"
+        run.write(CURVES, chart.png())
+        picture = f"![Loss and accuracy over the epochs]({CURVES})\n\n"
     except ImportError as error:
         warnings.warn(
-            f"curves.png is left out, it needs `matplotlib`: pip install matplotlib ({error}).",
+            f"{CURVES} and {AUGMENTED} are left out, they need `matplotlib`: pip install "
+            f"matplotlib ({error}).",
             stacklevel=2,
         )
+    if (run.path / AUGMENTED).is_file():
+        picture += f"![A batch as the network sees it]({AUGMENTED})\n\n"
     run.write(CARD, _card(run, rows, best, picture))
 
 
 def command(run: Run) -> str:
-    """The command line that repeats a run."""
+    """The command lines that repeat a run: one, and one for each time that it was lengthened."""
     verb, settings = run.config["verb"], dict(run.config["settings"])
     words = ["keras-bottleneck", verb]
     if verb in POSITIONAL:
@@ -46,7 +54,12 @@ def command(run: Run) -> str:
             words += [] if value else [f"--no-{option}"]  # switches are on by default
         elif value is not None:
             words += [f"--{option}", str(value)]
-    return shlex.join([*words, "--out", str(run.path)])
+    lines = [[*words, "--out", str(run.path)]]
+    epochs = int(run.config["settings"]["epochs"])
+    for part in run.lengthened:
+        epochs += part["epochs"]
+        lines.append([*words[:2], "--resume", str(run.path), "--epochs", str(epochs)])
+    return "\n".join(map(shlex.join, lines))
 
 
 def _card(run: Run, rows: list[Row], best: Row, picture: str) -> str:
@@ -55,6 +68,7 @@ def _card(run: Run, rows: list[Row], best: Row, picture: str) -> str:
     trained = settings.get("model") or settings["source"]
     verb = "Trained" if config["verb"] == "train" else "Fine-tuned"
     versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
+    added = "".join(f"{sentence}\n\n" for sentence in sentences(run))
     skipped = f" ({images['skipped']} unreadable files left out)" if images["skipped"] else ""
     return f"""# {trained} for {len(classes)} classes
 
@@ -65,7 +79,7 @@ def _card(run: Run, rows: list[Row], best: Row, picture: str) -> str:
 |---|---:|---:|
 {_figures(best, rows[-1])}
 
-{picture}**Classes**: {_listed(classes)}.
+{added}{picture}**Classes**: {_listed(classes)}.
 
 **Preprocessing**: {_sentence(Preprocessing.from_dict(config["preprocessing"]))}
 

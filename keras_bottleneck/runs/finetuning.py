@@ -13,15 +13,16 @@ from keras_bottleneck.data import ImageData, image_folder
 from keras_bottleneck.models import NETWORKS
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.quantization import is_quantized
+from keras_bottleneck.runs import lengthening, logs
 from keras_bottleneck.runs.folder import (
     Run,
     checked_names,
     checked_new,
     is_deterministic,
-    recipe_of,
     settings_of,
 )
 from keras_bottleneck.runs.keeping import Keeper
+from keras_bottleneck.runs.seeing import Augmented
 from keras_bottleneck.runs.training import finish
 from keras_bottleneck.runtime import artifact
 from keras_bottleneck.training import FineTune, loop
@@ -38,6 +39,7 @@ def finetune(
     image_size: int | None = None,
     augment: Sequence[str] = ("flip",),
     recipe: FineTune | None = None,
+    log: Sequence[str] = (),
     deterministic: bool = True,
 ) -> Run:
     """Fine-tune a trained network on a folder of images, and keep all that came of it.
@@ -56,6 +58,7 @@ def finetune(
             it was made for. A file has its own.
         augment: Names of augmentations, as in `data.image_folder`.
         recipe: How to train; by default `FineTune()`.
+        log: As for `train`.
         deterministic: As for `train`.
 
     Returns:
@@ -64,6 +67,7 @@ def finetune(
     Raises:
         ValueError: If an argument is wrong, as `training.finetune`, or `source` does not say how
             images become its input.
+        ImportError: If the package of a `log` is not installed.
         DownloadError: If the checkpoint cannot be downloaded.
 
     Example:
@@ -75,6 +79,7 @@ def finetune(
     if recipe is not None and not isinstance(recipe, FineTune):
         raise checks.reject("recipe", recipe, "a FineTune or None")
     recipe = recipe or FineTune()
+    tools = logs.checked(log) or None
     start = start_of(source, weights, image_size, recipe.seed)
     settings = settings_of(
         recipe,
@@ -83,6 +88,7 @@ def finetune(
         weights=_noted(weights),
         image_size=image_size,
         augment=checked_names(augment),
+        log=tools,
         deterministic=checks.boolean("deterministic", deterministic),
     )
     images = images_of(settings, start)
@@ -102,21 +108,26 @@ def images_of(settings: Mapping[str, Any], start: "Start") -> ImageData:
 
 def tuned(run: Run, images: ImageData, start: "Start") -> Run:
     """Fine-tune until all phases are done, from the last checkpoint where there is one."""
-    keras.utils.set_random_seed(run.seed)
-    model = start.build(images.class_names)
+    if run.part:
+        model = lengthening.network(run)
+    else:
+        keras.utils.set_random_seed(run.seed)
+        model = start.build(images.class_names)
     keeper = Keeper(run, images.preprocessing)
+    told = [Augmented(run, images), *logs.of_run(run)]
     loop.train(
-        recipe_of(run, FineTune),
+        lengthening.recipe_of_part(run, FineTune),
         model,
         images.train,
         images.validation,
-        [keeper],
+        [keeper, *told],
         checkpoints=run.checkpoints,
         deterministic=is_deterministic(run),
         keep_best=keeper.keep_best,
+        standing=lengthening.standing(run),
     )
     keeper.keep_best(model)
-    return finish(run)
+    return finish(run, told)
 
 
 def _noted(weights: str | os.PathLike[str] | None) -> str | None:

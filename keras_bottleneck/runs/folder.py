@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 # Beside CONFIG and BEST.
 METRICS, LAST, CARD, CHECKPOINTS = "metrics.csv", "last.keras", "README.md", "checkpoints"
+# What a lengthened training begins with, until it is done.
+START = "start.keras"
+CURVES, AUGMENTED = "curves.png", "augmented.png"
 # Environment variables that the last bits of a network depend on.
 VARIABLES = ("TF_ENABLE_ONEDNN_OPTS",)
 FORMAT = 1
@@ -36,15 +39,17 @@ class Run:
     """The folder of a training.
 
     Its files are written beside and renamed, so that each is whole at any time: `config.json` (all
-    that is needed to repeat the training), `metrics.csv` (a row for each epoch), `best.keras` and
-    `last.keras` (with their labels and preprocessing), and, when the training is done,
-    `curves.png` and `README.md`. Until then, `checkpoints` holds what `resume` goes on from.
+    that is needed to repeat the training), `augmented.png` (the first batch, as the network sees
+    it), `metrics.csv` (a row for each epoch), `best.keras` and `last.keras` (with their labels and
+    preprocessing), and, when the training is done, `curves.png` and `README.md`. Until then,
+    `checkpoints` holds what `resume` goes on from.
 
     Attributes:
         path: The folder.
         config: What config.json holds: "verb", "settings" (the arguments of the call), "classes",
             "task", "preprocessing", "images" (how many of them), "versions" and "variables" (those
-            of the environment that its numbers depend on; null where one was not set).
+            of the environment that its numbers depend on; null where one was not set); and
+            "lengthened", one entry for each time that `resume` was asked for more epochs.
 
     Example:
         >>> run = Run.open("run")  # doctest: +SKIP
@@ -104,6 +109,11 @@ class Run:
         return self.path / BEST
 
     @property
+    def start(self) -> Path:
+        """The network that a lengthened training has begun with; gone when it is done."""
+        return self.path / START
+
+    @property
     def last(self) -> Path:
         """The network of the last epoch that was finished, with the state of its optimizer."""
         return self.path / LAST
@@ -117,8 +127,35 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the training has come to its end."""
-        return (self.path / CARD).is_file() and not (self.path / CHECKPOINTS).exists()
+        """Whether the training has come to its end, with all epochs that it was lengthened by."""
+        return self.part_finished and all(part["after"] is not None for part in self.lengthened)
+
+    @property
+    def part_finished(self) -> bool:
+        """Whether what has been begun of the training has come to its end."""
+        part, working = self.part, (self.path / CHECKPOINTS).exists() or self.start.exists()
+        if not (self.path / CARD).is_file() or working:
+            return False
+        return part is None or len(self.rows()) > part["after"]
+
+    @property
+    def lengthened(self) -> list[dict[str, Any]]:
+        """The parts that were added to the training: "epochs", the peak "learning_rate" of these.
+
+        Their "after" is how many epochs had been trained when they began; None before.
+        """
+        return list(self.config.get("lengthened", ()))
+
+    @property
+    def part(self) -> dict[str, Any] | None:
+        """Which of `lengthened` has begun last; None for none."""
+        return next((part for part in reversed(self.lengthened) if part["after"] is not None), None)
+
+    def with_parts(self, parts: Sequence[Mapping[str, Any]]) -> "Run":
+        """This run with other `lengthened` parts, which config.json then tells."""
+        changed = Run(self.path, {**self.config, "lengthened": [dict(part) for part in parts]})
+        changed.write(CONFIG, json.dumps(changed.config, indent=1))
+        return changed
 
     @property
     def folder(self) -> "Folder":
@@ -146,8 +183,12 @@ class Run:
 
     @property
     def epochs(self) -> int:
-        """How many epochs were asked for."""
-        return int(self.config["settings"]["epochs"])
+        """How many epochs were asked for, with those that it was lengthened by.
+
+        Of `finetune`, those of the last phase.
+        """
+        added = sum(part["epochs"] for part in self.lengthened)
+        return int(self.config["settings"]["epochs"]) + int(added)
 
     def rows(self) -> list[Row]:
         """The rows of metrics.csv; none before the end of the first epoch.

@@ -35,7 +35,8 @@ class Keeper(keras.callbacks.Callback):
     def __init__(self, run: Run, preprocessing: Preprocessing, job: Job = ALONE) -> None:
         super().__init__()
         self.run, self.preprocessing, self.job = run, preprocessing, job
-        self.rows: list[Row] = []
+        part = run.part
+        self.rows: list[Row] = run.rows()[: part["after"]] if part else []
         self.began = 0.0
 
     def get_state(self) -> dict[str, Any]:

@@ -12,16 +12,17 @@ from keras_bottleneck import checks
 from keras_bottleneck.data import ImageData, image_folder
 from keras_bottleneck.distribution import ALONE, Job
 from keras_bottleneck.models import NETWORKS
+from keras_bottleneck.runs import lengthening, logs
 from keras_bottleneck.runs.card import write_card
 from keras_bottleneck.runs.folder import (
     Run,
     checked_names,
     checked_new,
     is_deterministic,
-    recipe_of,
     settings_of,
 )
 from keras_bottleneck.runs.keeping import Keeper
+from keras_bottleneck.runs.seeing import Augmented
 from keras_bottleneck.training import FineTune, Recipe, loop
 
 
@@ -34,6 +35,7 @@ def train(
     augment: Sequence[str] = ("flip",),
     recipe: Recipe | None = None,
     monitor: str | None = None,
+    log: Sequence[str] = (),
     deterministic: bool = True,
     job: Job = ALONE,
 ) -> Run:
@@ -52,6 +54,9 @@ def train(
         recipe: How to train; by default `Recipe()`. Its seed is also that of the weights and of
             the split into training and validation images.
         monitor: What tells the best epoch, instead of the recipe's `monitor`.
+        log: Where the figures go beside metrics.csv: "tensorboard", into the folder of that name
+            in the run's; "mlflow", with the settings, best.keras and the pictures, to where
+            `MLFLOW_TRACKING_URI` says.
         deterministic: As for `Recipe.fit`: without it, a training that is taken up does not end
             with the very weights of an uninterrupted one.
         job: The devices to train on, whose `with` block this is called in; all its processes see
@@ -63,6 +68,7 @@ def train(
     Raises:
         ValueError: If an argument is wrong, as `data.image_folder`, or the loss was finite in no
             validation.
+        ImportError: If the package of a `log` is not installed.
         DistributionError: If another process of the job has ended.
 
     Example:
@@ -83,6 +89,7 @@ def train(
         model=model,
         image_size=side,
         augment=checked_names(augment),
+        log=logs.checked(log) or None,
         deterministic=checks.boolean("deterministic", deterministic),
     )
     images = images_of(settings)
@@ -102,31 +109,40 @@ def images_of(settings: Mapping[str, Any]) -> ImageData:
 
 def trained(run: Run, images: ImageData, job: Job) -> Run:
     """Train until all epochs are done, from the last checkpoint of the run where there is one."""
-    recipe = recipe_of(run, Recipe)
-    model = _fresh(run.config["settings"], images)
+    recipe = lengthening.recipe_of_part(run, Recipe)
+    model = lengthening.network(run) if run.part else _fresh(run.config["settings"], images)
     size = recipe.batch_size
     train = job.divided(images.train, size, images.train_size, whole=True)
     validation = job.divided(images.validation, size, images.validation_size, whole=False)
     keeper = Keeper(run, images.preprocessing, job)
+    told = [Augmented(run, images), *logs.of_run(run)] if job.process == 0 else []
     with job.watched(recipe, train, validation, run.checkpoints) as (checkpoints, guards):
         loop.train(
             recipe,
             model,
             train,
             validation,
-            [keeper, *guards],
+            [keeper, *told, *guards],
             checkpoints=checkpoints,
             deterministic=is_deterministic(run),
             keep_best=keeper.keep_best,
+            standing=lengthening.standing(run),
         )
     if not is_deterministic(run):
         keeper.keep_best(model)  # an epoch that was repeated may have become another
-    return finish(run) if job.process == 0 else run
+    return finish(run, told) if job.process == 0 else run
 
 
-def finish(run: Run) -> Run:
-    """Describe a training that is done, and let go of what it could have been taken up from."""
+def finish(run: Run, told: Sequence[keras.callbacks.Callback]) -> Run:
+    """Describe a training that is done, and let go of what it could have been taken up from.
+
+    Args:
+        run: Of which the last epoch has ended.
+        told: Its callbacks; tools get the files of the run.
+    """
     write_card(run)
+    logs.close(told)
+    run.start.unlink(missing_ok=True)
     run.checkpoints.clear()
     return run
 

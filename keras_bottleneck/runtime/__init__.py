@@ -3,14 +3,19 @@
 from pathlib import Path
 
 from keras_bottleneck.checks import boolean, integer
-from keras_bottleneck.runtime import artifact, metadata, probing
+from keras_bottleneck.runtime import artifact, flipping, metadata, probing
 from keras_bottleneck.runtime.metadata import Metadata
 from keras_bottleneck.runtime.predictor import Predictor
 
 __all__ = ["Metadata", "Predictor", "load"]
 
 
-def load(path: str | Path, threads: int | None = None, trusted: bool = False) -> Predictor:
+def load(
+    path: str | Path,
+    threads: int | None = None,
+    trusted: bool = False,
+    tta: str | None = None,
+) -> Predictor:
     """Opens an artifact in its own runtime.
 
     A file with its sha256 in the `manifest.json` beside it was run and compared when it was
@@ -31,6 +36,9 @@ def load(path: str | Path, threads: int | None = None, trusted: bool = False) ->
         threads: CPU threads for .tflite and .onnx; None leaves the number to the runtime.
         trusted: Whether to open it as it is, without a look at the manifest and without that
             process; for files that you have written yourself.
+        tta: "flip" for two looks at each image, the second at its mirror image, left to right: what
+            a call gives is the mean of both probabilities (of a regression, of both numbers), in
+            twice the time. `Predictor.run` looks once.
 
     Raises:
         ValueError: If there is no such artifact, it or its metadata is damaged, or it is not the
@@ -45,6 +53,7 @@ def load(path: str | Path, threads: int | None = None, trusted: bool = False) ->
     """
     found, kind = artifact.find(path)
     count = None if threads is None else integer("threads", threads)
+    flipping.checked(tta)
     if not boolean("trusted", trusted):
         probing.admit(found, kind)
-    return Predictor(found, kind.open(found, count), metadata.carried(found, kind))
+    return Predictor(found, kind.open(found, count), metadata.carried(found, kind), tta)

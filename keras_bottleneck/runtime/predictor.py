@@ -8,6 +8,7 @@ import numpy as np
 from keras_bottleneck.checks import integer, reject
 from keras_bottleneck.preprocessing import Preprocessing, pixels
 from keras_bottleneck.runtime.classes import probabilities_of
+from keras_bottleneck.runtime.flipping import mean_of_both
 from keras_bottleneck.runtime.kinds import Runtime
 from keras_bottleneck.runtime.metadata import Metadata
 from keras_bottleneck.tasks import CLASSIFICATION, REGRESSION
@@ -35,6 +36,7 @@ class Predictor:
         input_shape: The model's input, with None for free dimensions; (N, H, W, C) for images.
         input_name: The model's own name of its input.
         output_name: "probabilities" or "logits" from the metadata; else the model's own name.
+        tta: "flip", if each image is also looked at in a mirror; else None.
 
     Example:
         >>> predictor = load("model.tflite")  # doctest: +SKIP
@@ -42,8 +44,11 @@ class Predictor:
         [('cat', 0.93), ('fox', 0.04)]
     """
 
-    def __init__(self, path: Path, runtime: Runtime, metadata: Metadata | None):
+    def __init__(
+        self, path: Path, runtime: Runtime, metadata: Metadata | None, tta: str | None = None
+    ):
         self.path = path
+        self.tta = tta
         self.metadata = metadata
         self.labels: tuple[str, ...] | None = None
         self.task = CLASSIFICATION
@@ -84,9 +89,9 @@ class Predictor:
                 images.
         """
         count = integer("top", top)
-        outputs = self._outputs(images)
+        answers = self._answers(images)
         found = (
-            self._numbers(outputs) if self.gives_numbers(outputs) else self._ranked(outputs, count)
+            self._numbers(answers) if self.gives_numbers(answers) else self._ranked(answers, count)
         )
         return found if _is_many(images) else found[0]
 
@@ -102,7 +107,10 @@ class Predictor:
         Raises:
             ValueError: If an image is not as described, or the model is no classifier.
         """
-        return self._classified(self._outputs(images))
+        answers = self._answers(images)
+        if self.gives_numbers(answers):
+            raise self._no_classifier()
+        return answers
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """The model's raw outputs, float32, for an already preprocessed float `batch`.
@@ -126,14 +134,23 @@ class Predictor:
             raise self._misfit("batch", array)
         return self._runtime.run(np.ascontiguousarray(array, np.float32))
 
-    def _outputs(self, images: Any) -> np.ndarray:
-        """The raw outputs for what a call accepts."""
+    def _answers(self, images: Any) -> np.ndarray:
+        """The probabilities or numbers for what a call accepts."""
         many = images if _is_many(images) else [images]
         if len(many) == 0:
             raise reject("images", images, "one image or more")
         starts = range(0, len(many), IMAGES_PER_BATCH)
         batches = ([self._prepared(one) for one in many[i : i + IMAGES_PER_BATCH]] for i in starts)
-        return np.concatenate([self.run(np.stack(batch)) for batch in batches])
+        return np.concatenate([self._answered(np.stack(batch)) for batch in batches])
+
+    def _answered(self, batch: np.ndarray) -> np.ndarray:
+        if self.tta is not None:
+            return mean_of_both(self._once, batch)
+        return self._once(batch)
+
+    def _once(self, batch: np.ndarray) -> np.ndarray:
+        outputs = self.run(batch)
+        return outputs if self.gives_numbers(outputs) else self._classified(outputs)
 
     def gives_numbers(self, outputs: np.ndarray) -> bool:
         """Whether `outputs` are those of a regression, or of one linear layer without labels."""
@@ -148,8 +165,7 @@ class Predictor:
         names = self._names(outputs.shape[1])
         return [list(zip(names, row, strict=True)) for row in outputs.tolist()]
 
-    def _ranked(self, outputs: np.ndarray, top: int) -> list[Prediction]:
-        found = self._classified(outputs)
+    def _ranked(self, found: np.ndarray, top: int) -> list[Prediction]:
         if found.ndim != 2:
             accepted = "a classifier of whole images (`probabilities` gives those of each pixel)"
             raise reject("path", str(self.path), accepted)
@@ -163,9 +179,8 @@ class Predictor:
     def _classified(self, outputs: np.ndarray) -> np.ndarray:
         # A file that does not say so may return anything in more than two dimensions.
         dense = outputs.ndim > 2 and self.metadata is not None
-        no_classes = self.output_name == "features" or self.gives_numbers(outputs)
-        if not (outputs.ndim == 2 or dense) or no_classes:
-            raise reject("path", str(self.path), "a classifier with outputs (N, classes)")
+        if not (outputs.ndim == 2 or dense) or self.output_name == "features":
+            raise self._no_classifier()
         probabilities = probabilities_of(outputs, self.output_name, self.task)
         self._names(probabilities.shape[-1])
         return probabilities
@@ -197,6 +212,9 @@ class Predictor:
         if not _matches(made, self.input_shape[1:]):
             problem = f"preprocessing makes {made}, the model takes {self.input_shape[1:]}"
             raise reject("path", str(self.path), f"an artifact that fits its metadata ({problem})")
+
+    def _no_classifier(self) -> ValueError:
+        return reject("path", str(self.path), "a classifier with outputs (N, classes)")
 
     def _misfit(self, name: str, array: np.ndarray) -> ValueError:
         kind = "a float array" if name == "batch" else "an image"

@@ -19,11 +19,18 @@ from keras_bottleneck.training.batch_norm import (
 )
 from keras_bottleneck.training.checkpoints import Checkpoints
 from keras_bottleneck.training.freezing import thaw
-from keras_bottleneck.training.rates import StagedAdam, StagedSGD
+from keras_bottleneck.training.rates import StagedAdam, StagedLion, StagedMuon, StagedSGD
 from keras_bottleneck.training.recipe import Recipe
 from keras_bottleneck.training.stages import Parts, parts
 
 BATCH_NORM = ("frozen", "trained", "recalibrated")
+STAGED = {
+    "adamw": StagedAdam,
+    "sgd": StagedSGD,
+    "adam": StagedAdam,
+    "lion": StagedLion,
+    "muon": StagedMuon,
+}
 
 
 @dataclass(frozen=True)
@@ -149,8 +156,7 @@ class FineTune(Recipe):
     def _with_rates(
         self, model: keras.Model, settings: dict[str, Any]
     ) -> keras.optimizers.Optimizer:
-        kind = StagedSGD if self.optimizer == "sgd" else StagedAdam
-        return kind(self.rates(model), **settings)
+        return STAGED[self.optimizer](self.rates(model), **settings)
 
 
 def finetune(

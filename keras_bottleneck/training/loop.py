@@ -64,6 +64,18 @@ class Plan(Protocol):
         """The phases of a training of `model`."""
 
 
+class Standing(NamedTuple):
+    """Where a training stands that is lengthened.
+
+    Attributes:
+        epochs: That are done; those of the data and of the history go on from there.
+        best: The value of `monitor` with the weights that the model comes with.
+    """
+
+    epochs: int
+    best: float
+
+
 def train(
     recipe: Plan,
     model: keras.Model,
@@ -74,13 +86,14 @@ def train(
     checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
     deterministic: bool | None = None,
     keep_best: Callable[[keras.Model], None] | None = None,
+    standing: Standing | None = None,
 ) -> keras.callbacks.History:
     """Trains `model`, in place, phase after phase; with validation data its best weights remain.
 
     Args:
         recipe: How.
         model: See `Recipe.compile`.
-        train: See `Recipe.fit`, as all that follows but for `keep_best`.
+        train: See `Recipe.fit`, as all that follows but for the last two.
         validation: Data for the validation after every epoch; None for none.
         callbacks: Run in each phase, after those of the loop and of the phase.
         steps_per_epoch: Needed where `train` does not know its length.
@@ -89,6 +102,7 @@ def train(
             checkpoints.
         keep_best: Called with the model whenever it has been validated as the best so far, while
             the weights that were validated are in it.
+        standing: Where the training stands that this one lengthens; None for a new one.
 
     Returns:
         Keras's history of all phases.
@@ -98,7 +112,7 @@ def train(
     """
     if deterministic is not None:
         boolean("deterministic", deterministic)
-    progress = Progress(as_checkpoints(checkpoints))
+    progress = Progress(as_checkpoints(checkpoints), standing.epochs if standing else 0)
     seed = progress.seed(recipe.seed)
     train, validation = as_batches(train, validation, recipe.batch_size, seed)
     check_validation(validation)
@@ -135,6 +149,8 @@ def train(
     best = None
     if validation is not None:
         best = _BestWeights(model, recipe.monitor, recipe.patience, health, keep_best)
+        if standing is not None:
+            best.best = best.sign * standing.best
 
     for number, phase in enumerate(phases):
         if number < progress.phase:

@@ -29,6 +29,7 @@ class Progress(keras.callbacks.History):
 
     Args:
         checkpoints: Where to; None writes nothing, and begins anew.
+        before: Epochs of the training that this one lengthens.
 
     Attributes:
         done: Epochs that are finished.
@@ -41,14 +42,15 @@ class Progress(keras.callbacks.History):
         ValueError: If all checkpoints are damaged.
     """
 
-    def __init__(self, checkpoints: Checkpoints | None) -> None:
+    def __init__(self, checkpoints: Checkpoints | None, before: int = 0) -> None:
         super().__init__()
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
         self.checkpoints = checkpoints
         self.found = checkpoints.newest() if checkpoints else None
         self.training: dict[str, Any] = {}
-        self.done, self.step, self.steps = 0, 0, 0
+        self.before = before
+        self.done, self.step, self.steps = before, 0, 0
         self.phase, self.phase_began, self.stopped = -1, 0, False
         self.kept: list[Any] = []
         self.metrics: Mapping[str, np.ndarray] = {}
@@ -210,7 +212,7 @@ class Progress(keras.callbacks.History):
     def _take_over(self, facts: Mapping[str, Any]) -> None:
         self.done, self.step, self.phase = facts["done"], facts["step"], facts["phase"]
         self.phase_began, self.stopped = facts["phase_began"], facts["stopped"]
-        self.history, self.epoch = facts["history"], list(range(self.done))
+        self.history, self.epoch = facts["history"], list(range(self.before, self.done))
 
 
 def fit(

@@ -1,6 +1,7 @@
 """A training recipe: the choices that turn a model and data into a trained model."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,17 @@ from keras_bottleneck.training.freezing import hold_preprocessing
 from keras_bottleneck.training.objectives import REGRESSION_LOSSES, check_head, task_for
 from keras_bottleneck.training.outputs import head_of
 from keras_bottleneck.training.precision import set_mixed_precision
+from keras_bottleneck.training.rates import StagedMuon
+from keras_bottleneck.training.stages import parts
 
 OPTIMIZERS = {
     "adamw": keras.optimizers.AdamW,
     "sgd": keras.optimizers.SGD,
     "adam": keras.optimizers.Adam,
+    "lion": keras.optimizers.Lion,
+    "muon": StagedMuon,
 }
+WITH_MOMENTUM = ("sgd", "muon")
 PRECISIONS = (None, "mixed_bfloat16", "mixed_float16")
 
 
@@ -39,11 +45,13 @@ class Recipe:
     Args:
         epochs: Passes over the training data.
         batch_size: Samples per batch of (images, labels) arrays; datasets come batched.
-        optimizer: "adamw", "sgd" (with momentum) or "adam".
+        optimizer: "adamw", "sgd" (with momentum), "adam", "lion" (Chen et al. 2023), or "muon"
+            (Jordan et al. 2024): the kernels of the stages by Muon, the head and what has one axis
+            by AdamW, at the same learning rate.
         learning_rate: Its peak, reached after the warm-up; it then falls to 0 along a half cosine
             (Loshchilov & Hutter 2017). 1e-3 suits adamw and adam; sgd wants about 0.1 for 256
             samples per batch.
-        momentum: Of "sgd", in [0, 1).
+        momentum: Of "sgd" and "muon", in [0, 1).
         warmup_epochs: Length of the linear warm-up from 0 (Goyal et al. 2017); never more than
             half of `epochs` are spent on it.
         weight_decay: Decoupled, `w -= learning_rate * weight_decay * w` in every step (Loshchilov
@@ -266,8 +274,11 @@ class Recipe:
             "use_ema": self.ema is not None,
             "ema_momentum": 0.99 if self.ema is None else self.ema,
         }
-        if self.optimizer == "sgd":
+        if self.optimizer in WITH_MOMENTUM:
             settings["momentum"] = self.momentum
+        if self.optimizer == "muon":
+            head = parts(model).head
+            settings["exclude_layers"] = [f"(^|/){re.escape(layer.name)}/" for layer in head]
         optimizer = self._with_rates(model, settings)
         if self.mixed_precision == "mixed_float16":
             return keras.optimizers.LossScaleOptimizer(optimizer)

@@ -101,3 +101,14 @@ def test_no_power_of_ten_is_in_a_picture(drawn):
         assert f">{tick}<" in colours
     for picture in (text, colours):
         assert "10^" not in picture and "mathdefault" not in picture and "e-0" not in picture
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_grid_of_images_has_a_line_for_each_class_of_a_label(drawn, channels):
+    images = [np.full((8, 12, channels), 20 * index, np.uint8) for index in range(11)]
+    labels = [[("cat", " 70%"), ("dog $x", " 30%")], *[[("dog $x", "")]] * 9, []]
+    chart = charts.grid(images, labels, "A batch")
+    text = drawn(chart)
+    assert len(chart.figure.axes[0].images) == 11
+    assert text.count(">dog $x<") == 9 and "cat 70%" in text and "dog $x 30%" in text
+    assert ">A batch<" in text

@@ -50,7 +50,7 @@ CASES = [
     ("train --data PHOTOS --out TRASH/text.png/run", "`out`"),
     ("train --resume nowhere", "config.json"),
     ("train --resume TRASH/foreign", "this version writes"),
-    ("train --resume RUN --epochs 9", "given alone, not with `epochs`"),
+    ("train --resume RUN --epochs 1", "`epochs` must be more than the"),
     ("train --resume RUN --data PHOTOS", "given alone, not with `data`"),
     # finetune
     ("finetune", "`source` must be given, or `resume`"),

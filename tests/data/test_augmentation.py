@@ -1,8 +1,12 @@
+import random
+
 import keras
 import numpy as np
 import pytest
 
 from keras_bottleneck.data import digits, image_folder
+from keras_bottleneck.data.augmentation import Augmenter
+from keras_bottleneck.data.named_augmentations import AUGMENTATIONS
 
 tf = pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
 
@@ -17,7 +21,16 @@ def images_of(folder, augment, epochs=1, seed=0):
     return [np.concatenate([i for i, _ in batches(train)]) * 255 for _ in range(epochs)]
 
 
-AUGMENTS = [("flip",), ("crop",), ("rand_augment",), ("mixup",), ("flip", "crop", "mixup")]
+AUGMENTS = [*((name,) for name in AUGMENTATIONS), ("flip", "crop", "mixup")]
+
+
+def augmented(name, images, labels=None, batch=8, first=0):
+    """Images (N, H, W, C) in 0..255 and one-hot labels, augmented from the batch `first` on."""
+    rows = np.eye(len(images), dtype="float32") if labels is None else labels
+    data = tf.data.Dataset.from_tensor_slices((images.astype("float32"), rows)).batch(batch)
+    seed, skipped = tf.constant(5, tf.int64), tf.constant(first, tf.int64)
+    found = batches(Augmenter((name,), images.shape[-1]).apply(data.skip(first), seed, skipped))
+    return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
 
 @pytest.mark.slow
@@ -132,15 +145,80 @@ def test_label_mixing_layer_of_the_user_gets_the_labels(folder):
         np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["resized_crop", "rotation", "jitter", "erasing", "cutmix"])
+def test_a_batch_is_augmented_alike_wherever_the_reading_begins(smooth_image, name):
+    images = np.stack([smooth_image(np.random.default_rng(i), 12, 12) for i in range(12)])
+    whole, rows = augmented(name, images, batch=4)
+    assert not np.array_equal(whole, images)
+    later, later_rows = augmented(name, images, batch=4, first=2)
+    np.testing.assert_array_equal(later, whole[8:])
+    np.testing.assert_array_equal(later_rows, rows[8:])
+
+
+def test_resized_crop_keeps_a_quarter_at_least():
+    ramp = np.broadcast_to(np.arange(64.0)[None, None, :, None], (32, 64, 64, 3))
+    steps = np.diff(augmented("resized_crop", ramp)[0], axis=2)
+    # A ramp stays one; its slope is the share of the width.
+    np.testing.assert_allclose(steps, np.broadcast_to(steps[:, :1, :1], steps.shape), atol=1e-3)
+    widths = steps[:, 0, 0, 0]
+    assert 0.25**0.5 * 0.75**0.5 - 1e-4 <= widths.min() < 0.7 < widths.max() <= 1 + 1e-4
+
+
+def test_jitter_leaves_grey_grey_and_draws_for_each_image():
+    rng = np.random.default_rng(0)
+    grey = np.repeat(rng.integers(60, 190, (8, 6, 6, 1)), 3, axis=-1)
+    changed, _ = augmented("jitter", grey)
+    np.testing.assert_allclose(changed[..., 0], changed[..., 2], atol=1e-2)
+    assert len({round(float(one)) for one in (changed - grey).mean(axis=(1, 2, 3))}) > 4
+    coloured, _ = augmented("jitter", rng.integers(0, 256, (8, 6, 6, 3)))
+    assert coloured.min() >= 0 and coloured.max() <= 255
+
+
+def test_erasing_fills_a_rectangle_in_half_of_the_images():
+    images = np.full((64, 16, 16, 3), 100.0)
+    changed = (augmented("erasing", images)[0] != images).any(axis=-1)
+    erased = changed.any(axis=(1, 2))
+    assert 20 < erased.sum() < 44
+    for one in changed[erased]:
+        rows, columns = one.any(axis=1), one.any(axis=0)
+        assert one.sum() == rows.sum() * columns.sum(), "no rectangle"
+        assert one.mean() < 0.5
+
+
+def test_cutmix_pastes_a_rectangle_and_shares_the_label_by_its_area():
+    images = np.broadcast_to(np.arange(16.0)[:, None, None, None] * 10, (16, 20, 20, 1))
+    mixed, rows = augmented("cutmix", images, batch=16)
+    np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=1e-5)
+    shares = np.stack([(mixed == 10 * i).mean(axis=(1, 2, 3)) for i in range(16)], axis=1)
+    np.testing.assert_array_equal(shares.sum(axis=1), 1)
+    # The rectangle ends between pixels: a row and a column of 20 more or less.
+    np.testing.assert_allclose(shares, rows, atol=0.1)
+    assert (np.count_nonzero(shares, axis=1) == 2).sum() > 8
+
+
+@pytest.mark.slow
+def test_augmix_does_not_depend_on_random_numbers_of_others(smooth_image):
+    images = np.stack([smooth_image(np.random.default_rng(i), 12, 12) for i in range(16)])
+    found = []
+    for seed in (1, 2):
+        random.seed(seed)
+        found.append(augmented("augmix", images, batch=4)[0])
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(augmented("augmix", images, batch=4, first=3)[0], found[0][12:])
+    assert 1 < np.abs(found[0] - images).mean() < 40
+
+
 def test_function_that_changes_the_shape_is_refused(folder):
     with pytest.raises(ValueError, match="not compatible|not.*same|Incompatible|must be equal"):
         image_folder(folder, 16, augment=(lambda images: images[:, :8],))
 
 
 def test_grey_images():
-    with pytest.raises(ValueError, match="^`augment` must be without 'rand_augment'"):
-        digits(channels=1, augment=("rand_augment",))
-    images, _ = next(iter(digits(channels=1, augment=("flip", "crop", "mixup")).train))
+    for name in ("jitter", "rand_augment"):
+        with pytest.raises(ValueError, match=f"^`augment` must be without '{name}'"):
+            digits(channels=1, augment=("flip", name))
+    names = ("flip", "crop", "resized_crop", "rotation", "erasing", "cutmix", "mixup")
+    images, _ = next(iter(digits(channels=1, augment=names).train))
     assert images.shape == (32, 32, 32, 1)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 import pytest
 
-from keras_bottleneck.data.augmentation import BatchSeeds
 from keras_bottleneck.data.images import load_tensorflow
+from keras_bottleneck.data.seeds import BatchSeeds
 from keras_bottleneck.keras_private import set_generator
 
 OTHERS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]

@@ -65,6 +65,44 @@ def test_the_figures_are_those_worked_out_by_hand(file, folder):
     assert printed.index("green") < printed.index("blue"), "the worst class comes first"
 
 
+@pytest.fixture(scope="module")
+def one_sided(tmp_path_factory):
+    """Answers logits by the colour of the left half alone; and a folder of images of two halves."""
+    image = keras.Input((6, 6, 3))
+    left = keras.layers.Cropping2D(((0, 0), (0, 3)))(image)
+    head = keras.layers.Dense(2, use_bias=False)
+    network = keras.Model(image, head(keras.layers.GlobalAveragePooling2D()(left)), name="left")
+    head.set_weights([np.array([[4.0, 0], [0, 2], [0, 0]])])
+    root = tmp_path_factory.mktemp("sides")
+    for name, (left, right) in {"a": ("red", "lime"), "b": ("blue", "lime")}.items():
+        (root / "photos" / name).mkdir(parents=True)
+        for index in range(2):
+            picture = Image.new("RGB", (6, 6 + index), right)
+            picture.paste(left, (0, 0, 3, 6 + index))
+            picture.save(root / "photos" / name / f"{index}.png")
+    file = kb.export.save_model(network, root / "left.keras", ("a", "b"), kb.Preprocessing((6, 6)))
+    return file, root / "photos"
+
+
+def test_flips_average_the_probabilities_of_both_looks(one_sided):
+    file, folder = one_sided
+    red, lime = 1 / (1 + np.exp(-4)), 1 / (1 + np.exp(2))  # probabilities of "a"; of blue, 1/2
+    predictor = kb.runtime.load(file, tta="flip")
+    found = predictor.probabilities([folder / "a" / "0.png", folder / "b" / "0.png"])
+    wanted = np.array([(red + lime) / 2, (0.5 + lime) / 2])
+    np.testing.assert_allclose(found[:, 0], wanted, rtol=1e-5)
+    report = evaluate(file, folder, subset="both", tta="flip")
+    # Blue is as much "a" as "b": the first is taken, until the mirror image is looked at.
+    assert (report.top1, report.flipped["top1"]) == (0.5, 1.0)
+    loss = -np.log([wanted[0], 1 - wanted[1]]).mean()
+    assert report.flipped["loss"] == pytest.approx(loss, rel=1e-5)
+    assert "with flips: 100.0%" in str(report)
+    assert evaluate(file, folder, subset="both").flipped is None
+    for call in (lambda: evaluate(file, folder, tta="turn"), lambda: kb.runtime.load(file, tta=1)):
+        with pytest.raises(ValueError, match="^`tta` must be one of None, 'flip'"):
+            call()
+
+
 def test_a_subset_is_that_of_the_training(file, folder):
     images = kb.data.image_folder(folder, 6, seed=3)
     assert evaluate(file, folder, seed=3).images == images.validation_size

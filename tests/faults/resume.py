@@ -85,6 +85,16 @@ def train_images(folder, inputs):
     keep(folder, model, history)
 
 
+def train_augmented(folder, inputs):
+    """The other augmentations that have names, and Muon."""
+    names = ("resized_crop", "rotation", "jitter", "augmix", "erasing", "cutmix")
+    images = data.image_folder(inputs / "photos", SIDE, batch_size=8, augment=names)
+    model = network()
+    recipe = training.Recipe(epochs=2, optimizer="muon", ema=0.8)
+    history = recipe.fit(model, images.train, images.validation, checkpoints=every_step(folder))
+    keep(folder, model, history)
+
+
 def train_arrays(folder, inputs):
     """Arrays of 6 batches in epochs of 4, in an order that nobody has asked for."""
     model = network()
@@ -146,7 +156,14 @@ def train_phases(folder, inputs):
     """`finetune`: phases that end early, and statistics that are estimated anew."""
     model = network()
     recipe = training.FineTune(
-        epochs=3, head_epochs=3, stages=1, batch_size=4, patience=1, batch_norm="recalibrated"
+        epochs=3,
+        head_epochs=3,
+        stages=1,
+        batch_size=4,
+        patience=1,
+        batch_norm="recalibrated",
+        optimizer="lion",
+        learning_rate=1e-4,
     )
     history = training.finetune(model, arrays(), arrays(7), recipe, checkpoints=every_step(folder))
     keep(folder, model, history)
@@ -170,6 +187,13 @@ def train_run(folder, inputs):
         )
 
 
+def train_lengthened(folder, inputs):
+    """A run that has got more epochs than it was planned with."""
+    train_run(folder, inputs)
+    run = runs.Run.open(folder / "run")
+    runs.resume(run.path, epochs=None if run.lengthened else 5)
+
+
 def _tiny(preprocessing, **others):
     model = network(preprocessing=preprocessing, **others)
     return kb.image_model.carrying(model, preprocessing)
@@ -178,7 +202,9 @@ def _tiny(preprocessing, **others):
 def train_tuned_run(folder, inputs):
     """The folder of a run of `finetune`."""
     checkpoints_of_every_step()
-    recipe = training.FineTune(epochs=2, head_epochs=2, stages=1, batch_size=8, ema=0.8)
+    recipe = training.FineTune(
+        epochs=2, head_epochs=2, stages=1, batch_size=8, ema=0.8, optimizer="muon"
+    )
     if runs.is_run(folder / "run"):
         runs.resume(folder / "run")
     else:
@@ -186,8 +212,16 @@ def train_tuned_run(folder, inputs):
         runs.finetune(source, inputs / "photos", folder / "run", recipe=recipe)
 
 
+def train_lengthened_tuning(folder, inputs):
+    """A run of `finetune` with more epochs in its last phase."""
+    train_tuned_run(folder, inputs)
+    run = runs.Run.open(folder / "run")
+    runs.resume(run.path, epochs=None if run.lengthened else 4)
+
+
 CASES = {
     "images": train_images,
+    "augmented": train_augmented,
     "arrays": train_arrays,
     "generator": train_generator,
     "shuffled": train_shuffled,
@@ -195,7 +229,9 @@ CASES = {
     "quantized": train_quantized,
     "phases": train_phases,
     "train": train_run,
+    "lengthened": train_lengthened,
     "finetune": train_tuned_run,
+    "lengthened_finetune": train_lengthened_tuning,
 }
 
 
@@ -205,7 +241,7 @@ def prepare(inputs, case):
     if case == "quantized":
         quantized = kb.quantize(network(), arrays()[0], equalize=False)
         quantized.save(inputs / "quantized.keras")
-    if case == "finetune":
+    if case in ("finetune", "lengthened_finetune"):
         kb.export.save_model(network(), inputs / "source.keras", ("a", "b"), kb.Preprocessing(SIDE))
 
 

@@ -16,11 +16,11 @@ from ..marks import some_full
 ROOT = Path(__file__).parents[2]
 KILLS = os.environ.get("KERAS_BOTTLENECK_KILLS", "3")
 CASES = (
-    *("images", "arrays", "generator", "shuffled"),
-    *("half", "quantized", "phases", "train", "finetune"),
+    *("images", "augmented", "arrays", "generator", "shuffled", "half", "quantized", "phases"),
+    *("train", "lengthened", "finetune", "lengthened_finetune"),
 )
-# A run of `train` has images, augmentation, dropout, dropped paths, averages and decay, too.
-FULL = [case for case in CASES if case not in ("generator", "train")]
+# A run that is lengthened has images, dropout, dropped paths, averages and decay, too.
+FULL = [case for case in CASES if case not in ("generator", "augmented", "lengthened")]
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,9 +1,12 @@
 """Runs: what is kept while a network is trained, what is refused, and fine-tuning as a run."""
 
+import contextlib
 import inspect
+import io
 import json
 import shlex
 import signal
+import sys
 
 import keras
 import numpy as np
@@ -123,6 +126,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_files(photos, tmp_path, monk
     resumed = runs.resume(stopped.path)
     assert resumed.finished
     assert not (stopped.path / "checkpoints").exists()
+    with Image.open(whole.path / "augmented.png") as picture:
+        # A row of 8 images with their labels below.
+        assert picture.width > 6 * picture.height > 600
     for one, other in zip(resumed.rows(), whole.rows(), strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
     for name in ("best", "last"):
@@ -133,6 +139,115 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_files(photos, tmp_path, monk
             strict=True,
         ):
             np.testing.assert_array_equal(np.array(kept_value), np.array(value))
+
+
+@pytest.fixture(scope="module")
+def lengthened(photos, tmp_path_factory):
+    """A finished run of 2 epochs that got 3 more, what the first ended with, and what was said."""
+    folder, said = tmp_path_factory.mktemp("lengthened") / "run", io.StringIO()
+    recipe = kb.training.Recipe(epochs=2, batch_size=8, learning_rate=1e-2, monitor="val_accuracy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, (), tiny))
+        first = runs.train(photos, folder, "tiny", recipe=recipe)
+        ended = first.rows(), kb.export.load_model(first.best)[0].get_weights()
+        with contextlib.redirect_stdout(said):
+            run = runs.resume(folder, epochs=5)
+    return run, ended, said.getvalue()
+
+
+def test_a_finished_run_is_lengthened(lengthened):
+    run, (rows, _), said = lengthened
+    assert run.finished and run.epochs == 5
+    assert not run.start.exists()
+    assert run.rows()[:2] == rows
+    assert [row["epoch"] for row in run.rows()] == [1, 2, 3, 4, 5]
+    # Where a half cosine over 5 epochs would be after 2, and from there down to 0.
+    peak = 1e-2 * (1 + np.cos(0.4 * np.pi)) / 2
+    (part,) = run.config["lengthened"]
+    assert part == {"epochs": 3, "learning_rate": pytest.approx(peak), "after": 2}
+    rates = [row["learning_rate"] for row in run.rows()]
+    wanted = [0.0, peak, peak / 2, 0.0]  # a warm-up of an epoch, and the cosine of two others
+    np.testing.assert_allclose(rates[1:], wanted, atol=1e-8)
+    sentence = "3 epochs were added to the 2 that were planned: they begin with the best weights"
+    assert sentence in said and sentence in (run.path / "README.md").read_text()
+    assert command(run).splitlines()[1].endswith(f"--resume {run.path} --epochs 5")
+    assert runs.resume(run.path).rows() == run.rows()
+
+
+def test_the_best_network_of_a_lengthened_run_is_that_of_all_epochs(lengthened, images):
+    run, (_, before), _ = lengthened
+    best = run.best_row()
+    model, _ = kb.export.load_model(run.best)
+    model.compile(metrics=["accuracy"], loss="sparse_categorical_crossentropy")
+    found = model.evaluate(images.validation, verbose=0, return_dict=True)
+    assert found["accuracy"] == pytest.approx(best["val_accuracy"])
+    same = all(map(np.array_equal, model.get_weights(), before))
+    assert same == (best["epoch"] <= 2)
+
+
+@pytest.mark.parametrize("epochs", [5, 3, 0, 2.5])
+def test_no_fewer_epochs_than_a_run_has(lengthened, epochs):
+    run = lengthened[0]
+    config = (run.path / "config.json").read_text()
+    with pytest.raises(ValueError, match="^`epochs` must be .*Received: epochs=") as error:
+        runs.resume(run.path, epochs=epochs)
+    assert "\n" not in str(error.value)
+    assert (run.path / "config.json").read_text() == config
+
+
+def logged(photos, folder, log, monkeypatch, epochs=1):
+    monkeypatch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, (), tiny))
+    recipe = kb.training.Recipe(epochs=epochs, batch_size=8)
+    run = runs.train(photos, folder, "tiny", log=log, recipe=recipe)
+    return runs.resume(run.path, epochs=epochs + 1)
+
+
+@pytest.mark.slow
+def test_tensorboard_gets_the_figures_of_all_epochs(photos, tmp_path, monkeypatch):
+    reason = "`tensorboard` is not installed"
+    reading = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason=reason
+    )
+    run = logged(photos, tmp_path / "run", ["tensorboard"], monkeypatch)
+    for part, prefix in (("validation", "val_"), ("train", "")):
+        found = {}
+        for file in (run.path / "tensorboard" / part).iterdir():
+            events = reading.EventAccumulator(str(file)).Reload()
+            for event in events.Tensors("epoch_loss"):
+                found[event.step] = float(event.tensor_proto.float_val[0])
+        wanted = {index: row[f"{prefix}loss"] for index, row in enumerate(run.rows())}
+        assert found == pytest.approx(wanted)
+
+
+@pytest.mark.slow
+def test_mlflow_gets_settings_figures_and_files(photos, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="`mlflow` is not installed")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    store = (tmp_path / "store").as_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    run = logged(photos, tmp_path / "run", ["mlflow"], monkeypatch)
+    client = mlflow.MlflowClient(store)
+    experiment = client.get_experiment_by_name("keras-bottleneck")
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert found.info.status == "FINISHED" and found.info.run_name == "run"
+    assert found.data.params["batch_size"] == "8" and found.data.params["model"] == "tiny"
+    losses = client.get_metric_history(found.info.run_id, "val_loss")
+    assert [one.step for one in losses] == [1, 2]
+    assert [one.value for one in losses] == [row["val_loss"] for row in run.rows()]
+    files = {one.path for one in client.list_artifacts(found.info.run_id)}
+    assert files == {"README.md", "augmented.png", "best.keras", "curves.png"}
+
+
+def test_a_tool_that_is_missing_or_unknown_is_refused_before_the_work(
+    photos, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(ImportError, match="^`log='mlflow'` needs `mlflow`: pip install 'keras-"):
+        runs.train(photos, tmp_path / "new", log=("mlflow",))
+    for log in ("tensorboard", ["tensorboards"], 3):
+        with pytest.raises(ValueError, match="^`log` must be .*tensorboard"):
+            runs.train(photos, tmp_path / "new", log=log)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_run_of_an_earlier_version_has_the_defaults_of_new_fields(run):

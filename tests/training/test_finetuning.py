@@ -8,7 +8,7 @@ from keras import layers
 import keras_bottleneck as kb
 from keras_bottleneck.layers import ConvNormAct
 from keras_bottleneck.training import FineTune, Recipe, finetune, recalibrate_batch_norm
-from keras_bottleneck.training.rates import StagedAdam, StagedSGD
+from keras_bottleneck.training.rates import StagedAdam, StagedLion, StagedMuon, StagedSGD
 
 RNG = np.random.default_rng(0)
 # The networks here are trained for a few steps, which their batch norms are too slow for.
@@ -87,7 +87,7 @@ def test_update_is_rate_times_gradient():
     np.testing.assert_allclose(after, kernel - 0.5 * 0.1 * gradient, rtol=1e-5)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
 def test_weight_decay_is_scaled_too_and_spares_vectors(optimizer):
     keras.utils.set_random_seed(1)
     model = network()
@@ -271,14 +271,17 @@ def test_float16_scales_the_loss_and_the_rates():
     np.testing.assert_allclose(halves[1], halves[0] / 2, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_optimizer_survives_saving(tmp_path, optimizer):
+@pytest.mark.parametrize(
+    ("optimizer", "kind"),
+    [("sgd", StagedSGD), ("adamw", StagedAdam), ("lion", StagedLion), ("muon", StagedMuon)],
+)
+def test_optimizer_survives_saving(tmp_path, optimizer, kind):
     model = network()
     finetune(model, DATA, None, dataclasses.replace(STEP, optimizer=optimizer, weight_decay=0.1))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     twin = loaded.optimizer
-    assert isinstance(twin, StagedSGD if optimizer == "sgd" else StagedAdam)
+    assert isinstance(twin, kind)
     assert twin.rates == model.optimizer.rates
     assert len(twin.rates) == len(loaded.trainable_variables) == 6  # no batch norm of the stages
     assert twin.decoupled_decay == 0.1

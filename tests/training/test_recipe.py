@@ -65,7 +65,7 @@ def test_schedule_rises_for_half_of_the_steps_at_most(epochs, warmup, steps):
     assert rates[-1] == pytest.approx(0.0, abs=1e-8)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adam", "muon"])
 def test_weight_decay_shrinks_kernels_by_the_exact_factor_and_nothing_else(optimizer):
     model = network()
     kernel, gamma = model.get_layer("conv").kernel, model.get_layer("bn").gamma
@@ -122,7 +122,7 @@ def test_logits_and_softmax_give_the_same_loss():
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adam", "lion", "muon"])
 def test_it_learns(optimizer):
     data = bright_images(96)
     recipe = Recipe(epochs=20, batch_size=16, optimizer=optimizer, learning_rate=0.05)
