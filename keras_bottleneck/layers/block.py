@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_bottleneck.keras_private import in_hdf5, sublayers
+from keras_bottleneck.layers.arguments import LayerArguments
 
 Shape = Sequence[int | None]
 
@@ -37,7 +38,7 @@ class Block(keras.layers.Layer):
         if "__init__" in vars(cls):
             vars(cls)["__init__"].__signature__ = _whole_signature(cls)
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
         if keras.config.image_data_format() != "channels_last":
             raise ValueError(

@@ -127,6 +127,9 @@ def _presented(build: Any, name: str, signature: inspect.Signature, doc: str) ->
     """`build` under the name, and with the arguments and the text, that `help` shows."""
     build.__name__ = build.__qualname__ = name
     build.__signature__ = signature
+    # For `typing.get_type_hints`, which reads these and not the signature.
+    hints = {one.name: one.annotation for one in signature.parameters.values()}
+    build.__annotations__ = {**hints, "return": signature.return_annotation}
     build.__doc__ = doc
     return build
 
