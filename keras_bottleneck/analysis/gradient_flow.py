@@ -45,18 +45,18 @@ class GradientReport(Printable):
         """
         columns = zip(*self.norms.values(), strict=True)
         steps = [dict(zip(self.norms, column, strict=True)) for column in columns]
-        found = {name for norms in steps for name in exploding(norms)}
-        return tuple(name for name in self.norms if name in found)
+        layers = {name for norms in steps for name in exploding(norms)}
+        return tuple(name for name in self.norms if name in layers)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, one sentence each; empty where gradients flow well."""
-        found = []
+        sentences = []
         if self.dead:
-            found.append(f"No gradient reaches {checks.a_few(self.dead)}.")
+            sentences.append(f"No gradient reaches {checks.a_few(self.dead)}.")
         if self.exploding:
-            found.append(f"Gradients explode in {checks.a_few(self.exploding)}.")
-        return tuple(found)
+            sentences.append(f"Gradients explode in {checks.a_few(self.exploding)}.")
+        return tuple(sentences)
 
     def plot(self, path: str | Path) -> Path:
         """Draw the norms, layers from the input down, steps to the right, into a file at `path`.

@@ -58,7 +58,7 @@ def steps(model: keras.Model) -> list[Step]:
         changes[values.last[value] + 1] -= size
     live = list(accumulate(changes))
     return [
-        Step(call, sum(values.sizes.get(id(made), 0) for made in call.outputs), alive)
+        Step(call, sum(values.sizes.get(id(tensor), 0) for tensor in call.outputs), alive)
         for call, alive in zip(calls, live, strict=False)
     ]
 
@@ -111,11 +111,11 @@ class _Values:
         self.first[key] = self.last[key] = index
 
     def _pass_on(self, call: Call) -> None:
-        source, made = id(call.inputs[0]), id(call.outputs[0])
-        self._value[made] = self._value[source]
-        self._alone[made] = self._alone[source] and len(self._readers[made]) == 1
+        source, output = id(call.inputs[0]), id(call.outputs[0])
+        self._value[output] = self._value[source]
+        self._alone[output] = self._alone[source] and len(self._readers[output]) == 1
         vanishes = _vanishes(call.operation)
-        self._writer[made] = self._writer[source] if vanishes else call.operation
+        self._writer[output] = self._writer[source] if vanishes else call.operation
 
     def _stays(self, call: Call) -> bool:
         """Whether the values of `call` take the place of its input's, or are them."""

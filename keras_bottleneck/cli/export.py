@@ -41,23 +41,23 @@ def run(
 
     given = source(path)
     target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
-    found = loaded(given.path)
+    trained = loaded(given.path)
     folder = given.data(data)
     split = {"seed": given.seed(seed)}
-    images = None if folder is None else images_for(given.path, found, folder, **split)
+    images = None if folder is None else images_for(given.path, trained, folder, **split)
     wanted = options.listed(formats)
     report = export_model(
-        found.model,
+        trained.model,
         target,
         wanted,
         name=name,
-        labels=found.labels,
-        preprocessing=found.preprocessing,
+        labels=trained.labels,
+        preprocessing=trained.preprocessing,
         verify=images.validation if images else None,
         calibration=images.train if images and "tflite_int16" in (wanted or ()) else None,
         image_size=image_size,
         batch_size=batch_size or None,
     )
-    files = [one.path for one in report.artifacts if one.path.is_file()]
+    files = [artifact.path for artifact in report.artifacts if artifact.path.is_file()]
     after = ("audit", files[0]) if files else ("predict", report.artifacts[0].path, "IMAGE")
     return Outcome(report, report, after)

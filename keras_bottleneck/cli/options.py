@@ -81,7 +81,7 @@ def counts(name: str, text: str) -> list[int]:
         ValueError: If there is anything else in it.
     """
     try:
-        return [int(one) for one in text.split(",")]
+        return [int(number) for number in text.split(",")]
     except ValueError:
         raise checks.reject(name, text, "whole numbers, separated by commas") from None
 
@@ -89,7 +89,11 @@ def counts(name: str, text: str) -> list[int]:
 def given(ctx: typer.Context) -> set[str]:
     """The options and arguments that stand on the command line."""
     origins = {name: ctx.get_parameter_source(name) for name in ctx.params}
-    return {name for name, one in origins.items() if one is not None and one.name == "COMMANDLINE"}
+    return {
+        name
+        for name, origin in origins.items()
+        if origin is not None and origin.name == "COMMANDLINE"
+    }
 
 
 def of_fields(name: str, file: Path = TRAINING) -> Callable[[Verb], Verb]:
@@ -108,8 +112,10 @@ def of_fields(name: str, file: Path = TRAINING) -> Callable[[Verb], Verb]:
         *own, rest = signature.parameters.values()
         if rest.kind is not inspect.Parameter.VAR_KEYWORD:
             raise TypeError(f"{verb.__module__} takes no ** arguments for the fields of {name}")
-        taken = {one.name for one in own}
-        options = [_option(one) for one in sources.fields(file, name) if one.name not in taken]
+        taken = {parameter.name for parameter in own}
+        options = [
+            _option(field) for field in sources.fields(file, name) if field.name not in taken
+        ]
         verb.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[*own, *options]
         )
@@ -121,7 +127,7 @@ def of_fields(name: str, file: Path = TRAINING) -> Callable[[Verb], Verb]:
 def _option(field: sources.Field) -> inspect.Parameter:
     """The option for a field; one that may be None takes the word "none", too."""
     optional = NoneType in field.kinds
-    kind = next(one for one in field.kinds if one is not NoneType)
+    kind = next(candidate for candidate in field.kinds if candidate is not NoneType)
 
     def parse(text: Any) -> Any:
         return None if str(text).lower() == "none" else kind(text)

@@ -25,22 +25,22 @@ def run(
     from keras_bottleneck.runtime.predictor import Classes, Prediction
 
     predictor = runtime.load(path, threads)
-    found = cast(list[Prediction], predictor(images, top=top))
+    predictions = cast(list[Prediction], predictor(images, top=top))
     table = Table(title=f"{predictor.path.name}")
     table.add_column("image", overflow="fold")
     content: list[dict[str, object]] = []
-    if isinstance(found[0], float):
+    if isinstance(predictions[0], float):
         table.add_column("value", justify="right")
-        for image, value in zip(images, found, strict=True):
+        for image, value in zip(images, predictions, strict=True):
             table.add_row(str(image), f"{value:.6g}")
             content.append({"image": image, "value": value})
         return Outcome(table, {"predictions": content})
     table.add_column("class", overflow="fold")
     table.add_column("probability", justify="right")
-    for image, ranked in zip(images, cast(list[Classes], found), strict=True):
+    for image, ranked in zip(images, cast(list[Classes], predictions), strict=True):
         for index, (label, probability) in enumerate(ranked):
             table.add_row("" if index else str(image), label, f"{probability:.1%}")
         table.add_section()
-        classes = [{"label": label, "probability": one} for label, one in ranked]
+        classes = [{"label": label, "probability": probability} for label, probability in ranked]
         content.append({"image": image, "classes": classes})
     return Outcome(table, {"predictions": content}, ("evaluate", path, "--data", "FOLDER"))

@@ -54,11 +54,11 @@ def run(
     given = source(path)
     folder = given.folder(data)
     target = checks.folder_to_write("out", given.path.parent / "exported" if out is None else out)
-    found = loaded(given.path)
-    photographs = images_for(given.path, found, folder, seed=given.seed(seed))
+    trained = loaded(given.path)
+    photographs = images_for(given.path, trained, folder, seed=given.seed(seed))
     names = options.listed(skip) or []
     quantized = quantize(
-        found.model,
+        trained.model,
         photographs.train,
         calibrator=calibrator,
         rounding=rounding,
@@ -71,12 +71,12 @@ def run(
         quantized,
         target,
         options.listed(formats),
-        labels=found.labels,
-        preprocessing=found.preprocessing,
+        labels=trained.labels,
+        preprocessing=trained.preprocessing,
         verify=photographs.validation,
         io_type=io_type,
         allow_float=allow_float,
     )
-    seen = quantized.quantization_report
-    content = {"quantization": seen, "export": report}
-    return Outcome([seen, report], content, ("audit", report.artifacts[0].path))
+    calibration = quantized.quantization_report
+    content = {"quantization": calibration, "export": report}
+    return Outcome([calibration, report], content, ("audit", report.artifacts[0].path))

@@ -21,7 +21,7 @@ def agree(recipe: Any, train: Any, validation: Any) -> None:
         DistributionError: On every process, if they do not.
     """
     check_same("`recipe`", number_of(repr(recipe).encode()))
-    kinds = ",".join(type(one).__name__ for one in (train, validation))
+    kinds = ",".join(type(part).__name__ for part in (train, validation))
     check_same("The kind of `train` and `validation`", number_of(kinds.encode()))
     for name, data in (("train", train), ("validation", validation)):
         if isinstance(data, OwnBatches):

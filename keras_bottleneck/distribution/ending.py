@@ -26,7 +26,7 @@ class DistributionError(RuntimeError):
 def lost(error: BaseException) -> str | None:
     """What a collective says whose other end is gone; None if `error` is no such thing."""
     return next(
-        (first_line(one) for one in failures.chain(error) if LOST.search(str(one))),
+        (first_line(cause) for cause in failures.chain(error) if LOST.search(str(cause))),
         None,
     )
 

@@ -89,8 +89,8 @@ def check_alone() -> None:
 
 def _set(variables: Sequence[str]) -> tuple[str, str | None]:
     """The first of `variables` that is set, and its value; None where none is."""
-    found = next((name for name in variables if os.environ.get(name)), variables[0])
-    return found, os.environ.get(found) or None
+    variable = next((name for name in variables if os.environ.get(name)), variables[0])
+    return variable, os.environ.get(variable) or None
 
 
 def _number(name: str, given: Any, variables: Sequence[str], minimum: int) -> int | None:

@@ -91,10 +91,10 @@ class Job:
         self._entered = self._watchdog = None
         if self.processes == 1 or error is None:
             return
-        found = lost(error)
-        if found is not None:
+        failure = lost(error)
+        if failure is not None:
             leave_at_once(TRY_AGAIN)
-            message = f"{self.name}: another process has ended ({found})"
+            message = f"{self.name}: another process has ended ({failure})"
             raise DistributionError(f"{message}; {REMEDY}") from None
         _leave_with(error)
 
@@ -254,7 +254,7 @@ class Job:
 
 
 def _spread(model: keras.Model, devices: int) -> bool:
-    return all(len(one.value.sharding.device_set) == devices for one in model.variables)
+    return all(len(variable.value.sharding.device_set) == devices for variable in model.variables)
 
 
 def _leave_with(error: BaseException) -> None:

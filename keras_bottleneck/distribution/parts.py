@@ -118,7 +118,7 @@ class DividedBatches(keras.utils.PyDataset):
             size = len(batch[0])
             rows = size // self.part.devices * self.part.devices
             if size == self.batch_size or (rows and not self.whole):
-                yield tuple(np.asarray(one)[self.part.of(rows)] for one in batch)
+                yield tuple(np.asarray(array)[self.part.of(rows)] for array in batch)
 
 
 class OwnBatches(keras.utils.PyDataset):
@@ -184,16 +184,16 @@ class OwnBatches(keras.utils.PyDataset):
             return tuple(self.dataset[index])
         if self._batches is None or (index == 0 and not self.endless):
             self._batches = iter(self.dataset)
-        found: Any = next(self._batches, None)
-        if found is None and self.endless:
+        following: Any = next(self._batches, None)
+        if following is None and self.endless:
             self._batches = iter(self.dataset)  # a generator stays at its end
-            found = next(self._batches, None)
-        if found is None:
+            following = next(self._batches, None)
+        if following is None:
             raise ValueError(
                 f"`{self.name}` must have as many batches as it says. Received: the end of the "
                 f"data of process {self.part.process} before batch {index} of {self.steps}"
             )
-        return tuple(found)
+        return tuple(following)
 
 
 class OwnStream(OwnBatches):

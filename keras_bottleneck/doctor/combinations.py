@@ -29,8 +29,8 @@ class KnownBad:
 
 
 def _newer(here: Environment, package: str, version: str) -> bool:
-    found = here.versions.get(package)
-    return found is not None and numbers(found) >= numbers(version)
+    installed = here.versions.get(package)
+    return installed is not None and numbers(installed) >= numbers(version)
 
 
 def _is_on(here: Environment, variable: str) -> bool:

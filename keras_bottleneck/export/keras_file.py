@@ -93,8 +93,8 @@ def checked_preprocessing(model: keras.Model, preprocessing: Any) -> Preprocessi
         return None
     if not isinstance(preprocessing, Preprocessing):
         raise checks.reject("preprocessing", preprocessing, "a Preprocessing or None")
-    taken, made = model.inputs[0].shape[1:], preprocessing.input_shape
-    fits = len(taken) == 3 and all(a in (None, b) for a, b in zip(taken, made, strict=True))
+    taken, prepared = model.inputs[0].shape[1:], preprocessing.input_shape
+    fits = len(taken) == 3 and all(a in (None, b) for a, b in zip(taken, prepared, strict=True))
     if not fits:
         fitting = f"one for the model's input shape {tuple(taken)}"
         raise checks.reject("preprocessing", preprocessing, fitting)

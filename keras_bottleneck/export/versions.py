@@ -7,5 +7,5 @@ def versions(*packages: str) -> dict[str, str]:
     """The versions of this package and of `packages`, as far as they are installed."""
     installed = {package: version_of(package) for package in packages}
     return {"keras-bottleneck": __version__} | {
-        package: found for package, found in installed.items() if found is not None
+        package: version for package, version in installed.items() if version is not None
     }

@@ -97,7 +97,10 @@ def _signature_behind_depths(general: General[P], defaults: Mapping[str, Any]) -
     whole = inspect.signature(general)
     _, _, *shared = whole.parameters.values()
     return whole.replace(
-        parameters=[one.replace(default=defaults.get(one.name, one.default)) for one in shared]
+        parameters=[
+            parameter.replace(default=defaults.get(parameter.name, parameter.default))
+            for parameter in shared
+        ]
     )
 
 
@@ -128,7 +131,7 @@ def _presented(build: Any, name: str, signature: inspect.Signature, doc: str) ->
     build.__name__ = build.__qualname__ = name
     build.__signature__ = signature
     # For `typing.get_type_hints`, which reads these and not the signature.
-    hints = {one.name: one.annotation for one in signature.parameters.values()}
+    hints = {each.name: each.annotation for each in signature.parameters.values()}
     build.__annotations__ = {**hints, "return": signature.return_annotation}
     build.__doc__ = doc
     return build

@@ -76,8 +76,8 @@ def equalize_channels(placement: Placement, images: Array) -> None:
     tensors = [pair.between for pair in pairs] + [pair.clipped for pair in pairs]
     moments = observe_moments(placement.model, tensors, images)
     read, clipped = moments[: len(pairs)], moments[len(pairs) :]
-    found = zip(pairs, read, clipped, strict=True)
-    scales = [_scales(pair, seen, peaks.reach) for pair, seen, peaks in found]
+    measured = zip(pairs, read, clipped, strict=True)
+    scales = [_scales(pair, seen, peaks.reach) for pair, seen, peaks in measured]
     for pair, scale in zip(pairs, scales, strict=True):
         _apply(pair, scale)
 
@@ -117,15 +117,15 @@ def _only_reader(placement: Placement, tensor: Any) -> Call | None:
     return readers[0] if len(readers) == 1 else None
 
 
-def _scales(pair: Pair, seen: Moments, peaks: Array) -> Array:
+def _scales(pair: Pair, moments: Moments, peaks: Array) -> Array:
     """The factor of each channel, (channels,); `peaks` are what the ReLU before it made."""
     kernel = np.asarray(keras.ops.convert_to_numpy(pair.second.kernel), np.float64)
     largest = _largest_by_input(pair.second, kernel)
-    alive = (seen.reach > DEAD * seen.reach.max()) & (largest > DEAD * largest.max())
+    alive = (moments.reach > DEAD * moments.reach.max()) & (largest > DEAD * largest.max())
     unscaled = np.ones_like(largest)
     if not alive.any():
         return unscaled
-    reach = np.where(alive, seen.reach, seen.reach.max()).astype(np.float64)
+    reach = np.where(alive, moments.reach, moments.reach.max()).astype(np.float64)
     largest = np.where(alive, largest, largest.max())
     candidates = [unscaled]
     for mixture in MIXTURES:
@@ -133,7 +133,7 @@ def _scales(pair: Pair, seen: Moments, peaks: Array) -> Array:
         scale = _below_ceiling(scale * np.median(reach) / np.median(reach * scale), peaks, pair)
         scale = np.clip(scale, 1 / LARGEST_SCALE, LARGEST_SCALE)
         candidates.append(np.where(alive, scale, 1.0))
-    noise = [_noise(pair.second, kernel, scale, reach, seen.power) for scale in candidates]
+    noise = [_noise(pair.second, kernel, scale, reach, moments.power) for scale in candidates]
     best = int(np.argmin(noise))
     worth = 1.0 if np.isinf(pair.ceiling) else WORTH_CLIPPING
     return candidates[best] if noise[best] < worth * noise[0] else unscaled

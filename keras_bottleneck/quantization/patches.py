@@ -34,8 +34,8 @@ def _windows(layer: Any, x: Array) -> Array:
             total = max((-(-size // stride) - 1) * stride + span - size, 0)
             pads[axis] = (total // 2, total - total // 2)
     padded = np.pad(x, [(0, 0), *pads, (0, 0)])
-    seen = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
     (down, right), (high, wide) = layer.strides, layer.dilation_rate
-    seen = seen[:, ::down, ::right, :, ::high, ::wide]
-    seen = np.moveaxis(seen, 3, -1)
-    return seen.reshape(*seen.shape[:3], -1, seen.shape[-1])
+    windows = windows[:, ::down, ::right, :, ::high, ::wide]
+    windows = np.moveaxis(windows, 3, -1)
+    return windows.reshape(*windows.shape[:3], -1, windows.shape[-1])

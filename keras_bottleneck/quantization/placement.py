@@ -204,8 +204,8 @@ class Placement:
     @property
     def rounded_tensors(self) -> list[Any]:
         """The tensors behind which a quantizer goes, in order."""
-        made = [tensor for call in self.calls for tensor in call.outputs]
-        return [one for one in (*self.model.inputs, *made) if id(one) in self.rounded]
+        computed = [tensor for call in self.calls for tensor in call.outputs]
+        return [tensor for tensor in (*self.model.inputs, *computed) if id(tensor) in self.rounded]
 
     @property
     def names_in_float(self) -> tuple[str, ...]:
@@ -217,7 +217,7 @@ class Placement:
         unsupported = [call for call in self.calls if self._possible_rule(call) is None]
         if isinstance(skip, str) and skip == "unsupported":
             return {id(call.operation) for call in unsupported}
-        found: set[int] = set()
+        skipped: set[int] = set()
         for name in _names(skip):
             exact = any(call.operation.name == name for call in self.calls)
             rest = PARTS if exact else "(_.*)?"
@@ -226,16 +226,18 @@ class Placement:
             if not named:
                 known = sorted({call.operation.name for call in self.calls})
                 checks.one_of("skip", name, known)
-            found |= named
-        left = [call.operation for call in unsupported if id(call.operation) not in found]
+            skipped |= named
+        left = [call.operation for call in unsupported if id(call.operation) not in skipped]
         if left:
-            shown = ", ".join(f"{one.name!r} ({type(one).__name__})" for one in left[:5])
+            shown = ", ".join(
+                f"{operation.name!r} ({type(operation).__name__})" for operation in left[:5]
+            )
             more = f" and {len(left) - 5} more" if len(left) > 5 else ""
             raise ValueError(
                 "`model` must consist of layers that int8 runtimes have, or be given "
                 f"skip='unsupported'. Received: {shown}{more}"
             )
-        return found
+        return skipped
 
     def _place(self) -> None:
         for tensor in self.model.inputs:
@@ -299,8 +301,8 @@ class Placement:
             key = self._parents[key]
         return key
 
-    def _unite(self, one: Any, other: Any) -> None:
-        self._parents[self._root(id(other))] = self._root(id(one))
+    def _unite(self, first: Any, second: Any) -> None:
+        self._parents[self._root(id(second))] = self._root(id(first))
 
 
 def _names(skip: Any) -> Iterable[str]:

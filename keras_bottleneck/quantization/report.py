@@ -52,7 +52,7 @@ class QuantizationReport(Printable):
     @property
     def saturated(self) -> float:
         """The largest part of a tensor's values that lay outside of its range."""
-        return max((one.saturated for one in self.ranges), default=0.0)
+        return max((limits.saturated for limits in self.ranges), default=0.0)
 
     @property
     def dead_channels(self) -> int:

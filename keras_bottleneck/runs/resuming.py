@@ -39,7 +39,7 @@ def resume(directory: str | os.PathLike[str], job: Job = ALONE) -> Run:
     if run.config["verb"] == "finetune":
         if job is not ALONE:
             raise checks.reject("run", str(directory), "one of `train`, to be `distributed`")
-        asked = [settings[one] for one in ("source", "weights", "image_size", "seed")]
+        asked = [settings[name] for name in ("source", "weights", "image_size", "seed")]
         start = finetuning.start_of(*asked)
         images = finetuning.images_of(settings, start)
         _check_same(run, images)
@@ -52,6 +52,6 @@ def resume(directory: str | os.PathLike[str], job: Job = ALONE) -> Run:
 def _check_same(run: Run, images: ImageData) -> None:
     """Refuses images that have been changed since."""
     now: Any = Run.planned(run.path, run.config["verb"], run.config["settings"], images).config
-    if any(now[one] != run.config[one] for one in ("classes", "images")):
+    if any(now[name] != run.config[name] for name in ("classes", "images")):
         accepted = f"one whose images in {str(run.data)!r} are still the same, with their classes"
         raise checks.reject("run", str(run.path), accepted)
