@@ -42,7 +42,9 @@ Data = Annotated[
 ]
 RunData = Annotated[
     Path | None,
-    typer.Option(help="Folder with one sub-folder of images per class; of a run: its own."),
+    typer.Option(
+        help="Folder with one sub-folder of images per class; by default that of the run."
+    ),
 ]
 Trained = Annotated[
     Path, typer.Argument(help="Folder of a run, or a .keras file.", show_default=False)
@@ -50,23 +52,29 @@ Trained = Annotated[
 Artifact = Annotated[
     Path,
     typer.Argument(
-        help="Folder of a run, .keras, .tflite or .onnx file, or SavedModel.", show_default=False
+        help="Folder of a run; a .keras, .tflite or .onnx file; or a SavedModel.",
+        show_default=False,
     ),
 ]
-Augment = Annotated[str, typer.Option(help="flip, crop, rand_augment, mixup; commas.")]
+Augment = Annotated[
+    str, typer.Option(help="Any of flip, crop, rand_augment and mixup, separated by commas.")
+]
 Seed = Annotated[
-    int | None, typer.Option(help="That of the training, for the same split; of a run: its own.")
+    int | None,
+    typer.Option(help="Seed that the training split the folder with; by default that of the run."),
 ]
 Deterministic = Annotated[
     bool,
-    typer.Option(help="Compute so that --resume ends with the very weights; slower on a GPU."),
+    typer.Option(help="Make --resume end with exactly the same weights; slower on a GPU."),
 ]
-TrainingSeed = Annotated[int, typer.Option(help="Of split, order, augmentation and weights.")]
-Resume = Annotated[
-    Path | None, typer.Option(help="Folder of a run that was stopped, to go on with.")
+TrainingSeed = Annotated[
+    int, typer.Option(help="Seed of the split, the order, the augmentation and the weights.")
 ]
-BatchSize = Annotated[int, typer.Option(help="Images in a batch.")]
-ImageSize = Annotated[int | None, typer.Option(help="Side in pixels, if the model takes any.")]
+Resume = Annotated[Path | None, typer.Option(help="Folder of a stopped run that is to go on.")]
+BatchSize = Annotated[int, typer.Option(help="Images per batch.")]
+ImageSize = Annotated[
+    int | None, typer.Option(help="Side of the images in pixels, if the model takes any size.")
+]
 
 
 def listed(text: str | None) -> list[str] | None:

@@ -12,10 +12,12 @@ from keras_bottleneck.cli.outcome import Outcome
 def run(
     path: options.Artifact,
     images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
-    top: Annotated[int, typer.Option(help="How many classes of each.")] = 5,
-    threads: Annotated[int | None, typer.Option(help="CPU threads, of .tflite and .onnx.")] = None,
+    top: Annotated[int, typer.Option(help="How many classes to show for each image.")] = 5,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads, for .tflite and .onnx files.")
+    ] = None,
 ) -> Outcome:
-    """Show the most probable classes of images, or the number of each, with a run or any artifact.
+    """Show the most probable classes of images, or the number that the model gives each.
 
     Example: keras-bottleneck predict run/exported/resnet18_int8.tflite photo.jpg --top 3
     """
