@@ -114,7 +114,7 @@ def compare_blocks(
 
     Args:
         channels: A multiple of 4, by which the bottleneck reduces them.
-        size: Height and width of the image in pixels; one integer stands for both.
+        size: Height and width of the image in pixels; one integer for both.
         expansion: Of the inverted residual.
 
     Returns:

@@ -41,7 +41,7 @@ class GradientReport(Printable):
     def exploding(self) -> tuple[str, ...]:
         """The layers whose gradient once was not finite, or 1,000 times that of the middle one.
 
-        The middle one is the layer with the median norm at that step, dead ones apart.
+        The middle one is the layer with the median norm at that step, without the dead ones.
         """
         columns = zip(*self.norms.values(), strict=True)
         steps = [dict(zip(self.norms, column, strict=True)) for column in columns]
@@ -62,7 +62,7 @@ class GradientReport(Printable):
         """Draw the norms, layers from the input down, steps to the right, into a file at `path`.
 
         Dead layers are black, values that are not finite red. A name in letters that no font of
-        the machine has is "#" and its position in `norms`.
+        the machine has is drawn as "#" and its position in `norms`.
 
         Returns:
             The path.

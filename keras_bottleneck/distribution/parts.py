@@ -122,17 +122,17 @@ class DividedBatches(keras.utils.PyDataset):
 
 
 class OwnBatches(keras.utils.PyDataset):
-    """The batches that a process has for itself, as many as all processes have.
+    """The batches of one process; all processes have equally many.
 
-    A batch of another size than the first, or one that does not come, would let the other
-    processes wait for ever: it is an error here.
+    If a batch had another size than the first, or did not come, the other processes would wait
+    for ever. So it is an error.
 
     Args:
         name: The argument that `dataset` was given as, for errors.
         dataset: Batches (images, labels, ...) of this process alone.
         steps: How many of them make an epoch.
-        endless: Whether an epoch goes on where the one before was, and `dataset` begins anew where
-            it ends; else it begins anew in every epoch.
+        endless: Whether an epoch goes on where the previous one stopped, and `dataset` is started
+            again only when it ends; otherwise it is started again in every epoch.
         part: Which process this is.
     """
 
@@ -197,7 +197,7 @@ class OwnBatches(keras.utils.PyDataset):
 
 
 class OwnStream(OwnBatches):
-    """`OwnBatches` of a generator, which nobody may look at before it is trained on."""
+    """`OwnBatches` of a generator, from which nothing may be read before training begins."""
 
     _index = -1
 

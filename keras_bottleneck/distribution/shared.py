@@ -42,5 +42,5 @@ class SharedCheckpoints(Checkpoints):
             super().clear()
 
     def hurry(self) -> None:
-        """Let the end of this step be a checkpoint, and that of every step from now on."""
+        """Write a checkpoint after this step, and after every step from now on."""
         self.every_s = 0.0

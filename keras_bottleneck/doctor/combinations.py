@@ -11,14 +11,14 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 @dataclass(frozen=True)
 class KnownBad:
-    """Something about an environment that others have stumbled over.
+    """A property of an environment that is known to cause trouble.
 
     Attributes:
-        found: Whether it is so in an environment.
-        sentence: What it does.
+        found: Whether an environment has it.
+        sentence: What it causes.
         fix: What to do about it.
         link: Where it was reported.
-        problem: Whether something does not work because of it; else it is worth knowing.
+        problem: Whether something does not work because of it; otherwise it is only worth knowing.
     """
 
     found: Callable[[Environment], bool]

@@ -1,4 +1,4 @@
-"""Layers left in float until a quantized model answers as well as is asked for."""
+"""Leaves layers in float until a quantized model is as accurate as is asked for."""
 
 from typing import Any
 

@@ -43,8 +43,8 @@ UNMIXED = (
 class Pair:
     """Two layers with kernels, the second the only reader of the first.
 
-    `between` is the tensor that the second reads, `clipped` what the last ReLU before it made, and
-    `ceiling` the value at which that clips, infinity where it does not.
+    `between` is the tensor that the second reads, `clipped` the output of the last ReLU before it,
+    and `ceiling` the value at which that ReLU clips, infinity where it does not clip.
     """
 
     first: Any
@@ -55,12 +55,12 @@ class Pair:
 
 
 def equalize_channels(placement: Placement, images: Array) -> None:
-    """Scale the channels between consecutive layers, in place; what the network computes stays.
+    """Scale the channels between consecutive layers, in place; the network's output stays the same.
 
     A positive factor in the outputs of one layer passes a ReLU and is divided out of the inputs
-    of the next. Of a family of factors the one is taken that makes the least rounding noise in
-    the second layer's output, by the ranges and powers measured on `images`. Through a ReLU6,
-    channels only grow as far as they stay well below 6, and only where much is gained.
+    of the next. Several factors are tried, and that with the least rounding noise in the second
+    layer's output is taken, by the ranges and powers measured on `images`. In front of a ReLU6,
+    channels only grow as far as they stay well below 6, and only where that gains much.
 
     Args:
         placement: Where a primitive network's quantizers go.
@@ -107,7 +107,7 @@ def _pair(placement: Placement, call: Call) -> Pair | None:
             return None
         tensor = reader.outputs[0]
         if clips and reader.operation.max_value:
-            # Behind a pooling, what it clips has become smaller.
+            # After a pooling, the tensor that it clips is smaller.
             clipped, ceiling = tensor, reader.operation.max_value
     return None
 

@@ -16,17 +16,17 @@ from keras_bottleneck.quantization.histogram import Histogram
 
 Array = np.ndarray[Any, Any]
 
-# Layers are called one by one, which costs as much as they compute unless there are many images.
+# Layers are called one by one, and with few images the calls cost as much as the arithmetic.
 BATCH = 32
 # Bytes that the largest tensor of a batch may take.
 MEMORY = 2**28
-# Values of a tensor that are counted in each batch: more change no range.
+# How many values of a tensor are counted in each batch: with more, the ranges stay the same.
 COUNTED = 2**22
 
 
 @dataclass
 class Moments:
-    """Of each channel, the largest absolute value and the mean square; both (channels,)."""
+    """The largest absolute value and the mean square of each channel; both (channels,)."""
 
     reach: Array
     power: Array
@@ -133,7 +133,7 @@ def observe_histograms(
 
 
 def _stride(values: Array) -> int:
-    """How far the counted values are apart, so that all channels have their turn."""
+    """The distance between counted values, such that all channels are counted."""
     stride = max(1, values.size // COUNTED)
     while math.gcd(stride, values.shape[-1]) > 1:
         stride += 1

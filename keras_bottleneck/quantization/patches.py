@@ -7,7 +7,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-# Output positions that moments are taken over: more change nothing.
+# How many output positions moments are taken over: with more, they stay the same.
 POSITIONS = 100_000
 
 

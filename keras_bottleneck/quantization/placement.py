@@ -149,7 +149,7 @@ def _padded_with(call: Call) -> Any:
     return keras_private.argument(call, 1, "constant_values") or 0
 
 
-# What `primitive` calls the parts of one layer; the name of a block is that of all its layers.
+# What `primitive` calls the parts of one layer; a block's name stands for all its layers.
 PARTS = "(_(activation|sigmoid|plus|clip|depthwise|column|positions|positive|exp|negative|sum))*"
 
 
@@ -169,7 +169,7 @@ class Placement:
         """
         self.model = model
         self.calls = list(keras_private.calls(model))
-        # Tensors with infinity, as of a padding before a maximum, lie on no grid.
+        # Tensors with infinity, such as a padding before a maximum, cannot be quantized.
         padded = [call for call in self.calls if np.isinf(_padded_with(call))]
         self._infinite = {id(tensor) for call in padded for tensor in call.outputs}
         self.in_float = self._skipped(skip)
@@ -198,7 +198,7 @@ class Placement:
         return self._root(id(tensor))
 
     def fixed_range(self, group: int) -> tuple[float, float] | None:
-        """The range of a group that no calibration moves; None for any other."""
+        """The range of a group that calibration does not choose; None for any other."""
         return self._fixed.get(group)
 
     @property
@@ -274,8 +274,8 @@ class Placement:
     def _averaged_beside_others(self, tensor: Any) -> bool:
         """Whether an average is one of several readers.
 
-        It changes nothing that the tensor is rounded again, but otherwise the TFLite converter
-        leaves the other readers in float.
+        The tensor is then rounded once more, which changes no value, but without it the TFLite
+        converter leaves the other readers in float.
         """
         calls = [call for call in self.readers[id(tensor)] if call is not None]
         return len(calls) > 1 and any(self.rule(call) is Rule.AVERAGE for call in calls)
@@ -285,9 +285,9 @@ class Placement:
         return len(readers) == 1 and readers[0] is not None and self.rule(readers[0]) is Rule.CLIP
 
     def _join(self, call: Call) -> None:
-        """One range for what is concatenated; a fixed one that not all have keeps its own.
+        """Give the inputs of a concatenation one range; those with a fixed range keep it, too.
 
-        What keeps its own has one other: that of all concatenations that it goes into.
+        Such an input has a second range, which is that of all concatenations that read it.
         """
         ranges = {self._fixed.get(self.group(tensor)) for tensor in call.inputs}
         for tensor in call.inputs:
