@@ -89,7 +89,7 @@ def gradient_flow(images: data.ImageData) -> None:
     model = kb.ResNet20(classes=10, input_shape=(32, 32, 3))
     model.compile("adam", "sparse_categorical_crossentropy")
     flow = kb.analysis.GradientFlow(images.train, "gradients.png", every=10)
-    model.fit(images.train, epochs=4, callbacks=[flow])
+    model.fit(images.train, epochs=2, callbacks=[flow])
     keep(Path("gradients.png"), "gradients")
 
 
