@@ -27,7 +27,7 @@ myst_heading_anchors = 3
 # Options begin with two hyphens.
 smartquotes = False
 
-autodoc_default_options = {"members": True, "imported-members": True, "member-order": "bysource"}
+autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True

@@ -71,12 +71,12 @@ def number(
     below: bool = False,
 ) -> float:
     """`value` as a finite float in [minimum, maximum]; `above` / `below` make that end open."""
-    found = _as_float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
-    if found is not None and math.isfinite(found):
-        low = found > minimum if above else found >= minimum
-        high = found < maximum if below else found <= maximum
+    real = _as_float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    if real is not None and math.isfinite(real):
+        low = real > minimum if above else real >= minimum
+        high = real < maximum if below else real <= maximum
         if low and high:
-            return found
+            return real
     lower = f"{'above' if above else 'of at least'} {minimum:g}"
     upper = "" if maximum == math.inf else f" and {'below' if below else 'at most'} {maximum:g}"
     raise reject(name, value, f"a number {lower}{upper}")
@@ -125,7 +125,7 @@ def folder_to_write(name: str, value: Any) -> Path:
     if not isinstance(value, (str, os.PathLike)) or not str(value):
         raise reject(name, value, accepted)
     path = Path(value)
-    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise reject(name, str(value), accepted)
     return path

@@ -341,7 +341,7 @@ def explain(error: BaseException | str) -> Explanation | None:
         >>> print(explain(text).sentence)
         the file needs the custom operator Dilation2D, which LiteRT does not have
     """
-    texts = [error] if isinstance(error, str) else [str(one) for one in chain(error)]
+    texts = [error] if isinstance(error, str) else [str(link) for link in chain(error)]
     text = TERMINAL_STYLE.sub("", "\n".join(texts))
     for failure in FAILURES:
         matches = list(re.finditer(failure.pattern, text))
@@ -350,7 +350,7 @@ def explain(error: BaseException | str) -> Explanation | None:
                 name: tuple(dict.fromkeys(match[name] for match in matches))
                 for name in re.compile(failure.pattern).groupindex
             }
-            shown = {name: ", ".join(found) for name, found in groups.items()}
+            shown = {name: ", ".join(words) for name, words in groups.items()}
             return Explanation(failure, failure.sentence.format(**shown), groups)
     return None
 
@@ -370,7 +370,7 @@ def reason(error: BaseException) -> str:
 
 def chain(error: BaseException) -> Iterator[BaseException]:
     """`error` and what led to it, also where it was raised `from None`."""
-    one: BaseException | None = error
-    while one is not None:
-        yield one
-        one = one.__cause__ or one.__context__
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__

@@ -87,13 +87,13 @@ def model_preprocessing(model: keras.Model) -> Preprocessing | None:
     """
     if not isinstance(model, keras.Model):
         raise checks.reject("model", model, "a Keras model")
-    carried = (one.preprocessing for one in image_models(model))
-    return next((one for one in carried if one is not None), None)
+    carried = (part.preprocessing for part in image_models(model))
+    return next((preprocessing for preprocessing in carried if preprocessing is not None), None)
 
 
 def image_models(model: keras.Model) -> list[ImageModel]:
     """`model` and the models inside it that take its images as they are, the outermost first."""
-    readers = [one for one in _readers_of_the_input(model) if isinstance(one, keras.Model)]
+    readers = [reader for reader in _readers_of_the_input(model) if isinstance(reader, keras.Model)]
     inside = image_models(readers[0]) if readers else []
     return [model, *inside] if isinstance(model, ImageModel) else inside
 
@@ -130,7 +130,9 @@ def normalized(image: Any, preprocessing: Preprocessing) -> Any:
     scale = np.divide(preprocessing.scale, preprocessing.std)
     shift = -np.divide(preprocessing.mean, preprocessing.std)
     if preprocessing.color_order == "rgb":
-        scale, shift = (np.broadcast_to(one, preprocessing.channels) for one in (scale, shift))
+        scale, shift = (
+            np.broadcast_to(values, preprocessing.channels) for values in (scale, shift)
+        )
         return keras.layers.Rescaling(scale.tolist(), shift.tolist(), name=IN_GRAPH)(image)
     # One operator in every format, also in int8: a 1x1 convolution that exchanges channels.
     layer = keras.layers.Conv2D(3, 1, name=IN_GRAPH, trainable=False)

@@ -142,8 +142,8 @@ def calls(model: keras.Model) -> Iterator[Call]:
 
 def tensors_in(*arguments: Any) -> list[keras.KerasTensor]:
     """All Keras tensors inside nested arguments."""
-    found = keras.tree.flatten(arguments)
-    return [one for one in found if isinstance(one, keras.KerasTensor)]
+    values = keras.tree.flatten(arguments)
+    return [value for value in values if isinstance(value, keras.KerasTensor)]
 
 
 def maker(tensor: keras.KerasTensor) -> Any:

@@ -65,10 +65,10 @@ class BlockComparison(Printable):
 
     def __getitem__(self, block: str) -> BlockCost:
         """The block called `block`."""
-        found = {one.block: one for one in self.blocks}
-        if block not in found:
-            raise KeyError(f"{block!r}: this comparison has {', '.join(found)}")
-        return found[block]
+        by_name = {block.block: block for block in self.blocks}
+        if block not in by_name:
+            raise KeyError(f"{block!r}: this comparison has {', '.join(by_name)}")
+        return by_name[block]
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, as JSON can hold them."""
@@ -76,7 +76,8 @@ class BlockComparison(Printable):
             "channels": self.channels,
             "size": list(self.size),
             "blocks": [
-                {**asdict(one), "parts": [list(part) for part in one.parts]} for one in self.blocks
+                {**asdict(block), "parts": [list(part) for part in block.parts]}
+                for block in self.blocks
             ],
         }
 
@@ -89,10 +90,15 @@ class BlockComparison(Printable):
         table.add_column("convolutions")
         for heading in ("weights", "share", "MACs", "peak"):
             table.add_column(heading, justify="right")
-        for one in self.blocks:
-            parts = "\n".join(f"{name} {weights:,}" for name, weights in one.parts)
-            figures = (f"{one.weights:,}", f"{one.share:.1%}", f"{one.macs:,}", f"{one.peak:,}")
-            table.add_row(one.block, parts, *figures)
+        for block in self.blocks:
+            parts = "\n".join(f"{name} {weights:,}" for name, weights in block.parts)
+            figures = (
+                f"{block.weights:,}",
+                f"{block.share:.1%}",
+                f"{block.macs:,}",
+                f"{block.peak:,}",
+            )
+            table.add_row(block.block, parts, *figures)
         return table
 
 
@@ -108,7 +114,7 @@ def compare_blocks(
 
     Args:
         channels: A multiple of 4, by which the bottleneck reduces them.
-        size: Height and width of the image in pixels; one integer stands for both.
+        size: Height and width of the image in pixels; one integer for both.
         expansion: Of the inverted residual.
 
     Returns:
@@ -118,10 +124,10 @@ def compare_blocks(
         ValueError: For an argument out of range.
 
     Example:
-        >>> found = compare_blocks(256)
-        >>> [one.weights for one in found.blocks]
+        >>> comparison = compare_blocks(256)
+        >>> [block.weights for block in comparison.blocks]
         [1179648, 69632, 589824, 800256]
-        >>> found["inverted residual"].parts
+        >>> comparison["inverted residual"].parts
         (('expand_conv', 393216), ('depthwise_conv', 13824), ('project_conv', 393216))
     """
     if checks.integer("channels", channels) % REDUCTION:

@@ -97,7 +97,7 @@ def check(
     Example:
         >>> from keras_bottleneck.models import MobileNetV2
         >>> report = check(MobileNetV2(), "ethos-u", memory=1_000_000)
-        >>> [(found.layer, found.message) for found in report.problems]
+        >>> [(finding.layer, finding.message) for finding in report.problems]
         [('stage2_block1_depthwise_conv', '1,505,280 bytes are live, of 1,000,000')]
     """
     row = TARGETS[checks.one_of("target", target, TARGETS)]
@@ -119,13 +119,17 @@ def check(
 
 def _problems(call: Call, row: Target) -> list[Finding]:
     name, kind = call.operation.name, type(call.operation).__name__
-    found = operator(call.operation)
-    if found is None:
+    builtin = operator(call.operation)
+    if builtin is None:
         return [Finding(name, f"{kind} has no built-in operator there: {row.otherwise}")]
-    if found and found not in row.operators:
-        return [Finding(name, f"there is no {found}: {row.otherwise}")]
+    if builtin and builtin not in row.operators:
+        return [Finding(name, f"there is no {builtin}: {row.otherwise}")]
     messages = [limit(call) for limit in row.limits]
-    return [Finding(name, f"it {one}: {row.otherwise}") for one in messages if one is not None]
+    return [
+        Finding(name, f"it {message}: {row.otherwise}")
+        for message in messages
+        if message is not None
+    ]
 
 
 def _advice(call: Call, row: Target) -> list[Finding]:

@@ -100,10 +100,10 @@ class CostReport(Printable):
 
     def __getitem__(self, name: str) -> LayerCost:
         """The first row of the layer called `name`."""
-        found = next((layer for layer in self.layers if layer.name == name), None)
-        if found is None:
+        row = next((layer for layer in self.layers if layer.name == name), None)
+        if row is None:
             raise KeyError(f"{name!r}: {self.model} has no such layer")
-        return found
+        return row
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, as JSON can hold them."""
@@ -198,10 +198,10 @@ def cost(model: keras.Model, input_shape: Sequence[Any] | None = None) -> CostRe
     layers, uncounted = [], []
     for step in steps(network):
         operation = step.call.operation
-        found = macs(operation, *_shapes(step))
-        if found is None:
+        count = macs(operation, *_shapes(step))
+        if count is None:
             uncounted.append(operation.name)
-        layers.append(_row(step, found or 0, first_call=id(operation) not in counted))
+        layers.append(_row(step, count or 0, first_call=id(operation) not in counted))
         counted.add(id(operation))
     return CostReport(
         model=network.name,
@@ -241,7 +241,9 @@ def _checked_shapes(
     accepted = f"the shape of one sample of model {model.name!r}, whose input is {_listed(own)}"
     several = isinstance(given, (list, tuple)) and given and isinstance(given[0], (list, tuple))
     try:
-        shapes = [checks.integers("input_shape", one) for one in (given if several else [given])]
+        shapes = [
+            checks.integers("input_shape", shape) for shape in (given if several else [given])
+        ]
     except ValueError:
         raise checks.reject("input_shape", given, accepted) from None
     fits = len(shapes) == len(own) and all(
@@ -263,7 +265,7 @@ def _shapes(step: Step) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(first.shape[1:]), tuple(step.call.outputs[0].shape[1:])
 
 
-def _row(step: Step, found: int, first_call: bool) -> LayerCost:
+def _row(step: Step, count: int, first_call: bool) -> LayerCost:
     operation = step.call.operation
     weights = getattr(operation, "weights", []) if first_call else []
     trained = operation.trainable_weights if weights else []
@@ -273,7 +275,7 @@ def _row(step: Step, found: int, first_call: bool) -> LayerCost:
         output_shape=_shapes(step)[1],
         parameters=_elements(weights),
         trainable=_elements(trained),
-        macs=found,
+        macs=count,
         activations=step.made,
         live=step.live,
     )

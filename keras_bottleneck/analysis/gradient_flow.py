@@ -41,28 +41,28 @@ class GradientReport(Printable):
     def exploding(self) -> tuple[str, ...]:
         """The layers whose gradient once was not finite, or 1,000 times that of the middle one.
 
-        The middle one is the layer with the median norm at that step, dead ones apart.
+        The middle one is the layer with the median norm at that step, without the dead ones.
         """
         columns = zip(*self.norms.values(), strict=True)
         steps = [dict(zip(self.norms, column, strict=True)) for column in columns]
-        found = {name for norms in steps for name in exploding(norms)}
-        return tuple(name for name in self.norms if name in found)
+        layers = {name for norms in steps for name in exploding(norms)}
+        return tuple(name for name in self.norms if name in layers)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, one sentence each; empty where gradients flow well."""
-        found = []
+        sentences = []
         if self.dead:
-            found.append(f"No gradient reaches {checks.a_few(self.dead)}.")
+            sentences.append(f"No gradient reaches {checks.a_few(self.dead)}.")
         if self.exploding:
-            found.append(f"Gradients explode in {checks.a_few(self.exploding)}.")
-        return tuple(found)
+            sentences.append(f"Gradients explode in {checks.a_few(self.exploding)}.")
+        return tuple(sentences)
 
     def plot(self, path: str | Path) -> Path:
         """Draw the norms, layers from the input down, steps to the right, into a file at `path`.
 
         Dead layers are black, values that are not finite red. A name in letters that no font of
-        the machine has is "#" and its position in `norms`.
+        the machine has is drawn as "#" and its position in `norms`.
 
         Returns:
             The path.

@@ -57,7 +57,7 @@ def steps(model: keras.Model) -> list[Step]:
         changes[values.last[value] + 1] -= size
     live = list(accumulate(changes))
     return [
-        Step(call, sum(values.sizes.get(id(made), 0) for made in call.outputs), alive)
+        Step(call, sum(values.sizes.get(id(tensor), 0) for tensor in call.outputs), alive)
         for call, alive in zip(calls, live, strict=False)
     ]
 
@@ -104,12 +104,12 @@ class _Values:
         self.first[key] = self.last[key] = index
 
     def _pass_on(self, call: Call) -> None:
-        source, made = id(call.inputs[0]), id(call.outputs[0])
-        self._value[made] = self._value[source]
+        source, output = id(call.inputs[0]), id(call.outputs[0])
+        self._value[output] = self._value[source]
         alone = len(self._wiring.readers(call.outputs[0])) == 1
-        self._alone[made] = self._alone[source] and alone
+        self._alone[output] = self._alone[source] and alone
         vanishes = _vanishes(call.operation)
-        self._writer[made] = self._writer[source] if vanishes else call.operation
+        self._writer[output] = self._writer[source] if vanishes else call.operation
 
     def _stays(self, call: Call) -> bool:
         """Whether the values of `call` take the place of its input's, or are them."""

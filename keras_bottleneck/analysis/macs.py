@@ -91,8 +91,8 @@ def macs(operation: Any, inputs: Shape, outputs: Shape) -> int | None:
         Their number; 0 for what only adds, compares or moves values; None where the operation
         multiplies and `MACS` has no row for it.
     """
-    found = next((MACS[kind] for kind in type(operation).__mro__ if kind in MACS), None)
-    if found is not None:
-        return found(operation, inputs, outputs)
+    count = next((MACS[kind] for kind in type(operation).__mro__ if kind in MACS), None)
+    if count is not None:
+        return count(operation, inputs, outputs)
     multiplies = type(operation).__name__ in MULTIPLYING or getattr(operation, "weights", None)
     return None if multiplies else 0

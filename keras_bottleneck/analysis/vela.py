@@ -151,11 +151,13 @@ def _sections() -> dict[str, list[str]]:
     Raises:
         ImportError: If it is not installed.
     """
-    found = importlib.util.find_spec("ethosu")
-    if found is None or found.submodule_search_locations is None:
+    package = importlib.util.find_spec("ethosu")
+    if package is None or package.submodule_search_locations is None:
         raise ImportError("Compiling for Ethos-U needs `ethos-u-vela`: pip install ethos-u-vela.")
     parser = configparser.ConfigParser()
-    parser.read([Path(one) / "config_files" / CONFIG for one in found.submodule_search_locations])
+    parser.read(
+        [Path(folder) / "config_files" / CONFIG for folder in package.submodule_search_locations]
+    )
     names: dict[str, list[str]] = {"System_Config": [], "Memory_Mode": []}
     for section in parser.sections():
         kind, _, name = section.partition(".")
@@ -182,9 +184,11 @@ def _compile(path: Path, accelerator: str, system: str, memory: str, folder: str
         command += [f"--{name}", value]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if done.returncode or not list(Path(folder).glob("*_per-layer.csv")):
-        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
+        message = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
         called = f"{accelerator}, {system}, {memory}"
-        raise checks.reject("path", str(path), f"a file that vela compiles for {called} ({said})")
+        raise checks.reject(
+            "path", str(path), f"a file that vela compiles for {called} ({message})"
+        )
 
 
 def _rows(folder: str, pattern: str) -> list[dict[str, str]]:

@@ -99,9 +99,9 @@ def canvas(
     with rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(1, panels, squeeze=False)[0]
-        for one in axes:
-            one.spines[["top", "right"]].set_visible(False)
-            one.set_axisbelow(True)
+        for panel in axes:
+            panel.spines[["top", "right"]].set_visible(False)
+            panel.set_axisbelow(True)
         yield Chart(figure, style, lettering.numbered), axes
 
 

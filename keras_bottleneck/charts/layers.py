@@ -70,7 +70,7 @@ def gradients(
         for label, name in zip(axes.get_yticklabels(), norms, strict=True):
             if name in marked:
                 label.set_color("red")
-        chosen = np.unique(np.linspace(0, len(steps) - 1, STEPS_SHOWN).round().astype(int))
+        chosen = range(0, len(steps), -(-len(steps) // STEPS_SHOWN))
         axes.set_xticks(chosen, [str(steps[index]) for index in chosen])
         axes.set_xlabel("training step")
         # One with names that no font can write: the red names say the same.

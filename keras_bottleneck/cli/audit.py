@@ -12,7 +12,9 @@ from keras_bottleneck.cli.outcome import Outcome, jsonable
 def run(
     path: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.", show_default=False)],
 ) -> Outcome:
-    """List a file's operators and types; exit code 1 if it will not run on every device.
+    """List a file's operators and types.
+
+    The exit code is 1 if the file will not run on every device.
 
     Example: keras-bottleneck audit run/exported/resnet18_int8.tflite
     """

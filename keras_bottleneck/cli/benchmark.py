@@ -19,35 +19,46 @@ def run(
     path: Annotated[
         Path,
         typer.Argument(
-            help="Folder of a run, or a .keras file; or a .tflite or .onnx file, or the folder of "
-            "an export, of which time and memory are measured.",
+            help="Folder of a run, or a .keras file. Of a .tflite or .onnx file, or the folder of "
+            "an export, only time and memory are measured.",
             show_default=False,
         ),
     ],
     data: options.RunData = None,
     formats: Annotated[
         str | None,
-        typer.Option(help="Rows of the table; commas; by default all that can be made."),
+        typer.Option(
+            help="Rows of the table, separated by commas; by default all that can be made."
+        ),
     ] = None,
-    threads: Annotated[str, typer.Option(help="Numbers of CPU threads; commas.")] = "1",
-    images: Annotated[int, typer.Option(help="The most images to judge on.")] = 256,
+    threads: Annotated[
+        str, typer.Option(help="Numbers of CPU threads, separated by commas.")
+    ] = "1",
+    images: Annotated[int, typer.Option(help="Use at most so many images.")] = 256,
     seed: options.Seed = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for files and figures; by default `benchmark`.")
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds for each step of a cell.")] = 900.0,
     min_top1: Annotated[
-        float | None, typer.Option(help="The least top-1 accuracy, from 0 to 1.")
+        float | None, typer.Option(help="Fail below this top-1 accuracy, from 0 to 1.")
     ] = None,
     max_latency_ratio: Annotated[
-        float | None, typer.Option(help="The most latency of a file, in that of the float TFLite.")
+        float | None,
+        typer.Option(
+            help="Fail where a file takes so many times as long as the float .tflite file."
+        ),
     ] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw accuracy against latency there.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Markdown file to write the table into.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture to draw accuracy over latency into.")
+    ] = None,
 ) -> Outcome:
-    """Compare size, accuracy, time and memory of every format; exit code 1 below a floor.
+    """Compare size, accuracy, time and memory of every format.
 
-    A second call redoes only what has changed.
+    A second call only measures what has changed. Exit code 1: below a floor, or above a ratio.
 
     Example: keras-bottleneck benchmark run --threads 1,4 --min-top1 0.9
     """

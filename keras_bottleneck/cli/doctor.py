@@ -10,10 +10,12 @@ from keras_bottleneck.cli.outcome import Outcome
 
 
 def run(
-    trials: Annotated[bool, typer.Option(help="Run a small model in each runtime too.")] = True,
-    timeout: Annotated[float, typer.Option(help="Seconds for each of them.")] = 120.0,
+    trials: Annotated[bool, typer.Option(help="Also run a small model in each runtime.")] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds that each of them may take.")] = 120.0,
 ) -> Outcome:
-    """Say what is installed, what does not work together, and what to do; exit code 1 if anything.
+    """Say what is installed, what does not work together, and what to do about it.
+
+    The exit code is 1 if there is a problem.
 
     Example: keras-bottleneck doctor
     """

@@ -12,16 +12,18 @@ def run(
     path: options.Artifact,
     data: options.RunData = None,
     subset: Annotated[
-        str, typer.Option(help="validation, as split by the training; train; or both.")
+        str, typer.Option(help="Which part of the training's split: validation, train or both.")
     ] = "validation",
     seed: options.Seed = None,
     batch_size: options.BatchSize = 32,
-    threads: Annotated[int | None, typer.Option(help="CPU threads, of .tflite and .onnx.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads, for .tflite and .onnx files.")
+    ] = None,
     tta: Annotated[
         str | None, typer.Option(help="flip: also with the mirror image of each, averaged.")
     ] = None,
 ) -> Outcome:
-    """Show top-1, top-5, loss and each class of a run or any artifact on a folder of images.
+    """Show top-1, top-5, loss and the results of each class on a folder of images.
 
     Example: keras-bottleneck evaluate run/exported/resnet18_int8.tflite --data flowers
     """

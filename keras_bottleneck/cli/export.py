@@ -12,26 +12,28 @@ from keras_bottleneck.cli.outcome import Outcome
 def run(
     path: options.Trained,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the files; by default `exported` beside.")
+        Path | None,
+        typer.Option(help="Folder for the files; by default `exported` beside the model."),
     ] = None,
     formats: Annotated[
         str | None,
         typer.Option(
             autocompletion=options.formats,
-            help="Commas; by default saved_model,tflite,onnx, or tflite_int8,onnx_int8.",
+            help="Separated by commas; by default saved_model,tflite,onnx, or of a quantized "
+            "model tflite_int8,onnx_int8.",
         ),
     ] = None,
     data: options.RunData = None,
     seed: options.Seed = None,
-    name: Annotated[str | None, typer.Option(help="Base of the file names.")] = None,
+    name: Annotated[str | None, typer.Option(help="What the file names begin with.")] = None,
     image_size: options.ImageSize = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Static batch of the files; 0 for any.")
+        int | None, typer.Option(help="Images that a file takes at once; 0 for any number.")
     ] = 1,
 ) -> Outcome:
     """Write a trained network as SavedModel, TFLite or ONNX files, run each, and compare.
 
-    They are compared on the validation images of --data, on noise without it.
+    They are compared on the validation images of --data, or on noise without it.
 
     Example: keras-bottleneck export run --formats tflite,tflite_float16,onnx
     """
@@ -62,6 +64,6 @@ def run(
         image_size=image_size,
         batch_size=batch_size or None,
     )
-    files = [one.path for one in report.artifacts if one.path.is_file()]
+    files = [artifact.path for artifact in report.artifacts if artifact.path.is_file()]
     after = ("audit", files[0]) if files else ("predict", report.artifacts[0].path, "IMAGE")
     return Outcome(report, report, after)

@@ -23,14 +23,14 @@ def run(
         ),
     ] = None,
     data: options.Data = None,
-    out: Annotated[Path, typer.Option(help="Folder for the run, a new one.")] = Path("finetuned"),
+    out: Annotated[Path, typer.Option(help="New folder for the run.")] = Path("finetuned"),
     resume: options.Resume = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="Of a network with a name: checkpoint or file; by default imagenet."),
+        typer.Option(help="Checkpoint or file for a network given by name; by default imagenet."),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Of a network with a name: side in pixels.")
+        int | None, typer.Option(help="Side of the images in pixels, for a network given by name.")
     ] = None,
     augment: options.Augment = "flip",
     log: options.Log = "",
@@ -40,7 +40,7 @@ def run(
 ) -> Outcome:
     """Fine-tune a trained network on other images: first a new head, then stage after stage.
 
-    Ctrl-C stops it so that --resume goes on.
+    After Ctrl-C, --resume goes on.
 
     Example: keras-bottleneck finetune run --data birds --out birds_run
     """

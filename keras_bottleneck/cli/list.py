@@ -10,15 +10,15 @@ def run() -> Outcome:
     """
     from keras_bottleneck.networks import catalogue
 
-    found = catalogue()
+    table = catalogue()
     networks = [
         {
-            "name": one.name,
-            "title": one.title,
-            "parameters": one.parameters,
-            "image_size": one.image_size,
-            "checkpoints": one.checkpoints,
+            "name": network.name,
+            "title": network.title,
+            "parameters": network.parameters,
+            "image_size": network.image_size,
+            "checkpoints": network.checkpoints,
         }
-        for one in found.networks
+        for network in table.networks
     ]
-    return Outcome(found, {"networks": networks}, ("summary", "MobileNetV2"))
+    return Outcome(table, {"networks": networks}, ("summary", "MobileNetV2"))

@@ -58,7 +58,9 @@ Data = Annotated[
 ]
 RunData = Annotated[
     Path | None,
-    typer.Option(help="Folder with one sub-folder of images per class; of a run: its own."),
+    typer.Option(
+        help="Folder with one sub-folder of images per class; by default that of the run."
+    ),
 ]
 Trained = Annotated[
     Path, typer.Argument(help="Folder of a run, or a .keras file.", show_default=False)
@@ -66,38 +68,44 @@ Trained = Annotated[
 Artifact = Annotated[
     Path,
     typer.Argument(
-        help="Folder of a run, .keras, .tflite or .onnx file, or SavedModel.", show_default=False
+        help="Folder of a run; a .keras, .tflite or .onnx file; or a SavedModel.",
+        show_default=False,
     ),
 ]
 Augment = Annotated[
     str,
     typer.Option(
         autocompletion=augmentations,
-        help=f"{', '.join(sources.keys(NAMED, 'AUGMENTATIONS'))}; commas.",
+        help=f"Any of {', '.join(sources.keys(NAMED, 'AUGMENTATIONS'))}, separated by commas.",
     ),
 ]
 Log = Annotated[
     str,
     typer.Option(
         autocompletion=logs,
-        help=f"Also to: {', '.join(sources.keys(LOGS, 'LOGS'))}; commas.",
+        help=f"Log also to {' or '.join(sources.keys(LOGS, 'LOGS'))}, separated by commas.",
         show_default=False,
     ),
 ]
 Seed = Annotated[
-    int | None, typer.Option(help="That of the training, for the same split; of a run: its own.")
+    int | None,
+    typer.Option(help="Seed that the training split the folder with; by default that of the run."),
 ]
 Deterministic = Annotated[
     bool,
-    typer.Option(help="Compute so that --resume ends with the very weights; slower on a GPU."),
+    typer.Option(help="Make --resume end with exactly the same weights; slower on a GPU."),
 ]
-TrainingSeed = Annotated[int, typer.Option(help="Of split, order, augmentation and weights.")]
+TrainingSeed = Annotated[
+    int, typer.Option(help="Seed of the split, the order, the augmentation and the weights.")
+]
 Resume = Annotated[
     Path | None,
     typer.Option(help="Folder of a run to go on with; one that is done, with more --epochs."),
 ]
-BatchSize = Annotated[int, typer.Option(help="Images in a batch.")]
-ImageSize = Annotated[int | None, typer.Option(help="Side in pixels, if the model takes any.")]
+BatchSize = Annotated[int, typer.Option(help="Images per batch.")]
+ImageSize = Annotated[
+    int | None, typer.Option(help="Side of the images in pixels, if the model takes any size.")
+]
 
 
 def listed(text: str | None) -> list[str] | None:
@@ -112,7 +120,7 @@ def counts(name: str, text: str) -> list[int]:
         ValueError: If there is anything else in it.
     """
     try:
-        return [int(one) for one in text.split(",")]
+        return [int(number) for number in text.split(",")]
     except ValueError:
         raise checks.reject(name, text, "whole numbers, separated by commas") from None
 
@@ -120,7 +128,11 @@ def counts(name: str, text: str) -> list[int]:
 def given(ctx: typer.Context) -> set[str]:
     """The options and arguments that stand on the command line."""
     origins = {name: ctx.get_parameter_source(name) for name in ctx.params}
-    return {name for name, one in origins.items() if one is not None and one.name == "COMMANDLINE"}
+    return {
+        name
+        for name, origin in origins.items()
+        if origin is not None and origin.name == "COMMANDLINE"
+    }
 
 
 def of_fields(name: str, file: Path = TRAINING) -> Callable[[Verb], Verb]:
@@ -139,8 +151,10 @@ def of_fields(name: str, file: Path = TRAINING) -> Callable[[Verb], Verb]:
         *own, rest = signature.parameters.values()
         if rest.kind is not inspect.Parameter.VAR_KEYWORD:
             raise TypeError(f"{verb.__module__} takes no ** arguments for the fields of {name}")
-        taken = {one.name for one in own}
-        options = [_option(one) for one in sources.fields(file, name) if one.name not in taken]
+        taken = {parameter.name for parameter in own}
+        options = [
+            _option(field) for field in sources.fields(file, name) if field.name not in taken
+        ]
         verb.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[*own, *options]
         )
@@ -152,7 +166,7 @@ def of_fields(name: str, file: Path = TRAINING) -> Callable[[Verb], Verb]:
 def _option(field: sources.Field) -> inspect.Parameter:
     """The option for a field; one that may be None takes the word "none", too."""
     optional = NoneType in field.kinds
-    kind = next(one for one in field.kinds if one is not NoneType)
+    kind = next(candidate for candidate in field.kinds if candidate is not NoneType)
 
     def parse(text: Any) -> Any:
         return None if str(text).lower() == "none" else kind(text)

@@ -69,7 +69,7 @@ def command(verb: Callable[..., Outcome]) -> Callable[..., int]:
     signature = inspect.signature(verb, eval_str=True)
     parameters = [*signature.parameters.values(), as_json]
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 
 
@@ -82,11 +82,11 @@ def show_version(asked: bool) -> None:
 
 def _show(outcome: Outcome) -> None:
     shown = outcome.shown if isinstance(outcome.shown, (list, tuple)) else [outcome.shown]
-    for one in shown:
-        if isinstance(one, str):
-            out.print(one, markup=False, highlight=False, soft_wrap=True)
+    for item in shown:
+        if isinstance(item, str):
+            out.print(item, markup=False, highlight=False, soft_wrap=True)
         else:
-            out.print(one)
+            out.print(item)
     if outcome.next:
         words = shlex.join(["keras-bottleneck", *map(str, outcome.next)])
         out.print(f"\nNext: {words}", markup=False, highlight=False, soft_wrap=True)
@@ -95,11 +95,11 @@ def _show(outcome: Outcome) -> None:
 def jsonable(value: Any) -> Any:
     """`value` as JSON can hold it: reports by their fields, paths as text, null for NaN."""
     if is_dataclass(value):
-        return {one.name: jsonable(getattr(value, one.name)) for one in fields(value)}
+        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): jsonable(one) for key, one in value.items()}
+        return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [jsonable(one) for one in value]
+        return [jsonable(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, float):

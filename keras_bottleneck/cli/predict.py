@@ -12,8 +12,10 @@ from keras_bottleneck.cli.outcome import Outcome
 def run(
     path: options.Artifact,
     images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
-    top: Annotated[int, typer.Option(help="How many classes of each.")] = 5,
-    threads: Annotated[int | None, typer.Option(help="CPU threads, of .tflite and .onnx.")] = None,
+    top: Annotated[int, typer.Option(help="How many classes to show for each image.")] = 5,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads, for .tflite and .onnx files.")
+    ] = None,
 ) -> Outcome:
     """Show the most probable classes of images, or their numbers, with a run or any artifact.
 
@@ -26,13 +28,13 @@ def run(
     from keras_bottleneck.tasks import REGRESSION
 
     predictor = runtime.load(path, threads)
-    found = cast(list[Prediction], predictor(images, top=top))
+    predictions = cast(list[Prediction], predictor(images, top=top))
     table = Table(title=f"{predictor.path.name}")
     table.add_column("image", overflow="fold")
     content: list[dict[str, object]] = []
-    if isinstance(found[0], float):
+    if isinstance(predictions[0], float):
         table.add_column("value", justify="right")
-        for image, value in zip(images, found, strict=True):
+        for image, value in zip(images, predictions, strict=True):
             table.add_row(str(image), f"{value:.6g}")
             content.append({"image": image, "value": value})
         return Outcome(table, {"predictions": content})
@@ -41,7 +43,7 @@ def run(
     table.add_column("value" if is_regression else "probability", justify="right")
     key = "numbers" if is_regression else "classes"
     value_key = "value" if is_regression else "probability"
-    for image, pairs in zip(images, cast(list[Named], found), strict=True):
+    for image, pairs in zip(images, cast(list[Named], predictions), strict=True):
         for index, (label, value) in enumerate(pairs):
             text = f"{value:.6g}" if is_regression else f"{value:.1%}"
             table.add_row("" if index else str(image), label, text)

@@ -13,36 +13,44 @@ def run(
     path: options.Trained,
     data: options.RunData = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the files; by default `exported` beside.")
+        Path | None,
+        typer.Option(help="Folder for the files; by default `exported` beside the model."),
     ] = None,
     formats: Annotated[
-        str, typer.Option(autocompletion=options.formats, help="tflite_int8, onnx_int8; commas.")
+        str,
+        typer.Option(
+            autocompletion=options.formats,
+            help="tflite_int8 or onnx_int8, or both, separated by a comma.",
+        ),
     ] = "tflite_int8,onnx_int8",
     rounding: Annotated[
-        str, typer.Option(help="nearest, or adaptive: slower, with less noise.")
+        str, typer.Option(help="nearest, or adaptive, which is slower and more exact.")
     ] = "nearest",
     reduce_range: Annotated[
-        bool, typer.Option(help="Keep int8 .onnx files right on x86 processors without VNNI.")
+        bool, typer.Option(help="Make int8 .onnx files right on x86 processors without VNNI, too.")
     ] = True,
-    calibrator: Annotated[str, typer.Option(help="mse, minmax, percentile or entropy.")] = "mse",
+    calibrator: Annotated[
+        str, typer.Option(help="How ranges are chosen: mse, minmax, percentile or entropy.")
+    ] = "mse",
     skip: Annotated[
-        str | None, typer.Option(help="Layers to leave in float; commas; or unsupported.")
+        str | None,
+        typer.Option(help="Layers to leave in float, separated by commas; or unsupported."),
     ] = None,
     keep_accuracy: Annotated[
-        float | None, typer.Option(help="Part of the accuracy that may be lost, as 0.005.")
+        float | None, typer.Option(help="How much accuracy may be lost at most, such as 0.005.")
     ] = None,
-    images: Annotated[int, typer.Option(help="Calibration images, at the most.")] = 512,
+    images: Annotated[int, typer.Option(help="Calibrate on at most so many images.")] = 512,
     io_type: Annotated[
-        str, typer.Option(help="What the .tflite takes: float32, int8, uint8.")
+        str, typer.Option(help="What the .tflite file takes: float32, int8 or uint8.")
     ] = "float32",
     allow_float: Annotated[
-        bool, typer.Option("--allow-float", help="Let files have operators in float.")
+        bool, typer.Option("--allow-float", help="Accept files with operators in float.")
     ] = False,
     seed: options.Seed = None,
 ) -> Outcome:
     """Quantize a trained network to int8 .tflite and .onnx files, run each, and compare.
 
-    Calibrated on the training images of --data, verified on the validation images.
+    It is calibrated on the training images of --data, and verified on the validation images.
 
     Example: keras-bottleneck quantize run --rounding adaptive
     """
@@ -80,6 +88,6 @@ def run(
         io_type=io_type,
         allow_float=allow_float,
     )
-    seen = quantized.quantization_report
-    content = {"quantization": seen, "export": report}
-    return Outcome([seen, report], content, ("audit", report.artifacts[0].path))
+    calibration = quantized.quantization_report
+    content = {"quantization": calibration, "export": report}
+    return Outcome([calibration, report], content, ("audit", report.artifacts[0].path))

@@ -12,11 +12,13 @@ from keras_bottleneck.cli.outcome import Outcome
 def run(
     run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
     out: Annotated[
-        Path | None, typer.Option(help="The page; by default report.html in the folder.")
+        Path | None, typer.Option(help="File for the page; by default report.html in the folder.")
     ] = None,
     data: options.RunData = None,
-    images: Annotated[int, typer.Option(help="The most images to judge on.")] = 1000,
-    sensitivity: Annotated[bool, typer.Option(help="Quantize one layer after the other.")] = True,
+    images: Annotated[int, typer.Option(help="Use at most so many images.")] = 1000,
+    sensitivity: Annotated[
+        bool, typer.Option(help="Measure what each layer loses in int8, which takes longest.")
+    ] = True,
     seed: options.Seed = None,
 ) -> Outcome:
     """Write curves, mistakes, sensitivity, benchmark and files of a run as one HTML page.

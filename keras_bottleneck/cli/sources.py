@@ -69,23 +69,23 @@ def fields(file: Path, name: str) -> list[Field]:
         ValueError: If a field has a default that is no literal.
     """
     defined_in, tree = _class(file, name)
-    found: dict[str, Field] = {}
+    by_name: dict[str, Field] = {}
     for base in tree.bases:
         if isinstance(base, ast.Name):
-            found |= {one.name: one for one in fields(defined_in, base.id)}
+            by_name |= {field.name: field for field in fields(defined_in, base.id)}
     told = dict(_arguments(ast.get_docstring(tree) or ""))
-    found |= {
-        name: Field(name, one.kinds, one.default, told[name])
-        for name, one in found.items()
+    by_name |= {
+        name: Field(name, field.kinds, field.default, told[name])
+        for name, field in by_name.items()
         if name in told
     }
     for line in tree.body:
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value:
             field = line.target.id
-            kinds = tuple(TYPES[one] for one in ast.unparse(line.annotation).split(" | "))
+            kinds = tuple(TYPES[name] for name in ast.unparse(line.annotation).split(" | "))
             default = ast.literal_eval(line.value)
-            found[field] = Field(field, kinds, default, told.get(field, ""))
-    return list(found.values())
+            by_name[field] = Field(field, kinds, default, told.get(field, ""))
+    return list(by_name.values())
 
 
 def _class(file: Path, name: str) -> tuple[Path, ast.ClassDef]:
@@ -93,7 +93,7 @@ def _class(file: Path, name: str) -> tuple[Path, ast.ClassDef]:
     for line in parsed(file).body:
         if isinstance(line, ast.ClassDef) and line.name == name:
             return file, line
-        if isinstance(line, ast.ImportFrom) and name in {one.name for one in line.names}:
+        if isinstance(line, ast.ImportFrom) and name in {alias.name for alias in line.names}:
             return _class(_file(line.module or ""), name)
     raise LookupError(f"{file} has no class {name}")
 
@@ -102,7 +102,7 @@ def _file(module: str) -> Path:
     """The source of a module of this package, or what lists its names."""
     path = PACKAGE.joinpath(*module.split(".")[1:])
     choices = (path.with_suffix(".py"), path / "__init__.pyi", path / "__init__.py")
-    return next(one for one in choices if one.is_file())
+    return next(choice for choice in choices if choice.is_file())
 
 
 def _arguments(docstring: str) -> Iterator[tuple[str, str]]:

@@ -19,25 +19,28 @@ def run(
         str,
         typer.Argument(
             autocompletion=options.models,
-            help="Name of a network, folder of a run, or a .keras file.",
+            help="Name of a network, folder of a run, or .keras file.",
             show_default=False,
         ),
     ],
     image_size: Annotated[
-        int | None, typer.Option(help="Side in pixels, where it is not fixed.")
+        int | None,
+        typer.Option(help="Side of the images in pixels, where the model does not fix it."),
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(help="Of a network that is given by its name.")
+        int | None, typer.Option(help="Number of classes, for a network given by name.")
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(autocompletion=options.targets, help="Device to check for, as ethos-u."),
+        typer.Option(autocompletion=options.targets, help="Device to check for, such as ethos-u."),
     ] = None,
-    memory: Annotated[int | None, typer.Option(help="Its bytes for activations.")] = None,
+    memory: Annotated[
+        int | None, typer.Option(help="Bytes that the device has for activations.")
+    ] = None,
 ) -> Outcome:
     """Show parameters, multiply-accumulates and memory of each layer, before or after training.
 
-    With --target also what will not run on that device; the exit code is then 1.
+    With --target, also show what will not run on that device, with exit code 1 if there is any.
 
     Example: keras-bottleneck summary MobileNetV2 --image-size 96 --target ethos-u
     """

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 def run(
     ctx: typer.Context,
     data: options.Data = None,
-    out: Annotated[Path, typer.Option(help="Folder for the run, a new one.")] = Path("run"),
+    out: Annotated[Path, typer.Option(help="New folder for the run.")] = Path("run"),
     resume: options.Resume = None,
     model: Annotated[
-        str, typer.Option(autocompletion=options.models, help="Name out of the `list`.")
+        str,
+        typer.Option(
+            autocompletion=options.models, help="Name of a network: see keras-bottleneck list."
+        ),
     ] = "ResNet18",
     image_size: Annotated[
         int | None, typer.Option(help="Side of the model's input in pixels; by default 224 or 32.")
@@ -37,12 +40,12 @@ def run(
     distributed: Annotated[
         bool,
         typer.Option(
-            "--distributed", help="On all devices of this machine, or of all processes of a job."
+            "--distributed", help="Use all devices of this machine, or of all processes of a job."
         ),
     ] = False,
     **fields: Any,
 ) -> Outcome:
-    """Train a network on a folder of images; Ctrl-C stops it so that --resume goes on.
+    """Train a network on a folder of images. After Ctrl-C, --resume goes on.
 
     The run folder holds config.json, metrics.csv, best.keras, last.keras, augmented.png, curves.png
     and README.md. With --epochs, --resume lengthens a run, a finished one, too.

@@ -51,11 +51,11 @@ def read(
             break
     if not count:
         raise ValueError(f"`{name}` must hold at least one sample. Received: an empty dataset")
-    sizes = sorted({one.shape[1:3] for one in inputs})
+    sizes = sorted({images.shape[1:3] for images in inputs})
     if len(sizes) > 1:
         raise ValueError(f"`{name}` must hold images of one size. Received: sizes {sizes}")
-    found = [one for one in labels if one is not None]
-    joined = np.concatenate(found)[:limit] if len(found) == len(labels) else None
+    known = [part for part in labels if part is not None]
+    joined = np.concatenate(known)[:limit] if len(known) == len(labels) else None
     return np.concatenate(inputs)[:limit], joined
 
 

@@ -1,4 +1,4 @@
-"""What the processes of a job tell each other before they train."""
+"""The checks by which the processes of a job agree before they train."""
 
 import zlib
 from typing import Any
@@ -21,7 +21,7 @@ def agree(recipe: Any, train: Any, validation: Any) -> None:
         DistributionError: On every process, if they do not.
     """
     check_same("`recipe`", number_of(repr(recipe).encode()))
-    kinds = ",".join(type(one).__name__ for one in (train, validation))
+    kinds = ",".join(type(part).__name__ for part in (train, validation))
     check_same("The kind of `train` and `validation`", number_of(kinds.encode()))
     for name, data in (("train", train), ("validation", validation)):
         if isinstance(data, OwnBatches):
@@ -47,8 +47,8 @@ def check_same(what: str, number: int) -> None:
     """Refuses a job whose processes differ in something.
 
     Args:
-        what: It, as the subject of a sentence.
-        number: What it is here, of 31 bits.
+        what: What must not differ, as the subject of a sentence.
+        number: Its value on this process, of 31 bits.
 
     Raises:
         DistributionError: On every process, if the number is not the same on all.

@@ -11,10 +11,10 @@ from keras_bottleneck.checks import first_line
 FAILED = 1
 # sysexits.h: a temporary failure, try again.
 TRY_AGAIN = 75
-# What shells and schedulers see of processes that SIGINT and SIGTERM have ended.
+# The exit codes that shells and schedulers know from processes ended by SIGINT and SIGTERM.
 INTERRUPTED, TERMINATED = 128 + 2, 128 + 15
 
-# What collectives say whose other end is gone, in exceptions of any type.
+# What the message of a collective contains when the other process is gone; its type varies.
 LOST = re.compile(r"Gloo [\w -]+ failed|NCCL|CoordinationService|heartbeat timeout|Socket closed")
 REMEDY = "start all processes again: they go on from the last checkpoint"
 
@@ -24,24 +24,24 @@ class DistributionError(RuntimeError):
 
 
 def lost(error: BaseException) -> str | None:
-    """What a collective says whose other end is gone; None if `error` is no such thing."""
+    """The message of a collective whose other process is gone; None for any other error."""
     return next(
-        (first_line(one) for one in failures.chain(error) if LOST.search(str(one))),
+        (first_line(cause) for cause in failures.chain(error) if LOST.search(str(cause))),
         None,
     )
 
 
 def leave_at_once(code: int) -> None:
-    """Makes the end of this program one that waits for nobody.
+    """Makes this program end without waiting for other processes.
 
-    jax's own way out, which `atexit` would run next, meets the other processes at a barrier: they
-    wait for this one inside of a step, and all would be aborted with stack traces.
+    jax's own exit handler, which `atexit` would run next, waits for the others at a barrier. They
+    wait for this process inside of a step, and all would be aborted with stack traces.
     """
     atexit.register(_leave, code)
 
 
 def abandon(message: str) -> None:
-    """Says why, and ends the process, whatever its main thread waits for."""
+    """Prints `message`, and ends the process even if its main thread is waiting."""
     sys.stderr.write(f"error: {message}\n")
     _leave(TRY_AGAIN)
 

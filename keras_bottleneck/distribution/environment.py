@@ -1,4 +1,4 @@
-"""Which process of how many this is, and where the first one is, as launchers say it."""
+"""Which process of how many this is, and the address of the first one, as launchers set them."""
 
 import os
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Cluster(NamedTuple):
 def cluster(
     coordinator: str | None = None, processes: int | None = None, process: int | None = None
 ) -> Cluster:
-    """What the arguments say, and the environment where they are None.
+    """The processes by the arguments, and by the environment where these are None.
 
     The variables are those of Keras (`KERAS_DISTRIBUTION_JOB_ADDRESSES`, the first of several
     addresses counts, `KERAS_DISTRIBUTION_NUM_PROCESSES`, `KERAS_DISTRIBUTION_PROCESS_ID`) and
@@ -89,8 +89,8 @@ def check_alone() -> None:
 
 def _set(variables: Sequence[str]) -> tuple[str, str | None]:
     """The first of `variables` that is set, and its value; None where none is."""
-    found = next((name for name in variables if os.environ.get(name)), variables[0])
-    return found, os.environ.get(found) or None
+    variable = next((name for name in variables if os.environ.get(name)), variables[0])
+    return variable, os.environ.get(variable) or None
 
 
 def _number(name: str, given: Any, variables: Sequence[str], minimum: int) -> int | None:

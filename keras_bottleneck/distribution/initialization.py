@@ -66,12 +66,12 @@ def initialize(
     checks.number("pause_timeout_s", pause_timeout_s, above=True)
     checks.integer("heartbeat_timeout_s", heartbeat_timeout_s)
     checks.integer("seed", seed, minimum=0)
-    found = cluster(coordinator, processes, process)
+    members = cluster(coordinator, processes, process)
     backend = keras.config.backend()
     if backend == "jax":
-        part, scope = _on_jax(found, int(pause_timeout_s), heartbeat_timeout_s)
+        part, scope = _on_jax(members, int(pause_timeout_s), heartbeat_timeout_s)
     elif backend == "tensorflow":
-        part, scope = _on_tensorflow(found)
+        part, scope = _on_tensorflow(members)
     else:
         raise ValueError(
             "`initialize` needs Keras on the jax or tensorflow backend. Received: "
@@ -81,11 +81,11 @@ def initialize(
     return Job(part, scope, step_timeout_s, pause_timeout_s)
 
 
-def _on_jax(found: Cluster, pause_s: int, heartbeat_s: int) -> tuple[Part, Any]:
+def _on_jax(members: Cluster, pause_s: int, heartbeat_s: int) -> tuple[Part, Any]:
     import jax
 
     if not jax.distributed.is_initialized():
-        _join(found, pause_s, heartbeat_s)
+        _join(members, pause_s, heartbeat_s)
     part = Part(jax.process_index(), jax.process_count(), jax.device_count())
 
     def scope() -> Any:
@@ -95,29 +95,29 @@ def _on_jax(found: Cluster, pause_s: int, heartbeat_s: int) -> tuple[Part, Any]:
     return part, scope
 
 
-def _join(found: Cluster, pause_s: int, heartbeat_s: int) -> None:
+def _join(members: Cluster, pause_s: int, heartbeat_s: int) -> None:
     """Meet the other processes, if there are any."""
     import jax
 
-    number = "" if found.process is None else f" {found.process} of {found.processes}"
+    number = "" if members.process is None else f" {members.process} of {members.processes}"
     dog = Watchdog(f"process{number}")
     # Where jax loses patience first, it aborts the process with a stack trace.
-    dog.expect(f"meeting the others at {found.coordinator or 'the coordinator'}", pause_s)
+    dog.expect(f"meeting the others at {members.coordinator or 'the coordinator'}", pause_s)
     try:
         jax.distributed.initialize(
-            *found, initialization_timeout=2 * pause_s, heartbeat_timeout_seconds=heartbeat_s
+            *members, initialization_timeout=2 * pause_s, heartbeat_timeout_seconds=heartbeat_s
         )
         # Gloo connects at the first collective, and waits for no more than 30 s: now all are here.
         meet()
     except ValueError as error:
         if NO_CLUSTER not in str(error):
             raise checks.reject(
-                "coordinator", found.coordinator, checks.first_line(error)
+                "coordinator", members.coordinator, checks.first_line(error)
             ) from None
         check_alone()
     except RuntimeError as error:
         if "must be called before" in str(error):
-            if found.processes is None:
+            if members.processes is None:
                 check_alone()
                 return
             raise ValueError(
@@ -132,15 +132,15 @@ def _join(found: Cluster, pause_s: int, heartbeat_s: int) -> None:
         dog.stop()
 
 
-def _on_tensorflow(found: Cluster) -> tuple[Part, Any]:
-    if found.processes not in (None, 1):
+def _on_tensorflow(members: Cluster) -> tuple[Part, Any]:
+    if members.processes not in (None, 1):
         raise ValueError(
             "`processes` must be 1 on the tensorflow backend, because Keras 3 cannot train with "
             "MultiWorkerMirroredStrategy (https://github.com/keras-team/keras/issues/20585): take "
-            f"the jax backend for several machines. Received: processes={found.processes}"
+            f"the jax backend for several machines. Received: processes={members.processes}"
         )
     import tensorflow as tf
 
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    strategy = tf.distribute.MirroredStrategy([one.name for one in devices])
+    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
     return Part(0, 1, len(devices)), strategy.scope

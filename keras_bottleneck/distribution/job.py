@@ -42,13 +42,13 @@ class Job:
     """The devices of all processes, which train one model together: see `initialize`.
 
     Inside of the `with` block, models are made on all devices. A batch is divided among them, and
-    everything else is as on one device: batch norms see the whole batch, and the numbers are those
-    of one device but for rounding.
+    everything else is as on one device: batch norms see the whole batch, and the numbers differ
+    from those of one device only by rounding.
 
     Attributes:
-        processes: How many there are.
-        process: The number of this one, from 0.
-        devices: How many all processes have together.
+        processes: The number of processes.
+        process: Which of them this is, from 0.
+        devices: The number of devices of all processes together.
     """
 
     def __init__(
@@ -91,10 +91,10 @@ class Job:
         self._entered = self._watchdog = None
         if self.processes == 1 or error is None:
             return
-        found = lost(error)
-        if found is not None:
+        failure = lost(error)
+        if failure is not None:
             leave_at_once(TRY_AGAIN)
-            message = f"{self.name}: another process has ended ({found})"
+            message = f"{self.name}: another process has ended ({failure})"
             raise DistributionError(f"{message}; {REMEDY}") from None
         _leave_with(error)
 
@@ -111,13 +111,13 @@ class Job:
     ) -> keras.callbacks.History:
         """Trains `model` with `recipe` on all devices; every process calls it in the same way.
 
-        Arrays are the same on all processes, and each takes its rows of every batch:
+        Arrays must be the same on all processes, and each takes its rows of every batch:
         `recipe.batch_size` is that of the whole job, and the training is that of one device. What
         does not fill a batch is left to another epoch, and up to `devices - 1` samples are left
         out of the validation.
 
-        A dataset is what this process has for itself, such as every n-th file, in batches of one
-        size. Every process trains as many steps as the one with the fewest.
+        A dataset holds the samples of this process alone, such as every n-th file, in batches of
+        one size. Every process trains as many steps as the one with the fewest.
 
         Args:
             recipe: With a seed, where there are several processes.
@@ -138,8 +138,8 @@ class Job:
             ValueError: As `Recipe.fit`; the devices do not divide a batch; batches of a dataset
                 differ in size, or end too early; the model is not one of this job, or holds batch
                 norms that would see a part of the batch only.
-            DistributionError: If another process trains something else; of one that has ended, the
-                end of the `with` block tells.
+            DistributionError: If another process trains something else. If one has ended, the end
+                of the `with` block raises it.
 
         Example:
             >>> with initialize() as job:  # doctest: +SKIP
@@ -162,7 +162,7 @@ class Job:
     def watched(
         self, recipe: Recipe, train: Any, validation: Any, checkpoints: Checkpoints | None
     ) -> Iterator[tuple[Checkpoints | None, list[keras.callbacks.Callback]]]:
-        """A block in which a model is trained, on all processes with the same.
+        """A block in which all processes train one model.
 
         Args:
             recipe: How.
@@ -192,10 +192,10 @@ class Job:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """A block in which this process works for itself, such as on a file.
+        """A block in which this process works alone, such as on a file.
 
-        Whatever makes a variable inside of `with job:` (on JAX even `model.save` does) waits for
-        all other processes to make it, too, but not in here.
+        Inside of `with job:`, whatever makes a variable (on JAX even `model.save` does) waits until
+        all other processes make it, too. In this block, it does not wait.
         """
         if keras.config.backend() != "jax":
             yield
@@ -254,7 +254,7 @@ class Job:
 
 
 def _spread(model: keras.Model, devices: int) -> bool:
-    return all(len(one.value.sharding.device_set) == devices for one in model.variables)
+    return all(len(variable.value.sharding.device_set) == devices for variable in model.variables)
 
 
 def _leave_with(error: BaseException) -> None:

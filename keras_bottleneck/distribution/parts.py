@@ -118,21 +118,21 @@ class DividedBatches(keras.utils.PyDataset):
             size = len(batch[0])
             rows = size // self.part.devices * self.part.devices
             if size == self.batch_size or (rows and not self.whole):
-                yield tuple(np.asarray(one)[self.part.of(rows)] for one in batch)
+                yield tuple(np.asarray(array)[self.part.of(rows)] for array in batch)
 
 
 class OwnBatches(keras.utils.PyDataset):
-    """The batches that a process has for itself, as many as all processes have.
+    """The batches of one process; all processes have equally many.
 
-    A batch of another size than the first, or one that does not come, would let the other
-    processes wait for ever: it is an error here.
+    If a batch had another size than the first, or did not come, the other processes would wait
+    for ever. So it is an error.
 
     Args:
         name: The argument that `dataset` was given as, for errors.
         dataset: Batches (images, labels, ...) of this process alone.
         steps: How many of them make an epoch.
-        endless: Whether an epoch goes on where the one before was, and `dataset` begins anew where
-            it ends; else it begins anew in every epoch.
+        endless: Whether an epoch goes on where the previous one stopped, and `dataset` is started
+            again only when it ends; otherwise it is started again in every epoch.
         part: Which process this is.
     """
 
@@ -184,20 +184,20 @@ class OwnBatches(keras.utils.PyDataset):
             return tuple(self.dataset[index])
         if self._batches is None or (index == 0 and not self.endless):
             self._batches = iter(self.dataset)
-        found: Any = next(self._batches, None)
-        if found is None and self.endless:
+        following: Any = next(self._batches, None)
+        if following is None and self.endless:
             self._batches = iter(self.dataset)  # a generator stays at its end
-            found = next(self._batches, None)
-        if found is None:
+            following = next(self._batches, None)
+        if following is None:
             raise ValueError(
                 f"`{self.name}` must have as many batches as it says. Received: the end of the "
                 f"data of process {self.part.process} before batch {index} of {self.steps}"
             )
-        return tuple(found)
+        return tuple(following)
 
 
 class OwnStream(OwnBatches):
-    """`OwnBatches` of a generator, which nobody may look at before it is trained on."""
+    """`OwnBatches` of a generator, from which nothing may be read before training begins."""
 
     _index = -1
 

@@ -27,10 +27,10 @@ class SharedCheckpoints(Checkpoints):
             ValueError: As `Checkpoints.newest`.
             DistributionError: If this process finds another one than process 0.
         """
-        found = super().newest()
-        facts = b"" if found is None else json.dumps(found.facts, sort_keys=True).encode()
+        checkpoint = super().newest()
+        facts = b"" if checkpoint is None else json.dumps(checkpoint.facts, sort_keys=True).encode()
         check_same(f"The newest checkpoint in {str(self.folder)!r}", number_of(facts))
-        return found
+        return checkpoint
 
     def write(self, step: int, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
         """Add a checkpoint, where this is process 0."""
@@ -42,5 +42,5 @@ class SharedCheckpoints(Checkpoints):
             super().clear()
 
     def hurry(self) -> None:
-        """Let the end of this step be a checkpoint, and that of every step from now on."""
+        """Write a checkpoint after this step, and after every step from now on."""
         self.every_s = 0.0

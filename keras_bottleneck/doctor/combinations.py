@@ -11,14 +11,14 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 @dataclass(frozen=True)
 class KnownBad:
-    """Something about an environment that others have stumbled over.
+    """A property of an environment that is known to cause trouble.
 
     Attributes:
-        found: Whether it is so in an environment.
-        sentence: What it does.
+        found: Whether an environment has it.
+        sentence: What it causes.
         fix: What to do about it.
         link: Where it was reported.
-        problem: Whether something does not work because of it; else it is worth knowing.
+        problem: Whether something does not work because of it; otherwise it is only worth knowing.
     """
 
     found: Callable[[Environment], bool]
@@ -29,8 +29,8 @@ class KnownBad:
 
 
 def _newer(here: Environment, package: str, version: str) -> bool:
-    found = here.versions.get(package)
-    return found is not None and numbers(found) >= numbers(version)
+    installed = here.versions.get(package)
+    return installed is not None and numbers(installed) >= numbers(version)
 
 
 def _is_on(here: Environment, variable: str) -> bool:

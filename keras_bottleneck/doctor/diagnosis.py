@@ -57,20 +57,22 @@ class Diagnosis(Printable):
     @property
     def onednn(self) -> bool | None:
         """Whether TensorFlow said that oneDNN is on; None where it was not run."""
-        return next((one.onednn for one in self.outcomes if one.onednn is not None), None)
+        return next(
+            (outcome.onednn for outcome in self.outcomes if outcome.onednn is not None), None
+        )
 
     def to_json(self) -> str:
         """Everything as JSON, to be kept or sent along with a question."""
         here = asdict(self.environment)
         here["cpu_flags"] = None if here["cpu_flags"] is None else sorted(here["cpu_flags"])
-        found = {
+        content = {
             "environment": here,
             "onednn": self.onednn,
             "runtimes": [asdict(outcome) for outcome in self.outcomes],
             "complaints": [asdict(complaint) for complaint in self.complaints],
             "problems": self.problems,
         }
-        return json.dumps(found, indent=2)
+        return json.dumps(content, indent=2)
 
     def __rich__(self) -> Any:
         from rich.console import Group
@@ -91,7 +93,7 @@ class Diagnosis(Printable):
         for _ in range(2):
             table.add_column("package")
             table.add_column("version")
-        rows = [(name, found or "[dim]not installed[/]") for name, found in self._packages()]
+        rows = [(name, version or "[dim]not installed[/]") for name, version in self._packages()]
         half = (len(rows) + 1) // 2
         for left, right in zip(rows[:half], [*rows[half:], ("", "")], strict=False):
             table.add_row(*left, *right)
@@ -134,11 +136,11 @@ class Diagnosis(Printable):
         table.add_column("", no_wrap=True)
         table.add_column("seconds", justify="right")
         table.add_column("detail", overflow="fold")
-        for one in self.outcomes:
-            style = STYLES.get(one.status, "red")
-            seconds = "" if one.seconds is None else f"{one.seconds:.1f}"
-            detail = "; ".join(filter(None, (one.detail, one.fix)))
-            table.add_row(one.name, f"[{style}]{one.status}[/]", seconds, detail)
+        for outcome in self.outcomes:
+            style = STYLES.get(outcome.status, "red")
+            seconds = "" if outcome.seconds is None else f"{outcome.seconds:.1f}"
+            detail = "; ".join(filter(None, (outcome.detail, outcome.fix)))
+            table.add_row(outcome.name, f"[{style}]{outcome.status}[/]", seconds, detail)
         return table
 
     def _complaints(self) -> Any:
@@ -148,10 +150,14 @@ class Diagnosis(Printable):
         table.add_column("", no_wrap=True)
         table.add_column("what", overflow="fold", ratio=3)
         table.add_column("fix", overflow="fold", ratio=2)
-        for one in self.complaints:
-            kind = "[red]problem[/]" if one.problem else "note"
-            what = one.sentence if one.link is None else f"{one.sentence}\n[dim]{one.link}[/]"
-            table.add_row(kind, what, one.fix)
+        for complaint in self.complaints:
+            kind = "[red]problem[/]" if complaint.problem else "note"
+            what = (
+                complaint.sentence
+                if complaint.link is None
+                else f"{complaint.sentence}\n[dim]{complaint.link}[/]"
+            )
+            table.add_row(kind, what, complaint.fix)
         return table
 
 
@@ -185,10 +191,10 @@ def examine(trials: bool = True, timeout: float = 120.0) -> Diagnosis:
         if row.found(here)
     ]
     failed = [
-        Complaint(f"{one.name} {one.status}: {one.detail}", one.fix)
-        for one in outcomes
-        if one.status not in ("runs", "not installed")
+        Complaint(f"{outcome.name} {outcome.status}: {outcome.detail}", outcome.fix)
+        for outcome in outcomes
+        if outcome.status not in ("runs", "not installed")
     ]
     wanted = [Complaint(each.sentence, each.fix) for each in unmet(here.versions)]
-    complaints = sorted([*known, *wanted, *failed], key=lambda one: not one.problem)
+    complaints = sorted([*known, *wanted, *failed], key=lambda complaint: not complaint.problem)
     return Diagnosis(here, outcomes, tuple(complaints))

@@ -78,7 +78,7 @@ class Environment:
         beside = {name: version_of(name) for name in NEIGHBOURS}
         usable = getattr(os, "sched_getaffinity", None)
         return cls(
-            versions=known | {name: found for name, found in beside.items() if found},
+            versions=known | {name: version for name, version in beside.items() if version},
             python=platform.python_version(),
             system=f"{platform.system()} {platform.release()}",
             libc=" ".join(platform.libc_ver()).strip(),
@@ -107,8 +107,8 @@ class Environment:
 
     def older(self, package: str, version: str) -> bool:
         """Whether `package` is installed, and older than `version`."""
-        found = self.versions.get(package)
-        return found is not None and numbers(found) < numbers(version)
+        installed = self.versions.get(package)
+        return installed is not None and numbers(installed) < numbers(version)
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ def unmet(packages: Iterable[str]) -> list[Unmet]:
         from packaging.requirements import Requirement
     except ModuleNotFoundError:
         return []
-    found = []
+    unmet_requirements = []
     for package in packages:
         for line in _requires(package):
             requirement = Requirement(line)
@@ -36,8 +36,8 @@ def unmet(packages: Iterable[str]) -> list[Unmet]:
                 continue
             wanted = f"{requirement.name}{requirement.specifier}"
             sentence = f"{package} wants {wanted}, and {installed} is installed"
-            found.append(Unmet(sentence, f"pip install '{wanted}'"))
-    return found
+            unmet_requirements.append(Unmet(sentence, f"pip install '{wanted}'"))
+    return unmet_requirements
 
 
 def _requires(package: str) -> list[str]:

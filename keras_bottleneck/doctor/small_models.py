@@ -14,9 +14,9 @@ MATRIX = [[1.0, -2.0], [3.0, 4.0]]
 EXPECTED = [[0.0, 0.0], [15.0, 10.0]]
 
 
-def check(found: Any) -> None:
-    """Raises ArithmeticError unless `found` is `EXPECTED`."""
-    rows = [[round(float(value), 2) for value in row] for row in found]
+def check(output: Any) -> None:
+    """Raises ArithmeticError unless `output` is `EXPECTED`."""
+    rows = [[round(float(value), 2) for value in row] for row in output]
     if rows != EXPECTED:
         raise ArithmeticError(f"{rows} instead of {EXPECTED}")
 
@@ -37,8 +37,8 @@ def tensorflow(folder: Path) -> None:
     module.serve = tensorflow_function()
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
     loaded = tf.saved_model.load(str(folder))
-    (found,) = loaded.signatures["serving_default"](x=tf.constant(MATRIX)).values()
-    check(found.numpy())
+    (output,) = loaded.signatures["serving_default"](x=tf.constant(MATRIX)).values()
+    check(output.numpy())
 
 
 def keras(folder: Path) -> None:

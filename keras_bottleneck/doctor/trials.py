@@ -129,12 +129,12 @@ def _crash(trial: Trial, number: int, seconds: float) -> Outcome:
     return Outcome(trial.name, "crashes", seconds, detail, _again(trial))
 
 
-def _failure(trial: Trial, said: str, seconds: float) -> Outcome:
-    known = failures.explain(said)
+def _failure(trial: Trial, output: str, seconds: float) -> Outcome:
+    known = failures.explain(output)
     if known is not None:
         fix = f"{known.failure.remedy} ({known.failure.link})"
         return Outcome(trial.name, "fails", seconds, known.sentence, fix)
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     detail = lines[-1][:SHOWN] if lines else "it said nothing"
     return Outcome(trial.name, "fails", seconds, detail, _again(trial))
 

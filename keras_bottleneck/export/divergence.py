@@ -51,6 +51,6 @@ def _diverges(whole: Source, tensor: Any, form: Format, inputs: Array) -> bool:
             part, "features", Path(scratch), calibration=whole.calibration, names=whole.names
         )
         form.write(source, path)
-        found = runtime.load(path, trusted=True).run(inputs)
+        outputs = runtime.load(path, trusted=True).run(inputs)
     reference = [keras.ops.convert_to_numpy(part(inputs[i : i + 1])) for i in range(len(inputs))]
-    return form.measure(found, np.concatenate(reference), "features") > form.tolerance
+    return form.measure(outputs, np.concatenate(reference), "features") > form.tolerance

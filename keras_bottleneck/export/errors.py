@@ -67,7 +67,7 @@ def log_folder() -> Path:
 
 def _log(what: str, error: Exception) -> Path:
     """A new file with all that led to `error`; the oldest are removed."""
-    led = (line for one in chain(error) for line in (*_lines(one), "\n"))
+    led = (line for cause in chain(error) for line in (*_lines(cause), "\n"))
     text = f"{what}\n\n{''.join(led)}"
     folder = log_folder()
     try:

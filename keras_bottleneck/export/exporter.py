@@ -168,18 +168,22 @@ def export_model(
                 "infinite weights, or the samples drive it to infinity."
             )
         trembling = _trembling(reference_model, samples, reference) if quantized else 0.0
-        made = [
+        artifacts = [
             _made(row, source, described, samples, reference, trembling, allow_float)
             for row in track(rows, len(rows), f"export {described.name}")
         ]
         target_folder.commit(
-            scratch, target, {one.path.name: _entry(one, described) for one in made}
+            scratch,
+            target,
+            {artifact.path.name: _entry(artifact, described) for artifact in artifacts},
         )
     own = measured(Evaluation(reference, samples.labels), ["top1", "label_accuracy"])
     return ExportReport(
         name=described.name,
         model_name=model.name,
-        artifacts=tuple(replace(one, path=target / one.path.name) for one in made),
+        artifacts=tuple(
+            replace(artifact, path=target / artifact.path.name) for artifact in artifacts
+        ),
         samples=len(samples.inputs),
         real_samples=verify is not None,
         keras_accuracy=next((one for one in own.values() if one is not None), None),
@@ -201,7 +205,7 @@ def _checked_formats(formats: Any, quantized: bool) -> list[str]:
     if isinstance(formats, str) or not isinstance(formats, Sequence) or not formats:
         accepted = f"a sequence of names out of {', '.join(FORMATS)}"
         raise checks.reject("formats", formats, accepted)
-    rows = list(dict.fromkeys(checks.one_of("formats", one, FORMATS) for one in formats))
+    rows = list(dict.fromkeys(checks.one_of("formats", name, FORMATS) for name in formats))
     for row in rows:
         if (FORMATS[row].needs is Needs.QUANTIZED) != quantized:
             kind = "a model from `quantize`" if quantized else "a float model"
@@ -252,20 +256,25 @@ def _made(
         if form.needs is Needs.QUANTIZED:
             described = replace(described, needs_vnni=_checked_int8(path, allow_float))
         metadata.write(path, described)
-        seen = compare(path, samples, reference, form.measure)
+        comparison = compare(path, samples, reference, form.measure)
     # No runtime can be closer to the model than the model is to itself.
     allowed = max(form.tolerance, 2 * trembling)
-    if not seen.error <= allowed:
-        raise ExportError(_diagnosis(path.name, form, source, samples, seen.error, allowed))
-    if seen.plain_error is not None and seen.plain_error > allowed:
+    if not comparison.error <= allowed:
+        raise ExportError(_diagnosis(path.name, form, source, samples, comparison.error, allowed))
+    if comparison.plain_error is not None and comparison.plain_error > allowed:
         warnings.warn(
-            f"{path.name} differs from Keras by {seen.plain_error:.2g} in an ONNX Runtime session "
-            "without options, since this processor lacks VNNI: quantize with "
+            f"{path.name} differs from Keras by {comparison.plain_error:.2g} in an ONNX Runtime "
+            "session without options, since this processor lacks VNNI: quantize with "
             "reduce_range=True, or set session.x64quantprecision to '1', as `runtime.load` does.",
             stacklevel=4,
         )
     return Artifact(
-        row, path, manifest.size_of(path), manifest.sha256_of(path), seen, described.needs_vnni
+        row,
+        path,
+        manifest.size_of(path),
+        manifest.sha256_of(path),
+        comparison,
+        described.needs_vnni,
     )
 
 
@@ -280,14 +289,14 @@ def _trembling(model: keras.Model, samples: Samples, reference: Answers) -> floa
     inputs = spread(samples.inputs, MOVED_SAMPLES)
     shift = np.random.default_rng(0).uniform(-step, step, inputs.shape)
     moved = keras_outputs(model, inputs + np.asarray(shift, np.float32))
-    found = noise(moved, spread(reference.outputs, MOVED_SAMPLES), reference.output_name)
-    if found > CHAOTIC:
+    movement = noise(moved, spread(reference.outputs, MOVED_SAMPLES), reference.output_name)
+    if movement > CHAOTIC:
         warnings.warn(
-            f"One step at its input moves the outputs of model {model.name!r} by {found:.0%}: "
+            f"One step at its input moves the outputs of model {model.name!r} by {movement:.0%}: "
             "it is not trained, or too noisy for int8, and no two runtimes will agree on it.",
             stacklevel=3,
         )
-    return found
+    return movement
 
 
 def _checked_int8(path: Path, allow_float: bool) -> bool:
@@ -314,13 +323,13 @@ def _diagnosis(
 
 
 def _entry(artifact: Artifact, described: Metadata) -> dict[str, Any]:
-    seen = artifact.comparison
+    comparison = artifact.comparison
     return {
         **json.loads(replace(described, needs_vnni=artifact.needs_vnni).to_json()),
         "format": artifact.format,
         "sha256": artifact.sha256,
         "size": artifact.size,
-        "max_error": seen.error,
-        "agreement": seen.agreement,
-        "accuracy": seen.accuracy,
+        "max_error": comparison.error,
+        "agreement": comparison.agreement,
+        "accuracy": comparison.accuracy,
     }

@@ -31,10 +31,10 @@ def float32_model(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: If `model` is subclassed, has no input shape, or is no model of images.
     """
-    found = functional(model)
-    single = len(found.inputs) == 1 and len(found.outputs) == 1
-    if not single or len(found.inputs[0].shape) != 4 or found.inputs[0].shape[-1] is None:
-        shapes = [tensor.shape for tensor in (*found.inputs, *found.outputs)]
+    network = functional(model)
+    single = len(network.inputs) == 1 and len(network.outputs) == 1
+    if not single or len(network.inputs[0].shape) != 4 or network.inputs[0].shape[-1] is None:
+        shapes = [tensor.shape for tensor in (*network.inputs, *network.outputs)]
         raise ValueError(
             "`model` must have one input (batch, height, width, channels) and one output. "
             f"Received: model={model.name!r} with inputs and outputs {shapes}"
@@ -154,10 +154,10 @@ def artifact_shape(
     _, height, width, channels = model.inputs[0].shape
     size = checks.size("image_size", image_size) if image_size is not None else None
     if preprocessing is not None:
-        made = preprocessing.image_size
-        if size not in (None, made):
-            raise checks.reject("image_size", image_size, f"{made}, as in `preprocessing`")
-        size = made
+        prepared = preprocessing.image_size
+        if size not in (None, prepared):
+            raise checks.reject("image_size", image_size, f"{prepared}, as in `preprocessing`")
+        size = prepared
     if size is None:
         if height is None or width is None:
             accepted = "(height, width), because the model takes images of any size"

@@ -53,7 +53,9 @@ def _unless_gelu(lacking: Lacking) -> Lacking:
 def _quotient(traced: Traced) -> bool:
     """A division by what is no constant: by a constant it becomes a product."""
     operator = traced.operator
-    return operator.type == "RealDiv" and any(operator.inputs[1] is one for one in traced.varying)
+    return operator.type == "RealDiv" and any(
+        operator.inputs[1] is tensor for tensor in traced.varying
+    )
 
 
 def _power(traced: Traced) -> bool:
@@ -68,8 +70,8 @@ def _hard_swish(traced: Traced) -> bool:
     """The product of x and relu6(x + 3), which becomes one operator."""
     if traced.operator.type != "Mul":
         return False
-    one, other = map(_unscaled, traced.operator.inputs)
-    return _clips(one, other) or _clips(other, one)
+    left, right = map(_unscaled, traced.operator.inputs)
+    return _clips(left, right) or _clips(right, left)
 
 
 def _clips(gate: Any, x: Any) -> bool:
@@ -83,7 +85,7 @@ def _clips(gate: Any, x: Any) -> bool:
 def _unscaled(tensor: Any) -> Any:
     """What `tensor` is a multiple of."""
     while tensor.op.type in ("Mul", "RealDiv", "EnsureShape", "Identity"):
-        varying = [one for one in tensor.op.inputs if _value(one) is None]
+        varying = [source for source in tensor.op.inputs if _value(source) is None]
         if len(varying) != 1:
             break
         (tensor,) = varying

@@ -120,7 +120,7 @@ def _reads_as_it_is(graph: Any, kernel: Any, reader: Any) -> bool:
     if reader.type != "Conv" or reader.input[1] != kernel.output[0]:
         return False
     turned = graph.find_output_consumers(reader.output[0])
-    behind = [one for node in turned for one in graph.find_output_consumers(node.output[0])]
+    behind = [reader for node in turned for reader in graph.find_output_consumers(node.output[0])]
     return len(reader.input) > 2 or all(node.type != "Mul" for node in (*turned, *behind))
 
 

@@ -50,10 +50,10 @@ class ExportReport(Printable):
 
     def __getitem__(self, format: str) -> Artifact:
         """The artifact of `format`, such as "tflite"."""
-        found = {artifact.format: artifact for artifact in self.artifacts}
-        if format not in found:
-            raise KeyError(f"{format!r}: this report has {', '.join(found)}")
-        return found[format]
+        by_format = {artifact.format: artifact for artifact in self.artifacts}
+        if format not in by_format:
+            raise KeyError(f"{format!r}: this report has {', '.join(by_format)}")
+        return by_format[format]
 
     def __rich__(self) -> Any:
         from rich.markup import escape
@@ -68,14 +68,14 @@ class ExportReport(Printable):
             table.add_column(heading, justify="right")
         table.add_row("(Keras model)", "", _percent(self.keras_accuracy), "", "", "")
         for artifact in self.artifacts:
-            seen = artifact.comparison
+            comparison = artifact.comparison
             table.add_row(
                 artifact.path.name,
                 f"{artifact.size / 1e6:.2f} MB",
-                _percent(seen.accuracy),
-                _percent(seen.agreement),
-                f"{seen.error:.1e}",
-                f"{seen.latency_ms:.2f} ms",
+                _percent(comparison.accuracy),
+                _percent(comparison.agreement),
+                f"{comparison.error:.1e}",
+                f"{comparison.latency_ms:.2f} ms",
             )
         return table
 

@@ -67,8 +67,12 @@ class Source:
 
     def serve(self, image: Any) -> dict[str, Any]:
         """The function that is traced: image in, named output out."""
-        bare = [one for one in self.model.operations if not isinstance(one, keras.layers.Layer)]
-        with keras_private.calls_replaced({one: _scoped(one) for one in bare}):
+        bare = [
+            operation
+            for operation in self.model.operations
+            if not isinstance(operation, keras.layers.Layer)
+        ]
+        with keras_private.calls_replaced({operation: _scoped(operation) for operation in bare}):
             images = keras_private.as_taken(self.model, image)
             (output,) = keras.tree.flatten(self.model(images, training=False))
         return {self.output_name: output}
@@ -127,7 +131,7 @@ class Source:
 
     def layer_with(self, kinds: Collection[str]) -> str | None:
         """What the user calls the first layer that traces to one of these TensorFlow operators."""
-        layers = (one.layer for one in self.operators if one.operator.type in kinds)
+        layers = (operator.layer for operator in self.operators if operator.operator.type in kinds)
         return next((self.user_name(layer) for layer in layers if layer is not None), None)
 
 

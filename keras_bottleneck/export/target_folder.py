@@ -61,7 +61,9 @@ def scratch_folder(directory: Path) -> Iterator[Path]:
 
 
 def _make_folders(directory: Path, stack: ExitStack) -> None:
-    missing = [one for one in (directory, *directory.absolute().parents) if not one.exists()]
+    missing = [
+        folder for folder in (directory, *directory.absolute().parents) if not folder.exists()
+    ]
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
         stack.callback(_remove_if_empty, folder)

@@ -75,8 +75,10 @@ def _may_be_opened(operation: Any) -> bool:
     applications = module.startswith("keras.src.applications.")
     if module.split(".")[0] in ("keras", __package__.split(".")[0]) and not applications:
         return False
-    inner = {id(one) for layer in keras_private.sublayers(operation) for one in layer.variables}
-    return all(id(one) in inner for one in operation.variables)
+    inner = {
+        id(variable) for layer in keras_private.sublayers(operation) for variable in layer.variables
+    }
+    return all(id(variable) in inner for variable in operation.variables)
 
 
 class _Inliner:
@@ -112,9 +114,9 @@ class _Inliner:
     def _inline_block(self, block: keras.layers.Layer, args: Any, kwargs: Any) -> Any:
         inputs = keras_private.tensors_in(args, kwargs)
         with keras_private.untraced(keras_private.sublayers(block)):
-            inside, made = _recorded(block, args, kwargs)
+            inside, structure = _recorded(block, args, kwargs)
             outputs = self._replay_inside(block.name, inside, inputs)
-        return keras.tree.pack_sequence_as(made, outputs)
+        return keras.tree.pack_sequence_as(structure, outputs)
 
     def _inline_other(self, layer: keras.layers.Layer, args: Any, kwargs: Any) -> Any:
         outermost = self.owner is None
@@ -144,7 +146,9 @@ class _Inliner:
             prefixed = f"{container}_{prefixed}"
             candidates.append(prefixed)
         if self.owner is not None:
-            candidates = [one for one in candidates if one.startswith(f"{self.owner}_")]
+            candidates = [
+                candidate for candidate in candidates if candidate.startswith(f"{self.owner}_")
+            ]
         unique = unused_name(candidates, self.used)
         self.used.add(unique)
         return unique
@@ -155,8 +159,8 @@ def _recorded(layer: keras.layers.Layer, args: Any, kwargs: Any, **more: Any) ->
     # Keras lets the caller of the whole model decide about training, whatever was said here.
     kwargs = {name: value for name, value in kwargs.items() if name != "training"}
     inner_args, inner_kwargs = keras.tree.map_structure(_placeholder, (args, kwargs))
-    made = layer.call(*inner_args, **inner_kwargs, **more)
-    return keras.Function(keras_private.tensors_in(inner_args, inner_kwargs), made), made
+    outputs = layer.call(*inner_args, **inner_kwargs, **more)
+    return keras.Function(keras_private.tensors_in(inner_args, inner_kwargs), outputs), outputs
 
 
 def _recordable(layer: keras.layers.Layer, args: Any, kwargs: Any) -> bool:
@@ -172,14 +176,14 @@ def _recordable(layer: keras.layers.Layer, args: Any, kwargs: Any) -> bool:
         except Exception:  # code that wants values raises anything where it gets symbols
             return False
     steps = [list(map(_step, keras_private.calls(graph))) for graph in graphs]
-    return all(one == steps[0] for one in steps)
+    return all(sequence == steps[0] for sequence in steps)
 
 
 def _step(call: Call) -> tuple[Any, ...]:
     """What a call does, for comparison with another: its kind and what it is given as constants."""
     kwargs = {name: value for name, value in call.arguments.kwargs.items() if name != "training"}
     given = keras.tree.flatten((call.arguments.args, kwargs))
-    constants = [repr(one) for one in given if not isinstance(one, keras.KerasTensor)]
+    constants = [repr(value) for value in given if not isinstance(value, keras.KerasTensor)]
     return type(call.operation), constants
 
 

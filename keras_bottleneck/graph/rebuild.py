@@ -31,8 +31,8 @@ def functional(model: Any) -> keras.Model:
         raise ValueError(f"`model` must be {accepted}. Received: model={kind}")
     if isinstance(model, keras.Sequential):
         outputs = model.outputs if len(model.outputs) > 1 else model.outputs[0]
-        found = keras.Model(model.inputs[0], outputs, name=model.name)
-        return carrying(found, model_preprocessing(model))
+        functional_model = keras.Model(model.inputs[0], outputs, name=model.name)
+        return carrying(functional_model, model_preprocessing(model))
     return model
 
 
@@ -57,12 +57,12 @@ def rebuild(
         inputs = inputs_like(model)
     outputs = keras_private.replay(model, inputs, visit)
     with deep_graphs(len(keras_private.sublayers(model))):
-        made = keras.Model(
+        rebuilt = keras.Model(
             keras.tree.pack_sequence_as(keras_private.input_structure(model), inputs),
             keras.tree.pack_sequence_as(keras_private.output_structure(model), outputs),
             name=model.name if name is None else name,
         )
-    return carrying(made, model_preprocessing(model))
+    return carrying(rebuilt, model_preprocessing(model))
 
 
 @contextmanager
@@ -151,7 +151,9 @@ def _copied_layer(
         source.save_own_variables(store)
         if store:
             # Arrays of their own: on jax, training one network would delete those of the other.
-            arrays = {key: np.array(keras.ops.convert_to_numpy(one)) for key, one in store.items()}
+            arrays = {
+                key: np.array(keras.ops.convert_to_numpy(tensor)) for key, tensor in store.items()
+            }
             target.load_own_variables(arrays)
     return copy, outputs
 

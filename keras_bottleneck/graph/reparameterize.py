@@ -106,8 +106,8 @@ class _Merger:
         """Merge the terms of a sum if each of them can be a part of one of them."""
         total, inside = call.outputs[0], list(self._inside(call))
         terms = [tensor for tensor in inside if self._inner_sum(tensor) is None]
-        found = [self._branch(term) for term in terms if _alike(term, total)]
-        branches = [branch for branch in found if branch is not None]
+        candidates = [self._branch(term) for term in terms if _alike(term, total)]
+        branches = [branch for branch in candidates if branch is not None]
         holder = _holder(branches) if len(branches) == len(terms) else None
         if holder is None:
             return
@@ -211,7 +211,7 @@ def _window(layer: Any, axis: int, size: int | None, pads: tuple[int, int]) -> W
 def _holder(branches: Sequence[Branch]) -> Branch | None:
     """The branch whose kernel can take in all others; None where there is none."""
     # A depthwise kernel has no room for what mixes channels.
-    holder = max(branches, key=lambda one: (not one.depthwise, one.taps))
+    holder = max(branches, key=lambda branch: (not branch.depthwise, branch.taps))
     return holder if all(_fits(branch, holder) for branch in branches) else None
 
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 from keras import ops
 
 from keras_bottleneck import checks
+from keras_bottleneck.layers.arguments import LayerArguments
 from keras_bottleneck.layers.block import Shape
 
 # Below every square of a float32 sine but zero: it keeps square roots from infinite slopes.
@@ -49,7 +50,11 @@ class ArcFace(keras.layers.Layer):
     """
 
     def __init__(
-        self, classes: int, margin: float = 0.5, scale: float = 64.0, **kwargs: Any
+        self,
+        classes: int,
+        margin: float = 0.5,
+        scale: float = 64.0,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.classes = checks.integer("classes", classes)

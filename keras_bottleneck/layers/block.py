@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_bottleneck.keras_private import in_hdf5, sublayers
+from keras_bottleneck.layers.arguments import LayerArguments
 
 Shape = Sequence[int | None]
 
@@ -37,7 +38,7 @@ class Block(keras.layers.Layer):
         if "__init__" in vars(cls):
             vars(cls)["__init__"].__signature__ = _whole_signature(cls)
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
         if keras.config.image_data_format() != "channels_last":
             raise ValueError(
@@ -93,17 +94,19 @@ def _whole_signature(cls: type) -> inspect.Signature:
         for base in cls.__mro__
         if issubclass(base, keras.layers.Layer) and "__init__" in vars(base)
     )
-    if inspect.Parameter.VAR_KEYWORD not in {one.kind for one in own.parameters.values()}:
+    if inspect.Parameter.VAR_KEYWORD not in {
+        parameter.kind for parameter in own.parameters.values()
+    }:
         return own
     shown = {
-        one.name: one
-        for one in own.parameters.values()
-        if one.kind is not inspect.Parameter.VAR_KEYWORD
+        parameter.name: parameter
+        for parameter in own.parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     }
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    for one in (one for base in of_bases for one in base.parameters.values()):
-        if one.kind not in variadic:
-            shown.setdefault(one.name, one.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    for parameter in (each for base in of_bases for each in base.parameters.values()):
+        if parameter.kind not in variadic:
+            shown.setdefault(parameter.name, parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
     return own.replace(parameters=list(shown.values()))
 
 

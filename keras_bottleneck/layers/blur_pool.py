@@ -1,10 +1,11 @@
 """`BlurPool`: sub-sampling behind a low-pass filter."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.layers.arguments import LayerArguments
 from keras_bottleneck.layers.block import Block, Shape, build_chain
 
 
@@ -31,7 +32,7 @@ class BlurPool(Block):
         (None, 29, 28, 64)
     """
 
-    def __init__(self, stride: int = 2, **kwargs: Any) -> None:
+    def __init__(self, stride: int = 2, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
         self.stride = checks.integer("stride", stride)
         self.pad = keras.layers.ZeroPadding2D(1, **self.named("pad"))

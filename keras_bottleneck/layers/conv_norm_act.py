@@ -1,13 +1,14 @@
 """Convolution, batch norm, activation: the triple that every block is made of."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.construction import HeNormal
 from keras_bottleneck.layers import activation as activations
+from keras_bottleneck.layers.arguments import LayerArguments
 from keras_bottleneck.layers.block import Block, Shape, build_chain, image_channels
 from keras_bottleneck.layers.blur_pool import BlurPool
 from keras_bottleneck.layers.normalization import BatchNormalization
@@ -60,7 +61,7 @@ class ConvNormAct(Block):
         momentum: float = 0.9,
         gamma_initializer: Any = "ones",
         antialias: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.filters = None if filters is None else checks.integer("filters", filters)

@@ -1,11 +1,12 @@
 """Two small convolutions in the place of a large one: separable and factorized."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.layers import activation as activations
+from keras_bottleneck.layers.arguments import LayerArguments
 from keras_bottleneck.layers.block import Block, Shape, build_chain
 from keras_bottleneck.layers.conv_norm_act import ConvNormAct
 
@@ -49,7 +50,7 @@ class ConvPair(Block):
         epsilon: float = 1e-5,
         momentum: float = 0.9,
         gamma_initializer: Any = "ones",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.filters = checks.integer("filters", filters)

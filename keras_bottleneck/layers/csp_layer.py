@@ -1,11 +1,12 @@
 """Half of the channels through bottlenecks, half past them: CSPNet's stage."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.layers import activation as activations
+from keras_bottleneck.layers.arguments import LayerArguments
 from keras_bottleneck.layers.block import Block, Shape, build_chain, image_channels
 from keras_bottleneck.layers.conv_norm_act import ConvNormAct
 from keras_bottleneck.layers.darknet_bottleneck import DarknetBottleneck
@@ -50,7 +51,7 @@ class CSPLayer(Block):
         activation: activations.Activation = "silu",
         epsilon: float = 1e-5,
         momentum: float = 0.9,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.filters = checks.integer("filters", filters)

@@ -1,10 +1,11 @@
 """Stochastic depth."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_bottleneck import checks
+from keras_bottleneck.layers.arguments import LayerArguments
 from keras_bottleneck.layers.block import Shape
 
 
@@ -29,7 +30,9 @@ class DropPath(keras.layers.Dropout):
         (None, 8, 8, 16)
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, rate: float, seed: int | None = None, **kwargs: Unpack[LayerArguments]
+    ) -> None:
         super().__init__(checks.number("rate", rate, 0, 1, below=True), seed=seed, **kwargs)
 
     def build(self, input_shape: Shape) -> None:

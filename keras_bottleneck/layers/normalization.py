@@ -82,7 +82,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         gamma = tf.ones(channels) if self.gamma is None else self.gamma
         beta = tf.zeros(channels) if self.beta is None else self.beta
         mean, variance, gamma, beta = (
-            tf.cast(one, tf.float32) for one in (mean, variance, gamma, beta)
+            tf.cast(values, tf.float32) for values in (mean, variance, gamma, beta)
         )
         return tf.raw_ops.FusedBatchNormV3(
             x=tf.cast(inputs, self.compute_dtype),
@@ -116,7 +116,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         self._move(self.moving_mean, center + mean)
         self._move(self.moving_variance, variance)
         gamma, beta = (
-            None if one is None else ops.cast(one, "float32") for one in (self.gamma, self.beta)
+            None if values is None else ops.cast(values, "float32")
+            for values in (self.gamma, self.beta)
         )
         normalized = ops.batch_normalization(
             centered, mean, variance, axis=-1, offset=beta, scale=gamma, epsilon=self.epsilon

@@ -1,12 +1,13 @@
 """F(x) + x around any layers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.layers import activation as activations
+from keras_bottleneck.layers.arguments import LayerArguments
 from keras_bottleneck.layers.block import Block, Shape, build_chain
 
 
@@ -36,7 +37,7 @@ class Residual(Block):
         self,
         layers: keras.layers.Layer | Sequence[keras.layers.Layer],
         activation: activations.Activation = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**kwargs)
         chain = [layers] if isinstance(layers, keras.layers.Layer) else layers

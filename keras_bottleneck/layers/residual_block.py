@@ -1,13 +1,14 @@
 """`ResidualBlock`: F(x) + x, the base of the blocks that the papers draw."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.layers import activation as activations
 from keras_bottleneck.layers import convolutions, shortcuts
+from keras_bottleneck.layers.arguments import LayerArguments
 from keras_bottleneck.layers.block import Block, build_chain, image_channels
 from keras_bottleneck.layers.drop_path import DropPath
 from keras_bottleneck.layers.squeeze_excite import SqueezeExcite
@@ -67,7 +68,7 @@ class ResidualBlock(Block):
         first_dilation: int | None = None,
         antialias: bool = False,
         conv: str = "standard",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.stride = checks.integer("stride", stride)

@@ -4,10 +4,11 @@ Each takes the block, the channels that enter and those that leave, and returns 
 brings `x` to the branch's shape, or None where `x` itself has it.
 """
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
+from keras_bottleneck.layers.arguments import LayerArguments
 from keras_bottleneck.layers.block import Block, Shape, build_chain
 from keras_bottleneck.layers.conv_norm_act import ConvNormAct
 
@@ -80,7 +81,7 @@ def _same_shape(block: Any, channels: int, out_channels: int) -> bool:
 class PadShortcut(Block):
     """Every `stride`-th pixel, with `extra_channels` zero channels, half before and half after."""
 
-    def __init__(self, extra_channels: int, stride: int, **kwargs: Any) -> None:
+    def __init__(self, extra_channels: int, stride: int, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(**kwargs)
         self.extra_channels = extra_channels
         self.stride = stride
@@ -113,7 +114,12 @@ class PoolShortcut(Block):
     """2x2 average pool that carries the stride, then a 1x1 convolution and batch norm."""
 
     def __init__(
-        self, filters: int, stride: int, epsilon: float, momentum: float, **kwargs: Any
+        self,
+        filters: int,
+        stride: int,
+        epsilon: float,
+        momentum: float,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.filters = filters

@@ -1,11 +1,12 @@
 """Squeeze-and-excitation: channels weighted by what the whole image holds."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_bottleneck import checks
 from keras_bottleneck.layers import activation as activations
+from keras_bottleneck.layers.arguments import LayerArguments
 from keras_bottleneck.layers.block import Block, Shape, image_channels
 
 
@@ -35,7 +36,7 @@ class SqueezeExcite(Block):
         ratio: float = 0.25,
         activation: activations.Activation = "relu",
         gate: activations.Activation = "sigmoid",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.ratio = checks.number("ratio", ratio, 0, 1, above=True)

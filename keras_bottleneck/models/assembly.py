@@ -117,8 +117,8 @@ def prepared(image: keras.KerasTensor, head: Interface) -> keras.KerasTensor:
     """
     if head.preprocessing is None:
         return image
-    made, taken = head.preprocessing.input_shape, tuple(image.shape[1:])
-    if any(side not in (None, own) for side, own in zip(taken, made, strict=True)):
+    prepared, taken = head.preprocessing.input_shape, tuple(image.shape[1:])
+    if any(side not in (None, own) for side, own in zip(taken, prepared, strict=True)):
         accepted = f"one for the model's input shape {taken}"
         raise checks.reject("preprocessing", head.preprocessing, accepted)
     return normalized(image, head.preprocessing) if head.include_preprocessing else image

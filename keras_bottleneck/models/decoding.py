@@ -24,7 +24,7 @@ def levels_of(backbone: Any) -> list[Level]:
         ValueError: If `backbone` has no stages of this package.
     """
     features = feature_info(backbone)
-    return [Level(backbone.get_layer(one.name).output, one.stride) for one in features]
+    return [Level(backbone.get_layer(feature.name).output, feature.stride) for feature in features]
 
 
 def upsampled(x: Any, factor: int, like: Any, name: str) -> Any:

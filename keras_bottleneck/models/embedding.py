@@ -37,7 +37,7 @@ def embedding_model(model: keras.Model, name: str | None = None) -> keras.Model:
     """
     if isinstance(model, keras.Sequential) or not getattr(model, "inputs", None):
         raise checks.reject("model", model, "a functional Keras model")
-    heads = [one for one in keras_private.calls(model) if isinstance(one.operation, ArcFace)]
+    heads = [call for call in keras_private.calls(model) if isinstance(call.operation, ArcFace)]
     if len(heads) != 1:
         accepted = f"a model with one ArcFace layer (this one has {len(heads)})"
         raise checks.reject("model", model.name, accepted)
@@ -47,5 +47,5 @@ def embedding_model(model: keras.Model, name: str | None = None) -> keras.Model:
     unit = keras.layers.UnitNormalization(name="embedding", dtype="float32")(embedding)
     sources = keras.utils.get_source_inputs(embedding)
     # A list of one would make Keras warn at every call with a plain tensor.
-    made = keras.Model(sources[0] if len(sources) == 1 else sources, unit, name=name)
-    return carrying(made, model_preprocessing(made))
+    embedded = keras.Model(sources[0] if len(sources) == 1 else sources, unit, name=name)
+    return carrying(embedded, model_preprocessing(embedded))

@@ -191,7 +191,7 @@ def ResNet(
     )
     rates = iter(linear_rates(drop_path, sum(depths)))
     for place in _places(depths, STEMS[stem].stride, stride_at, output_stride):
-        one = make_block(
+        layer = make_block(
             filters[place.stage - 1],
             place.stride,
             dilation=place.dilation,
@@ -200,7 +200,7 @@ def ResNet(
             name=place.name,
             **residual,
         )
-        x = Remat(one, name=place.name)(x) if remat else one(x)
+        x = Remat(layer, name=place.name)(x) if remat else layer(x)
     if preactivation:
         x = _activated(x, activation, epsilon, momentum)
     model = model_of(input_tensor, image, with_head(x, head), name, head)

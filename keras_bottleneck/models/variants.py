@@ -97,7 +97,10 @@ def _signature_behind_depths(general: General[P], defaults: Mapping[str, Any]) -
     whole = inspect.signature(general)
     _, _, *shared = whole.parameters.values()
     return whole.replace(
-        parameters=[one.replace(default=defaults.get(one.name, one.default)) for one in shared]
+        parameters=[
+            parameter.replace(default=defaults.get(parameter.name, parameter.default))
+            for parameter in shared
+        ]
     )
 
 
@@ -127,6 +130,9 @@ def _presented(build: Any, name: str, signature: inspect.Signature, doc: str) ->
     """`build` under the name, and with the arguments and the text, that `help` shows."""
     build.__name__ = build.__qualname__ = name
     build.__signature__ = signature
+    # For `typing.get_type_hints`, which reads these and not the signature.
+    hints = {each.name: each.annotation for each in signature.parameters.values()}
+    build.__annotations__ = {**hints, "return": signature.return_annotation}
     build.__doc__ = doc
     return build
 

@@ -1,4 +1,4 @@
-"""Layers left in float until a quantized model answers as well as is asked for."""
+"""Leaves layers in float until a quantized model is as accurate as is asked for."""
 
 from typing import Any
 
@@ -55,8 +55,8 @@ def keep(
     kept = 0
     while np.mean(_answers(insertion.model, images) == truth) < wanted:
         if not ranking:
-            seen = measured(insertion, spread(images, SENSITIVITY_IMAGES))
-            ranking = seen.worst(len(seen.layers))
+            sensitivity = measured(insertion, spread(images, SENSITIVITY_IMAGES))
+            ranking = sensitivity.worst(len(sensitivity.layers))
         kept = min(max(1, 2 * kept), len(ranking))
         skip = (*first, *ranking[:kept])
         insertion, report = calibrated(Placement(primitive(model), skip), images, options)
@@ -67,5 +67,5 @@ def keep(
 
 def _answers(model: keras.Model, images: Array) -> Array:
     """The top-1 class of each image, (N,)."""
-    found = activations(model, model.outputs, images, "evaluate")
-    return np.concatenate([outputs.argmax(-1) for (outputs,) in found])
+    batches = activations(model, model.outputs, images, "evaluate")
+    return np.concatenate([outputs.argmax(-1) for (outputs,) in batches])

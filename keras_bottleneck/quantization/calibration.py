@@ -65,38 +65,38 @@ def _set_ranges(insertion: Insertion, images: Array, calibrator: str) -> tuple[R
     placement = insertion.placement
     tensors = placement.rounded_tensors
     merged: dict[int, Histogram] = {}
-    for tensor, seen in zip(
+    for tensor, histogram in zip(
         tensors, observe_histograms(placement.model, tensors, images), strict=True
     ):
         group = placement.group(tensor)
-        merged[group] = merged[group].merge(seen) if group in merged else seen
+        merged[group] = merged[group].merge(histogram) if group in merged else histogram
     first = placement.group(placement.model.inputs[0])
     ranges = []
     for group, quantizer in insertion.quantizers.items():
-        seen = merged[group]
-        found = placement.fixed_range(group)
-        if found is None and group == first:
-            found = _input_range(seen)
-        low, high = found or calibrate(seen, calibrator)
+        histogram = merged[group]
+        limits = placement.fixed_range(group)
+        if limits is None and group == first:
+            limits = _input_range(histogram)
+        low, high = limits or calibrate(histogram, calibrator)
         quantizer.set_range(low, high)
         quantizer.fixed = quantizer.fixed or (low, high) == PIXELS
-        ranges.append(Range(quantizer.name, low, high, _outside(seen, low, high)))
+        ranges.append(Range(quantizer.name, low, high, _outside(histogram, low, high)))
     return tuple(ranges)
 
 
-def _input_range(seen: Histogram) -> tuple[float, float]:
+def _input_range(histogram: Histogram) -> tuple[float, float]:
     """The whole range of what the model takes: a picture's black and white are no outliers."""
     low, high = PIXELS
-    pixels = seen.minimum >= low and high / 2 < seen.maximum <= high
-    return PIXELS if pixels else calibrate(seen, "minmax")
+    pixels = histogram.minimum >= low and high / 2 < histogram.maximum <= high
+    return PIXELS if pixels else calibrate(histogram, "minmax")
 
 
-def _outside(seen: Histogram, low: float, high: float) -> float:
+def _outside(histogram: Histogram, low: float, high: float) -> float:
     """The part of the values that is more than half a step outside of the range."""
     half = step_of(low, high) / 2
-    values, counts = seen.values, seen.counts
+    values, counts = histogram.values, histogram.counts
     outside = (values < low - half) | (values > high + half)
-    return float(counts[outside].sum() / seen.count)
+    return float(counts[outside].sum() / histogram.count)
 
 
 def _described(layer: Any, sqnr: float) -> Kernel:

@@ -43,8 +43,8 @@ UNMIXED = (
 class Pair:
     """Two layers with kernels, the second the only reader of the first.
 
-    `between` is the tensor that the second reads, `clipped` what the last ReLU before it made, and
-    `ceiling` the value at which that clips, infinity where it does not.
+    `between` is the tensor that the second reads, `clipped` the output of the last ReLU before it,
+    and `ceiling` the value at which that ReLU clips, infinity where it does not clip.
     """
 
     first: Any
@@ -55,12 +55,12 @@ class Pair:
 
 
 def equalize_channels(placement: Placement, images: Array) -> None:
-    """Scale the channels between consecutive layers, in place; what the network computes stays.
+    """Scale the channels between consecutive layers, in place; the network's output stays the same.
 
     A positive factor in the outputs of one layer passes a ReLU and is divided out of the inputs
-    of the next. Of a family of factors the one is taken that makes the least rounding noise in
-    the second layer's output, by the ranges and powers measured on `images`. Through a ReLU6,
-    channels only grow as far as they stay well below 6, and only where much is gained.
+    of the next. Several factors are tried, and that with the least rounding noise in the second
+    layer's output is taken, by the ranges and powers measured on `images`. In front of a ReLU6,
+    channels only grow as far as they stay well below 6, and only where that gains much.
 
     Args:
         placement: Where a primitive network's quantizers go.
@@ -76,8 +76,8 @@ def equalize_channels(placement: Placement, images: Array) -> None:
     tensors = [pair.between for pair in pairs] + [pair.clipped for pair in pairs]
     moments = observe_moments(placement.model, tensors, images)
     read, clipped = moments[: len(pairs)], moments[len(pairs) :]
-    found = zip(pairs, read, clipped, strict=True)
-    scales = [_scales(pair, seen, peaks.reach) for pair, seen, peaks in found]
+    measured = zip(pairs, read, clipped, strict=True)
+    scales = [_scales(pair, seen, peaks.reach) for pair, seen, peaks in measured]
     for pair, scale in zip(pairs, scales, strict=True):
         _apply(pair, scale)
 
@@ -107,20 +107,20 @@ def _pair(placement: Placement, call: Call) -> Pair | None:
             return None
         tensor = reader.outputs[0]
         if clips and reader.operation.max_value:
-            # Behind a pooling, what it clips has become smaller.
+            # After a pooling, the tensor that it clips is smaller.
             clipped, ceiling = tensor, reader.operation.max_value
     return None
 
 
-def _scales(pair: Pair, seen: Moments, peaks: Array) -> Array:
+def _scales(pair: Pair, moments: Moments, peaks: Array) -> Array:
     """The factor of each channel, (channels,); `peaks` are what the ReLU before it made."""
     kernel = np.asarray(keras.ops.convert_to_numpy(pair.second.kernel), np.float64)
     largest = _largest_by_input(pair.second, kernel)
-    alive = (seen.reach > DEAD * seen.reach.max()) & (largest > DEAD * largest.max())
+    alive = (moments.reach > DEAD * moments.reach.max()) & (largest > DEAD * largest.max())
     unscaled = np.ones_like(largest)
     if not alive.any():
         return unscaled
-    reach = np.where(alive, seen.reach, seen.reach.max()).astype(np.float64)
+    reach = np.where(alive, moments.reach, moments.reach.max()).astype(np.float64)
     largest = np.where(alive, largest, largest.max())
     candidates = [unscaled]
     for mixture in MIXTURES:
@@ -128,7 +128,7 @@ def _scales(pair: Pair, seen: Moments, peaks: Array) -> Array:
         scale = _below_ceiling(scale * np.median(reach) / np.median(reach * scale), peaks, pair)
         scale = np.clip(scale, 1 / LARGEST_SCALE, LARGEST_SCALE)
         candidates.append(np.where(alive, scale, 1.0))
-    noise = [_noise(pair.second, kernel, scale, reach, seen.power) for scale in candidates]
+    noise = [_noise(pair.second, kernel, scale, reach, moments.power) for scale in candidates]
     best = int(np.argmin(noise))
     worth = 1.0 if np.isinf(pair.ceiling) else WORTH_CLIPPING
     return candidates[best] if noise[best] < worth * noise[0] else unscaled

@@ -61,8 +61,8 @@ class Insertion:
             args = (*args, self._grids[args[0]][0])
         makers = {Rule.KERNEL: self._kernel, Rule.ROUND: _with_slopes}
         make = copied if rule is None else makers.get(rule, copied)
-        made = self._copies.call(call.operation, args, kwargs, make)
-        outputs = keras.tree.flatten(made)
+        results = self._copies.call(call.operation, args, kwargs, make)
+        outputs = keras.tree.flatten(results)
         for old, new in zip(call.outputs, outputs, strict=True):
             self.original[new] = old
         if rule is Rule.PASS:
@@ -81,14 +81,15 @@ class Insertion:
         rounded = [
             self._rounded(x, y, **rounding) for x, y in zip(call.outputs, outputs, strict=True)
         ]
-        return keras.tree.pack_sequence_as(made, rounded)
+        return keras.tree.pack_sequence_as(results, rounded)
 
     def _rounding(self, operation: Any, x: Any) -> dict[str, Any]:
         """How the runtime rounds what `operation` makes of `x`, as arguments of the quantizer."""
-        found = rule_for(operation, x.shape)
-        if found is None or x not in self._grids:  # a clip that is fused into the kernel before it
+        fixed_step = rule_for(operation, x.shape)
+        # Without a grid, it is a clip that is fused into the kernel before it.
+        if fixed_step is None or x not in self._grids:
             return {}
-        rule, factor = found
+        rule, factor = fixed_step
         step, zero = self._grids[x]
         return {"input_step": step, "input_zero": zero, "rule": rule, "factor": factor}
 

@@ -16,17 +16,17 @@ from keras_bottleneck.quantization.histogram import Histogram
 
 Array = np.ndarray[Any, Any]
 
-# Layers are called one by one, which costs as much as they compute unless there are many images.
+# Layers are called one by one, and with few images the calls cost as much as the arithmetic.
 BATCH = 32
 # Bytes that the largest tensor of a batch may take.
 MEMORY = 2**28
-# Values of a tensor that are counted in each batch: more change no range.
+# How many values of a tensor are counted in each batch: with more, the ranges stay the same.
 COUNTED = 2**22
 
 
 @dataclass
 class Moments:
-    """Of each channel, the largest absolute value and the mean square; both (channels,)."""
+    """The largest absolute value and the mean square of each channel; both (channels,)."""
 
     reach: Array
     power: Array
@@ -39,8 +39,8 @@ def spread(images: Array, count: int) -> Array:
 
 def affordable(model: keras.Model) -> int:
     """How many images' largest tensor fits in `MEMORY` bytes; `BATCH` where sizes are unknown."""
-    made = [tensor for call in keras_private.calls(model) for tensor in call.outputs]
-    shapes = [tensor.shape[1:] for tensor in made]
+    computed = [tensor for call in keras_private.calls(model) for tensor in call.outputs]
+    shapes = [tensor.shape[1:] for tensor in computed]
     if any(None in shape for shape in shapes):
         return BATCH
     return max(1, MEMORY // (4 * max(math.prod(shape) for shape in shapes)))
@@ -54,8 +54,8 @@ def activations(
         return
     inside = keras.Model(model.inputs[0], list(tensors))
     for batch in track_batches(model, images, description):
-        found = keras.tree.flatten(inside(batch, training=False))
-        yield [np.asarray(keras.ops.convert_to_numpy(value)) for value in found]
+        values = keras.tree.flatten(inside(batch, training=False))
+        yield [np.asarray(keras.ops.convert_to_numpy(value)) for value in values]
 
 
 def track_batches(model: keras.Model, images: Array, description: str) -> Iterator[Array]:
@@ -115,7 +115,7 @@ def observe_moments(model: keras.Model, tensors: Sequence[Any], images: Array) -
         counts[index] += count
 
     watch(model, tensors, images, "measure channels", look)
-    return [Moments(*one) for one in zip(reaches, map(np.divide, powers, counts), strict=True)]
+    return [Moments(*pair) for pair in zip(reaches, map(np.divide, powers, counts), strict=True)]
 
 
 def observe_histograms(
@@ -133,7 +133,7 @@ def observe_histograms(
 
 
 def _stride(values: Array) -> int:
-    """How far the counted values are apart, so that all channels have their turn."""
+    """The distance between counted values, such that all channels are counted."""
     stride = max(1, values.size // COUNTED)
     while math.gcd(stride, values.shape[-1]) > 1:
         stride += 1

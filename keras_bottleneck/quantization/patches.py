@@ -9,7 +9,7 @@ from keras_bottleneck.graph.wiring import same_padding
 
 Array = np.ndarray[Any, Any]
 
-# Output positions that moments are taken over: more change nothing.
+# How many output positions moments are taken over: with more, they stay the same.
 POSITIONS = 100_000
 
 
@@ -35,8 +35,8 @@ def _windows(layer: Any, x: Array) -> Array:
         sides = zip(x.shape[1:3], kernels, strict=True)
         pads = [same_padding(size, *kernel) for size, kernel in sides]
     padded = np.pad(x, [(0, 0), *pads, (0, 0)])
-    seen = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
     (down, right), (high, wide) = layer.strides, layer.dilation_rate
-    seen = seen[:, ::down, ::right, :, ::high, ::wide]
-    seen = np.moveaxis(seen, 3, -1)
-    return seen.reshape(*seen.shape[:3], -1, seen.shape[-1])
+    windows = windows[:, ::down, ::right, :, ::high, ::wide]
+    windows = np.moveaxis(windows, 3, -1)
+    return windows.reshape(*windows.shape[:3], -1, windows.shape[-1])

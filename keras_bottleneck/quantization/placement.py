@@ -149,7 +149,7 @@ def _padded_with(call: Call) -> Any:
     return keras_private.argument(call, 1, "constant_values") or 0
 
 
-# What `primitive` calls the parts of one layer; the name of a block is that of all its layers.
+# What `primitive` calls the parts of one layer; a block's name stands for all its layers.
 PARTS = "(_(activation|sigmoid|plus|clip|depthwise|column|positions|positive|exp|negative|sum))*"
 
 
@@ -170,7 +170,7 @@ class Placement:
         self.model = model
         self.wiring = Wiring(model)
         self.calls = self.wiring.calls
-        # Tensors with infinity, as of a padding before a maximum, lie on no grid.
+        # Tensors with infinity, such as a padding before a maximum, cannot be quantized.
         padded = [call for call in self.calls if np.isinf(_padded_with(call))]
         self._infinite = {id(tensor) for call in padded for tensor in call.outputs}
         self.in_float = self._skipped(skip)
@@ -193,14 +193,14 @@ class Placement:
         return self._root(id(tensor))
 
     def fixed_range(self, group: int) -> tuple[float, float] | None:
-        """The range of a group that no calibration moves; None for any other."""
+        """The range of a group that calibration does not choose; None for any other."""
         return self._fixed.get(group)
 
     @property
     def rounded_tensors(self) -> list[Any]:
         """The tensors behind which a quantizer goes, in order."""
-        made = [tensor for call in self.calls for tensor in call.outputs]
-        return [one for one in (*self.model.inputs, *made) if id(one) in self.rounded]
+        computed = [tensor for call in self.calls for tensor in call.outputs]
+        return [tensor for tensor in (*self.model.inputs, *computed) if id(tensor) in self.rounded]
 
     @property
     def names_in_float(self) -> tuple[str, ...]:
@@ -212,7 +212,7 @@ class Placement:
         unsupported = [call for call in self.calls if self._possible_rule(call) is None]
         if isinstance(skip, str) and skip == "unsupported":
             return {id(call.operation) for call in unsupported}
-        found: set[int] = set()
+        skipped: set[int] = set()
         for name in _names(skip):
             exact = any(call.operation.name == name for call in self.calls)
             rest = PARTS if exact else "(_.*)?"
@@ -221,16 +221,18 @@ class Placement:
             if not named:
                 known = sorted({call.operation.name for call in self.calls})
                 checks.one_of("skip", name, known)
-            found |= named
-        left = [call.operation for call in unsupported if id(call.operation) not in found]
+            skipped |= named
+        left = [call.operation for call in unsupported if id(call.operation) not in skipped]
         if left:
-            shown = ", ".join(f"{one.name!r} ({type(one).__name__})" for one in left[:5])
+            shown = ", ".join(
+                f"{operation.name!r} ({type(operation).__name__})" for operation in left[:5]
+            )
             more = f" and {len(left) - 5} more" if len(left) > 5 else ""
             raise ValueError(
                 "`model` must consist of layers that int8 runtimes have, or be given "
                 f"skip='unsupported'. Received: {shown}{more}"
             )
-        return found
+        return skipped
 
     def _place(self) -> None:
         for tensor in self.model.inputs:
@@ -267,8 +269,8 @@ class Placement:
     def _averaged_beside_others(self, tensor: Any) -> bool:
         """Whether an average is one of several readers.
 
-        It changes nothing that the tensor is rounded again, but otherwise the TFLite converter
-        leaves the other readers in float.
+        The tensor is then rounded once more, which changes no value, but without it the TFLite
+        converter leaves the other readers in float.
         """
         calls = [call for call in self.wiring.readers(tensor) if call is not None]
         return len(calls) > 1 and any(self.rule(call) is Rule.AVERAGE for call in calls)
@@ -278,9 +280,9 @@ class Placement:
         return reader is not None and self.rule(reader) is Rule.CLIP
 
     def _join(self, call: Call) -> None:
-        """One range for what is concatenated; a fixed one that not all have keeps its own.
+        """Give the inputs of a concatenation one range; those with a fixed range keep it, too.
 
-        What keeps its own has one other: that of all concatenations that it goes into.
+        Such an input has a second range, which is that of all concatenations that read it.
         """
         ranges = {self._fixed.get(self.group(tensor)) for tensor in call.inputs}
         for tensor in call.inputs:
@@ -294,8 +296,8 @@ class Placement:
             key = self._parents[key]
         return key
 
-    def _unite(self, one: Any, other: Any) -> None:
-        self._parents[self._root(id(other))] = self._root(id(one))
+    def _unite(self, first: Any, second: Any) -> None:
+        self._parents[self._root(id(second))] = self._root(id(first))
 
 
 def _names(skip: Any) -> Iterable[str]:

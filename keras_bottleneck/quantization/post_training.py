@@ -102,16 +102,18 @@ def quantize(
     placement = Placement(primitive(exact), skip)
     shape = network.inputs[0].shape
     labelled = keep_accuracy is not None
-    found, labels = samples.read("calibration", calibration, shape, limit, labelled)
-    if len(found) < ENOUGH_IMAGES:
+    photographs, labels = samples.read("calibration", calibration, shape, limit, labelled)
+    if len(photographs) < ENOUGH_IMAGES:
         warnings.warn(
-            f"quantize calibrates on {len(found)} images: ranges are better from "
+            f"quantize calibrates on {len(photographs)} images: ranges are better from "
             f"{ENOUGH_IMAGES} on.",
             stacklevel=2,
         )
-    insertion, report = calibrated(placement, found, options)
+    insertion, report = calibrated(placement, photographs, options)
     if keep_accuracy is not None:
-        insertion, report = keep(exact, insertion, report, found, labels, options, keep_accuracy)
+        insertion, report = keep(
+            exact, insertion, report, photographs, labels, options, keep_accuracy
+        )
     policy = other_precision(network)
     result = graph.cast(insertion.model, policy) if policy else insertion.model
     result.quantization_report = report

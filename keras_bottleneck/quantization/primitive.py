@@ -134,8 +134,8 @@ class _Primitives:
         if not args:
             args, kwargs = tuple(kwargs.values())[:1], dict(tuple(kwargs.items())[1:])
         tensors = keras_private.tensors_in(args, kwargs)
-        if len(tensors) == 1 and (found := _scale_and_shift(operation, args, kwargs)) is not None:
-            return self._affine(operation.name, tensors[0], *found)
+        if len(tensors) == 1 and (affine := _scale_and_shift(operation, args, kwargs)) is not None:
+            return self._affine(operation.name, tensors[0], *affine)
         return self.copies.call(operation, args, kwargs, self._made)
 
     def _new(self, kind: Any, name: str, *args: Any, original: str = "", **kwargs: Any) -> Any:
@@ -143,9 +143,9 @@ class _Primitives:
 
         The name of an original layer is free for what takes its place alone.
         """
-        found = unused_name([name], self.used | (self.originals - {original}))
-        self.used.add(found)
-        return kind(*args, name=found, dtype="float32", **kwargs)
+        unused = unused_name([name], self.used | (self.originals - {original}))
+        self.used.add(unused)
+        return kind(*args, name=unused, dtype="float32", **kwargs)
 
     def _affine(self, name: str, x: Any, scale: Array, shift: Array) -> Any:
         if x in self.affine:
@@ -160,10 +160,12 @@ class _Primitives:
     def _made(self, operation: Any, args: Any, kwargs: Any) -> Made:
         if isinstance(operation, keras.layers.Layer):
             make = self.MAKERS.get(type(operation))
-            made = copied(operation, args, kwargs) if make is None else make(self, operation, args)
+            result = (
+                copied(operation, args, kwargs) if make is None else make(self, operation, args)
+            )
         else:
-            made = self._bare(operation, args, kwargs)
-        return made
+            result = self._bare(operation, args, kwargs)
+        return result
 
     def _bare(self, operation: Any, args: Any, kwargs: Any) -> Made:
         """A bare operation as the layer that does the same."""
@@ -183,9 +185,9 @@ class _Primitives:
         if kind == "Square" or (kind == "Power" and args[1:] == (2,)):
             layer = self._new(keras.layers.Multiply, name, original=name)
             return lambda x, *exponent: layer([x, x]), layer([tensors[0], tensors[0]])
-        found = OPERATIONS[kind](operation, tensors[0]) if kind in OPERATIONS else None
-        if found is not None:
-            return _called(self._new(found[0], name, original=name, **found[1]), args)
+        replacement = OPERATIONS[kind](operation, tensors[0]) if kind in OPERATIONS else None
+        if replacement is not None:
+            return _called(self._new(replacement[0], name, original=name, **replacement[1]), args)
         return copied(operation, args, kwargs)
 
     def _kernel(self, layer: Any, args: Any) -> Made:
@@ -219,8 +221,8 @@ class _Primitives:
             return self._weighted(conv, weights, layer, args)
         column = self._new(keras.layers.Reshape, f"{name}_column", (-1, 1, kernel.shape[0]))
         back = self._new(Positions, f"{name}_positions")
-        made, output = self._weighted(conv, weights, layer, (column(args[0]),))
-        return lambda x: back(made(column(x))), back(output)
+        dense, output = self._weighted(conv, weights, layer, (column(args[0]),))
+        return lambda x: back(dense(column(x))), back(output)
 
     def _separable(self, layer: Any, args: Any) -> Made:
         """A separable convolution as a depthwise and a 1x1 convolution."""
@@ -268,17 +270,17 @@ class _Primitives:
 
     def _activated(self, activation: Any, name: str, args: Any, original: str = "") -> Made:
         """An activation function as the layers that runtimes compute it with."""
-        found = keras.activations.get(activation)
+        function = keras.activations.get(activation)
         (x,) = args
-        if found is keras.activations.linear:
+        if function is keras.activations.linear:
             return (lambda x: x), x
-        if found is keras.activations.silu:
+        if function is keras.activations.silu:
             return self._swish(name, x, original)
-        if found is keras.activations.elu and len(x.shape) == 4:
+        if function is keras.activations.elu and len(x.shape) == 4:
             return self._elu(name, x, original)
-        if found is keras.activations.hard_sigmoid and len(x.shape) == 4:
+        if function is keras.activations.hard_sigmoid and len(x.shape) == 4:
             return self._hard_sigmoid(name, x, original)
-        kind, arguments = LAYERS.get(found, (keras.layers.Activation, (found,)))
+        kind, arguments = LAYERS.get(function, (keras.layers.Activation, (function,)))
         return _called(self._new(kind, name, *arguments, original=original), args)
 
     def _swish(self, name: str, x: Any, original: str) -> Made:
@@ -357,10 +359,10 @@ class _Primitives:
         steps = [self._new(type(layer), name, original=name) for _ in tensors[1:]]
 
         def merge(tensors: Any) -> Any:
-            found = tensors[0]
+            merged = tensors[0]
             for step, other in zip(steps, tensors[1:], strict=True):
-                found = step([found, other])
-            return found
+                merged = step([merged, other])
+            return merged
 
         return merge, merge(tensors)
 
@@ -404,10 +406,10 @@ def _scale_and_shift(operation: Any, args: Any, kwargs: Any) -> tuple[Array, Arr
     def run(value: float) -> Array:
         pixel = keras.ops.full((1, 1, 1, x.shape[-1]), value)
         filled = keras.tree.map_structure(
-            lambda one: pixel if isinstance(one, keras.KerasTensor) else one, (args, kwargs)
+            lambda value: pixel if isinstance(value, keras.KerasTensor) else value, (args, kwargs)
         )
-        made = operation(*filled[0], **filled[1])
-        return np.asarray(keras.ops.convert_to_numpy(made), np.float64)
+        output = operation(*filled[0], **filled[1])
+        return np.asarray(keras.ops.convert_to_numpy(output), np.float64)
 
     zero, half, full = run(0.0), run(PROBE / 2), run(PROBE)
     straight = np.allclose(full - half, half - zero, rtol=1e-4, atol=1e-6)

@@ -57,7 +57,7 @@ class FakeQuantize(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         """Make the range, -1 to 1 until it is set."""
         for name, value in (("low", -1.0), ("high", 1.0), ("moving", 0.0)):
-            made = self.add_weight(
+            weight = self.add_weight(
                 shape=(),
                 initializer=keras.initializers.Constant(value),
                 dtype="float32",
@@ -66,7 +66,7 @@ class FakeQuantize(keras.layers.Layer):
                 autocast=False,
                 name=name,
             )
-            setattr(self, name, made)
+            setattr(self, name, weight)
 
     def set_range(self, low: float, high: float) -> None:
         """Quantize between `low` (at most 0) and `high` (at least 0) from now on."""

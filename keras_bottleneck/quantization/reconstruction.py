@@ -63,7 +63,7 @@ def reconstruct(
         if isinstance(operation, FakeQuantize):
             x = args[0]
             rounded, *grid = _run(operation, "rounded", args, kwargs)
-            return Twin(x.exact, rounded), *(Twin(one, one) for one in grid)
+            return Twin(x.exact, rounded), *(Twin(tensor, tensor) for tensor in grid)
         if isinstance(operation, QuantizedKernel):
             x, step = args
             exact = insertion.sources[id(operation)](x.exact)
@@ -73,11 +73,11 @@ def reconstruct(
                 rounded = _adjusted(
                     operation, x.rounded, step.rounded, exact, adaptive, correct_biases
                 )
-            few = (_numpy(spread(one, MEASURED)) for one in (exact, rounded))
+            few = (_numpy(spread(value, MEASURED)) for value in (exact, rounded))
             noise[id(operation)] = operation, sqnr(*few)
             return Twin(exact, rounded)
-        made = [_run(operation, side, args, kwargs) for side in ("exact", "rounded")]
-        return keras.tree.map_structure(Twin, *made)
+        outputs = [_run(operation, side, args, kwargs) for side in ("exact", "rounded")]
+        return keras.tree.map_structure(Twin, *outputs)
 
     most = affordable(model) if adaptive else min(IMAGES, affordable(model))
     chosen = keras.ops.convert_to_tensor(spread(images, most))
@@ -96,7 +96,7 @@ def sqnr(exact: Array, rounded: Array) -> float:
 def _run(operation: Any, side: str, args: Any, kwargs: Any) -> Any:
     """What `operation` makes of one side of its arguments."""
     args, kwargs = keras.tree.map_structure(
-        lambda one: getattr(one, side) if isinstance(one, Twin) else one, (args, kwargs)
+        lambda value: getattr(value, side) if isinstance(value, Twin) else value, (args, kwargs)
     )
     return operation(*args, **kwargs)
 
@@ -139,21 +139,21 @@ def _reach_beside_neighbours(layer: QuantizedKernel, x: Array) -> Array:
 
 def _round(layer: QuantizedKernel, x: Array, y: Array) -> None:
     """Round the kernel of `layer` so that `x`, rounded inputs, makes `y`, exact outputs."""
-    seen = patches(layer, x)
+    windows = patches(layer, x)
     y = y.reshape(-1, y.shape[-1])
-    seen, y = spread(seen, POSITIONS), spread(y, POSITIONS)
+    windows, y = spread(windows, POSITIONS), spread(y, POSITIONS)
     kernel = _numpy(layer.kernel).astype(np.float64)
     depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
     groups = kernel.shape[2] if depthwise else getattr(layer, "groups", 1)
     flat = kernel.reshape(-1, y.shape[-1])
     outputs = y.shape[-1] // groups
-    inputs = seen.shape[-1] // groups
+    inputs = windows.shape[-1] // groups
     rounded, reach = np.empty_like(flat), np.empty(y.shape[-1])
     parts = np.concatenate([rounding.CLIPPING, rounding.WIDENING if layer.reduce_range else []])
     shared = not layer.PER_CHANNEL
     for group in range(groups):
         own = slice(group * outputs, (group + 1) * outputs)
-        part = np.ascontiguousarray(seen[:, :, group * inputs : (group + 1) * inputs])
+        part = np.ascontiguousarray(windows[:, :, group * inputs : (group + 1) * inputs])
         moment, cross = _moments(part.reshape(len(part), -1), y[:, own])
         fitted = rounding.fit(moment, cross, flat[:, own])
         power = np.diag(moment)[:, np.newaxis]

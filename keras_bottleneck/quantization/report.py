@@ -1,4 +1,4 @@
-"""What calibration has seen: ranges, saturation, dead channels, noise."""
+"""What calibration has measured: ranges, saturation, dead channels, noise."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,9 +22,9 @@ class Range:
 class Kernel:
     """One quantized kernel.
 
-    `dead` of its `channels` outputs have a kernel of nothing but zeros, or as good as. `sqnr` is
-    the ratio in dB of the power of its outputs to that of their error, all rounding before it
-    included, on the calibration images.
+    `dead` of its `channels` outputs have a kernel that is zero everywhere, or nearly so. `sqnr` is
+    the ratio in dB of the power of its outputs to that of their error on the calibration images.
+    The error includes all rounding in the layers before it.
     """
 
     name: str
@@ -52,7 +52,7 @@ class QuantizationReport(Printable):
     @property
     def saturated(self) -> float:
         """The largest part of a tensor's values that lay outside of its range."""
-        return max((one.saturated for one in self.ranges), default=0.0)
+        return max((limits.saturated for limits in self.ranges), default=0.0)
 
     @property
     def dead_channels(self) -> int:

@@ -58,4 +58,4 @@ class QuantizationSchedule(keras.callbacks.Callback):
     def _ranges(self) -> list[Any]:
         """The quantized layers of the model, also where it is part of another."""
         kinds = (FakeQuantize, QuantizedKernel)
-        return [one for one in keras_private.sublayers(self.model) if isinstance(one, kinds)]
+        return [layer for layer in keras_private.sublayers(self.model) if isinstance(layer, kinds)]

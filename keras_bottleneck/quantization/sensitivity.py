@@ -118,9 +118,9 @@ def sensitivity(
     network = checked_float_model(model)
     limit = checks.integer("images", images)
     placement = Placement(primitive(in_float32(network)), skip)
-    found, _ = samples.read("data", data, network.inputs[0].shape, limit, labelled=False)
-    insertion, _ = calibrated(placement, found, Options())
-    return measured(insertion, found)
+    inputs, _ = samples.read("data", data, network.inputs[0].shape, limit, labelled=False)
+    insertion, _ = calibrated(placement, inputs, Options())
+    return measured(insertion, inputs)
 
 
 def measured(insertion: Insertion, images: Array) -> Sensitivity:
@@ -144,7 +144,7 @@ def measured(insertion: Insertion, images: Array) -> Sensitivity:
 
 def _kernels(model: keras.Model) -> list[QuantizedKernel]:
     operations = [call.operation for call in keras_private.calls(model)]
-    return [one for one in operations if isinstance(one, QuantizedKernel)]
+    return [operation for operation in operations if isinstance(operation, QuantizedKernel)]
 
 
 @dataclass
@@ -169,13 +169,15 @@ def _outputs(insertion: Insertion, x: Any, quantized: QuantizedKernel | None) ->
             if operation is quantized:
                 return _Value(operation(value.tensor, step), fresh=True)
             return _Value(insertion.sources[id(operation)](value.tensor))
-        values = [one for one in keras.tree.flatten((args, kwargs)) if isinstance(one, _Value)]
+        values = [
+            value for value in keras.tree.flatten((args, kwargs)) if isinstance(value, _Value)
+        ]
         args, kwargs = keras.tree.map_structure(
-            lambda one: one.tensor if isinstance(one, _Value) else one, (args, kwargs)
+            lambda value: value.tensor if isinstance(value, _Value) else value, (args, kwargs)
         )
-        made = operation(*args, **kwargs)
+        outputs = operation(*args, **kwargs)
         fresh = any(value.fresh for value in values)
-        return keras.tree.map_structure(lambda tensor: _Value(tensor, fresh), made)
+        return keras.tree.map_structure(lambda tensor: _Value(tensor, fresh), outputs)
 
     return _joined(
         [value.tensor for value in keras_private.replay(insertion.model, [_Value(x)], visit)]

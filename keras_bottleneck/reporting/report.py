@@ -147,18 +147,18 @@ def _curves(metrics: dict[str, list[float]]) -> list[Any]:
 
 
 def _evaluation(judged: _Judged) -> dict[str, Any]:
-    seen = judged.evaluation
-    if seen is None:
+    evaluation = judged.evaluation
+    if evaluation is None:
         return {"evaluation": None, "mistakes": []}
-    readable = len(seen.names) <= MATRIX_CLASSES
-    chart = charts.confusion(seen.names, seen.confusion) if readable else None
+    readable = len(evaluation.names) <= MATRIX_CLASSES
+    chart = charts.confusion(evaluation.names, evaluation.confusion) if readable else None
     return {
-        "evaluation": seen,
-        "figures": written(measured(seen)),
+        "evaluation": evaluation,
+        "figures": written(measured(evaluation)),
         "confusion": element(chart, "confusion") if chart else None,
         "numbered": chart.numbered if chart else {},
-        "confused": seen.confused(PAIRS),
-        "mistakes": [(data_url(one.pixels), one) for one in judged.mistakes],
+        "confused": evaluation.confused(PAIRS),
+        "mistakes": [(data_url(mistake.pixels), mistake) for mistake in judged.mistakes],
     }
 
 
@@ -191,12 +191,12 @@ def _kind(column: tables.Column) -> str:
 
 
 def _tiles(
-    metrics: dict[str, list[float]], seen: Evaluation | None, report: BenchmarkReport | None
+    metrics: dict[str, list[float]], evaluation: Evaluation | None, report: BenchmarkReport | None
 ) -> list[tuple[str, str]]:
     """The few figures that people look for first."""
     tiles = []
-    if seen is not None:
-        tiles.append(("top-1 accuracy", f"{seen.accuracy:.1%}"))
+    if evaluation is not None:
+        tiles.append(("top-1 accuracy", f"{evaluation.accuracy:.1%}"))
     if metrics:
         tiles.append(("epochs", str(max(map(len, metrics.values())))))
     best = max(metrics.get("val_accuracy", []), default=None)

@@ -51,15 +51,15 @@ def settings(run: Path) -> list[tuple[str, str]]:
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+    pairs: list[tuple[str, Any]] = []
     for name, value in content.items():
         nested = isinstance(value, dict)
-        found += _flat(value, f"{prefix}{name}.") if nested else [(f"{prefix}{name}", value)]
-    return found
+        pairs += _flat(value, f"{prefix}{name}.") if nested else [(f"{prefix}{name}", value)]
+    return pairs
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -87,26 +87,26 @@ def files(run: Path) -> list[File]:
     Raises:
         ValueError: If a manifest is damaged.
     """
-    found = [
+    listed = [
         File(name, manifest.size_of(run / name), manifest.sha256_of(run / name))
         for name in (BEST, LAST)
         if (run / name).is_file()
     ]
     for path in sorted(run.rglob(manifest.MANIFEST)):
         if path.relative_to(run).parts[0] != FOLDER:
-            found += _listed(run, path.parent)
-    return found
+            listed += _listed(run, path.parent)
+    return listed
 
 
 def _listed(run: Path, folder: Path) -> list[File]:
     entries = manifest.read(folder)
-    found = []
+    listed = []
     for name, entry in entries.items():
         path = folder / name
         if not path.exists():
             continue
         sha256 = manifest.sha256_of(path)
-        found.append(
+        listed.append(
             File(
                 name=path.relative_to(run).as_posix(),
                 size=manifest.size_of(path),
@@ -116,7 +116,7 @@ def _listed(run: Path, folder: Path) -> list[File]:
                 changed=sha256 != entry.get("sha256"),
             )
         )
-    return found
+    return listed
 
 
 def _damaged(run: Path, name: str) -> ValueError:

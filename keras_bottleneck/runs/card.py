@@ -140,5 +140,5 @@ def _sentence(preprocessing: Preprocessing) -> str:
 
 
 def _numbers(values: Iterable[float]) -> str:
-    found = [f"{value:.6g}" for value in values]
-    return found[0] if len(found) == 1 else f"({', '.join(found)})"
+    figures = [f"{value:.6g}" for value in values]
+    return figures[0] if len(figures) == 1 else f"({', '.join(figures)})"

@@ -202,10 +202,10 @@ class Run:
         """The row of the best epoch, by `monitor`; None before the first one."""
         monitor = self.config["settings"]["monitor"]
         sign = -1.0 if monitor == "val_accuracy" else 1.0
-        found = self.rows() if rows is None else rows
+        metrics = self.rows() if rows is None else rows
         # Where the training loss was lost, weights from before that epoch were validated.
         finite = [
-            row for row in found if math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])
+            row for row in metrics if math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])
         ]
         return min(finite, key=lambda row: sign * row[monitor], default=None)
 
@@ -290,7 +290,9 @@ def settings_of(recipe: "Recipe", **others: Any) -> dict[str, Any]:
 def recipe_of(run: Run, kind: type[Kind]) -> Kind:
     """The recipe among the settings of a run."""
     settings = run.config["settings"]
-    return kind(**{one.name: settings[one.name] for one in fields(kind) if one.name in settings})
+    return kind(
+        **{field.name: settings[field.name] for field in fields(kind) if field.name in settings}
+    )
 
 
 def is_deterministic(run: Run) -> bool:

@@ -49,6 +49,17 @@ def test_every_public_folder_has_a_page():
     assert folders <= {path.stem for path in (DOCS / "api").glob("*.md")}
 
 
+def test_every_public_name_is_on_the_page_of_its_folder():
+    import keras_bottleneck as kb
+
+    written = "".join(path.read_text("utf-8") for path in (DOCS / "api").glob("*.md"))
+    listed = set(re.findall(r"^\.\. [\w:]+:: keras_bottleneck\.(\w+\.\w+)$", written, re.M))
+    folders = [name for name in kb.__all__ if (Path(kb.__file__).parent / name).is_dir()]
+    public = {f"{folder}.{name}" for folder in folders for name in getattr(kb, folder).__all__}
+    elsewhere = {f"analysis.{name}" for name in ("ClassResult", "EvaluationReport", "evaluate")}
+    assert public - listed == elsewhere
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The built pages."""

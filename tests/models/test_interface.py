@@ -1,6 +1,7 @@
 """The constructors' arguments: those of keras.applications, in their order, with their meaning."""
 
 import inspect
+import typing
 
 import keras
 import numpy as np
@@ -74,6 +75,8 @@ def test_builders_show_every_argument_of_the_general_resnet(name):
     assert keyword_only(build) == {**shared, **settings}
     for argument in inspect.signature(build).parameters:
         assert f"        {argument}: " in build.__doc__
+    hints = typing.get_type_hints(build)
+    assert set(hints) == {*inspect.signature(build).parameters, "return"}
 
 
 @pytest.mark.parametrize("name", [*LIKE_RESNETS, "MobileNetV2"])

@@ -43,7 +43,7 @@ def values_of(predictor: Predictor) -> dict[str, str]:
         "stem": predictor.path.stem,
         "labels": f"{labels_file}.txt",
         "labels_stem": labels_file,
-        "labels_list": "\n".join(f"  {json.dumps(one, ensure_ascii=False)}," for one in labels),
+        "labels_list": "\n".join(f"  {json.dumps(label, ensure_ascii=False)}," for label in labels),
         "input_name": predictor.input_name,
         "output_name": predictor.output_name,
         "logits": _literal(predictor.output_name == "logits"),
@@ -119,17 +119,17 @@ def _preprocessing_values(preprocessing: Preprocessing) -> dict[str, str]:
 
 
 def _tensor_values(path: Path, *shapes: tuple[int, ...]) -> dict[str, str]:
-    found = {}
+    values = {}
     details = _details(path) if path.suffix == ".tflite" else [{}, {}]
     for side, shape, tensor in zip(("input", "output"), shapes, details, strict=True):
         dtype = np.dtype(tensor.get("dtype", np.float32))
-        found[side] = f"{dtype.name} {shape}"
+        values[side] = f"{dtype.name} {shape}"
         if dtype.kind in "iu":
             scale, zero_point = tensor["quantization"]
-            found[side] += f", scale {float(scale)!r}, zero point {zero_point}"
-            found[f"{side}_scale"] = repr(float(scale))
-            found[f"{side}_zero_point"] = f"({zero_point})"
-    return found
+            values[side] += f", scale {float(scale)!r}, zero point {zero_point}"
+            values[f"{side}_scale"] = repr(float(scale))
+            values[f"{side}_zero_point"] = f"({zero_point})"
+    return values
 
 
 def _details(path: Path) -> list[dict[str, Any]]:

@@ -76,8 +76,8 @@ def _checked(directory: str | Path) -> Path:
 def _texts(artifact: Path) -> dict[str, str]:
     """File name to text of the programs for one artifact, and of its labels."""
     predictor = load(artifact)
-    if (found := problem(predictor)) is not None:
-        accepted = f"a folder of classifiers with preprocessing ({artifact.name}: {found})"
+    if (reason := problem(predictor)) is not None:
+        accepted = f"a folder of classifiers with preprocessing ({artifact.name}: {reason})"
         raise checks.reject("directory", str(artifact.parent), accepted)
     values = values_of(predictor)
     dtype = tensor_type(artifact)
