@@ -20,10 +20,10 @@ def _triangle(distances: np.ndarray) -> np.ndarray:
 
 def _cubic(distances: np.ndarray) -> np.ndarray:
     """Source: Keys 1981, "Cubic convolution interpolation for digital image processing"."""
-    near = ((np.float32(1.5) * distances - np.float32(2.5)) * distances) * distances + np.float32(1)
-    far = ((np.float32(-0.5) * distances + np.float32(2.5)) * distances - np.float32(4)) * distances
-    far = np.where(distances < 2, far + np.float32(2), np.float32(0))
-    return np.where(distances < 1, near, far)
+    distances = distances.astype(np.float64)  # large terms cancel each other out
+    near = (1.5 * distances - 2.5) * distances**2 + 1
+    far = ((-0.5 * distances + 2.5) * distances - 4) * distances + 2
+    return np.where(distances < 1, near, np.where(distances < 2, far, 0))
 
 
 class Filter(NamedTuple):
@@ -86,7 +86,8 @@ def _resize_rows(pixels: np.ndarray, rows: int, interpolation: str) -> np.ndarra
     flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
     result = np.empty((rows, flat.shape[1]), np.float32)
     for block in _blocks(len(pixels), rows, interpolation):
-        np.matmul(block.weights, flat[block.inputs], out=result[block.outputs])
+        read = flat[block.inputs].astype(block.weights.dtype, copy=False)
+        np.matmul(block.weights, read, out=result[block.outputs], casting="same_kind")
     return result.reshape(rows, *pixels.shape[1:])
 
 

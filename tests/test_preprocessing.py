@@ -111,9 +111,9 @@ def test_resize_is_within_one_level_of_pillow(height, width, rows, columns, seed
 def test_a_crop_as_published_networks_are_evaluated(size):
     """The short side to 235 by one call of Pillow, and the centre of 224 x 224 cut out."""
     image = noise(*size)
-    prepare = Preprocessing(224, resize="crop", crop_fraction=0.95, interpolation="bicubic")
+    prepare = Preprocessing(224, resize="crop", crop_fraction=224 / 235, interpolation="bicubic")
     (rows, columns), (top, left) = prepare.geometry(*size)
-    assert min(rows, columns) == 236
+    assert min(rows, columns) == 235
     whole = Image.fromarray(image).resize((columns, rows), Image.Resampling.BICUBIC)
     wanted = np.asarray(whole.crop((left, top, left + 224, top + 224)), np.float32)
     assert np.abs(np.rint(prepare.resized(image)) - wanted).max() <= 1

@@ -120,7 +120,8 @@ def _sentence(preprocessing: Preprocessing) -> str:
         resized = f"the middle {height} x {width} pixels, {share} of the resized short side"
     mean, std = _numbers(preprocessing.mean), _numbers(preprocessing.std)
     return (
-        f"{resized}, {preprocessing.channels} channels ({preprocessing.color_order}); each value "
+        f"{resized}, by {preprocessing.interpolation} interpolation; "
+        f"{preprocessing.channels} channels ({preprocessing.color_order}); each value "
         f"becomes (pixel * {preprocessing.scale:.6g} - {mean}) / {std}."
     )
 
