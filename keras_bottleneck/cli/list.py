@@ -18,6 +18,18 @@ def run() -> Outcome:
             "parameters": one.parameters,
             "image_size": one.image_size,
             "checkpoints": one.checkpoints,
+            "published": [
+                {
+                    "name": row.name,
+                    "publisher": row.publisher,
+                    "top1": row.top1,
+                    "image_size": row.image_size,
+                    "alpha": row.alpha,
+                    "hash": row.hash,
+                    "needs": row.needs or None,
+                }
+                for row in one.published
+            ],
         }
         for one in found.networks
     ]
