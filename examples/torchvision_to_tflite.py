@@ -30,7 +30,7 @@ def network(builder: str, weights: Path | None, classes: int) -> keras.Model:
     """The network with its weights, as torchvision has it."""
     build = getattr(kb, builder)
     if weights is None:
-        return build(weights="imagenet")
+        return build(weights="torchvision_imagenet")
     model = build(
         weights=weights, classes=classes, stride_on="3x3", padding="symmetric", epsilon=1e-5
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_bottleneck.console import Printable
+from keras_bottleneck.published import DEFAULT, Published, rows_of
 
 # What most classifiers were made for; those of 10 classes were made for CIFAR's images.
 IMAGENET_SIZE = 224
@@ -24,7 +25,6 @@ class Network:
         title: What it is called, and by whom.
         parameters: Trainable ones, with as many classes as its builder has by default.
         image_size: Side in pixels of the images that it was made for.
-        checkpoints: The names of its checkpoints, which its builder takes as `weights`.
         builder: What builds it; None for the public function `name` of this package.
     """
 
@@ -32,8 +32,18 @@ class Network:
     title: str
     parameters: int
     image_size: int = IMAGENET_SIZE
-    checkpoints: tuple[str, ...] = ()
     builder: Callable[..., Any] | None = None
+
+    @property
+    def published(self) -> tuple[Published, ...]:
+        """What is known of the trained weights that can be downloaded."""
+        return () if self.builder is not None else rows_of(self.name)
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Their names, which the builder takes as `weights`, `"imagenet"` for the default first."""
+        named = tuple(row.name for row in self.published)
+        return (DEFAULT, *named) if named else ()
 
     @property
     def build(self) -> Callable[..., Any]:
@@ -44,34 +54,29 @@ class Network:
         return public
 
 
-# The checkpoints that networks have: see `weights.find`.
-FIRST = ("imagenet",)
-BOTH = ("imagenet", "imagenet_v2")
-ALL = (*BOTH, "keras_imagenet")
-
 ROWS = (
-    Network("ResNet18", "ResNet-18", 11_689_512, checkpoints=FIRST),
-    Network("ResNet34", "ResNet-34", 21_797_672, checkpoints=FIRST),
-    Network("ResNet50", "ResNet-50 v1.5", 25_557_032, checkpoints=ALL),
-    Network("ResNet101", "ResNet-101 v1.5", 44_549_160, checkpoints=ALL),
-    Network("ResNet152", "ResNet-152 v1.5", 60_192_808, checkpoints=ALL),
+    Network("ResNet18", "ResNet-18", 11_689_512),
+    Network("ResNet34", "ResNet-34", 21_797_672),
+    Network("ResNet50", "ResNet-50 v1.5", 25_557_032),
+    Network("ResNet101", "ResNet-101 v1.5", 44_549_160),
+    Network("ResNet152", "ResNet-152 v1.5", 60_192_808),
     Network("ResNet50V2", "ResNet-50 V2", 25_549_352),
     Network("ResNet101V2", "ResNet-101 V2", 44_541_480),
     Network("ResNet152V2", "ResNet-152 V2", 60_185_128),
     Network("ResNet50D", "ResNet-50-D", 25_576_264),
     Network("SEResNet50", "SE-ResNet-50", 28_088_024),
-    Network("ResNeXt50_32x4d", "ResNeXt-50 32x4d", 25_028_904, checkpoints=BOTH),
-    Network("ResNeXt101_32x8d", "ResNeXt-101 32x8d", 88_791_336, checkpoints=BOTH),
-    Network("ResNeXt101_64x4d", "ResNeXt-101 64x4d", 83_455_272, checkpoints=FIRST),
-    Network("WideResNet50_2", "Wide ResNet-50-2", 68_883_240, checkpoints=BOTH),
-    Network("WideResNet101_2", "Wide ResNet-101-2", 126_886_696, checkpoints=BOTH),
+    Network("ResNeXt50_32x4d", "ResNeXt-50 32x4d", 25_028_904),
+    Network("ResNeXt101_32x8d", "ResNeXt-101 32x8d", 88_791_336),
+    Network("ResNeXt101_64x4d", "ResNeXt-101 64x4d", 83_455_272),
+    Network("WideResNet50_2", "Wide ResNet-50-2", 68_883_240),
+    Network("WideResNet101_2", "Wide ResNet-101-2", 126_886_696),
     Network("ResNet20", "ResNet-20 for small images", 269_722, CIFAR_SIZE),
     Network("ResNet32", "ResNet-32 for small images", 464_154, CIFAR_SIZE),
     Network("ResNet44", "ResNet-44 for small images", 658_586, CIFAR_SIZE),
     Network("ResNet56", "ResNet-56 for small images", 853_018, CIFAR_SIZE),
     Network("ResNet110", "ResNet-110 for small images", 1_727_962, CIFAR_SIZE),
     Network("ResNet1202", "ResNet-1202 for small images", 19_421_274, CIFAR_SIZE),
-    Network("MobileNetV2", "MobileNetV2 1.0", 3_504_872, checkpoints=BOTH),
+    Network("MobileNetV2", "MobileNetV2 1.0", 3_504_872),
     Network("CSPDarknet", "CSPDarknet of YOLOv5s", 4_027_560),
 )
 NETWORKS: dict[str, Network] = {row.name: row for row in ROWS}
@@ -94,11 +99,21 @@ class Catalogue(Printable):
         table.add_column("model", no_wrap=True)
         table.add_column("parameters", justify="right", no_wrap=True)
         table.add_column("what it is")
-        table.add_column("trained weights")
+        table.add_column("trained weights, top-1", no_wrap=True)
+        table.add_column("needs")
         for network in self.networks:
-            weights = ", ".join(network.checkpoints)
-            table.add_row(network.name, f"{network.parameters:,}", network.title, weights)
+            weights, needs = _listed(network.published)
+            table.add_row(network.name, f"{network.parameters:,}", network.title, weights, needs)
         return table
+
+
+def _listed(rows: tuple[Published, ...]) -> tuple[str, str]:
+    """A line for each row and for what it needs; other widths and sizes are counted."""
+    usual = [row for row in rows if (row.alpha, row.image_size) == (1.0, rows[0].image_size)]
+    weights = [f"{row.name} {row.top1:.1f}%" for row in usual]
+    if more := len(rows) - len(usual):
+        weights.append(f"{more} of other widths, sizes")
+    return "\n".join(weights), "\n".join(row.needs for row in usual)
 
 
 def catalogue() -> Catalogue:

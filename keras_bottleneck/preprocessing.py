@@ -18,6 +18,8 @@ from keras_bottleneck.checks import first_line, integer, number, one_of, reject,
 
 COLOR_ORDERS = ("rgb", "bgr")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# Fields that the first files do not have.
+LATER = {"color_order", "interpolation"}
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,10 @@ class Preprocessing:
     The image is resized, its channels are put in order, then every value becomes
     `(pixel * scale - mean) / std`, with pixels in 0..255.
 
-    Resizing is bilinear with antialiasing and no rounding in between, which is
-    `tf.image.resize(image, size, method="bilinear", antialias=True)` to float precision; an image
-    that already has the right size is not touched.
+    Resizing is with antialiasing and no rounding in between. "bilinear" is
+    `tf.image.resize(image, size, method="bilinear", antialias=True)` to float precision. "bicubic"
+    is Pillow's BICUBIC, before it rounds: TensorFlow's method of that name for the width, then for
+    the height, each cut off at 0 and 255. An image that already has the right size is not touched.
 
     Args:
         image_size: (height, width) of the model input in pixels; one integer stands for both.
@@ -43,6 +46,7 @@ class Preprocessing:
         std: Divided by after that, above 0; one number, or one per channel.
         color_order: "rgb", or "bgr" for a model that takes blue first, as those do whose weights
             came from Caffe; `mean` and `std` are in this order.
+        interpolation: "bilinear" or "bicubic" (Keys's cubic filter with a = -0.5).
 
     Raises:
         ValueError: If an argument is outside what is described above.
@@ -62,10 +66,11 @@ class Preprocessing:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     color_order: str = "rgb"
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
         channels = integer("channels", self.channels)
-        one_of("color_order", self.color_order, ("rgb", "bgr"))
+        one_of("interpolation", self.interpolation, tuple(resampling.FILTERS))
         fraction = number("crop_fraction", self.crop_fraction, 0, 1, above=True)
         if one_of("resize", self.resize, ("stretch", "crop")) == "stretch" and fraction != 1:
             raise reject("crop_fraction", fraction, "1.0 with resize='stretch', which never crops")
@@ -116,7 +121,7 @@ class Preprocessing:
         """
         array = pixels(image, self.channels)
         (height, width), (top, left) = self.geometry(*array.shape[:2])
-        array = resampling.resize(array, height, width)
+        array = resampling.resize(array, height, width, self.interpolation)
         return array[top : top + self.image_size[0], left : left + self.image_size[1]]
 
     def geometry(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -168,15 +173,16 @@ class Preprocessing:
         """The object that `to_dict` described.
 
         Raises:
-            ValueError: If `config` is not a dict with exactly these keys ("color_order" may be
-                missing, as in files from before it existed), or a value is wrong.
+            ValueError: If `config` is not a dict with exactly these keys ("color_order" and
+                "interpolation" may be missing, as in files from before they existed), or a value is
+                wrong.
 
         Example:
             >>> Preprocessing.from_dict(Preprocessing(32).to_dict()) == Preprocessing(32)
             True
         """
         names = {field.name for field in fields(cls)}
-        if not isinstance(config, dict) or set(config) | {"color_order"} != names:
+        if not isinstance(config, dict) or set(config) | LATER != names:
             received = sorted(map(str, config)) if isinstance(config, dict) else config
             raise reject("config", received, "a dict with the keys " + ", ".join(sorted(names)))
         return cls(**config)

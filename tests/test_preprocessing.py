@@ -13,6 +13,7 @@ from keras_bottleneck import resampling
 from keras_bottleneck.preprocessing import Preprocessing, pixels
 
 sides = st.integers(1, 70)
+methods = st.sampled_from(["bilinear", "bicubic"])
 
 
 def noise(height, width, channels=3, seed=0):
@@ -20,9 +21,21 @@ def noise(height, width, channels=3, seed=0):
     return values.astype(np.uint8)
 
 
-def tf_resized(image, height, width):
-    tf = pytest.importorskip("tensorflow")
-    return tf.image.resize(image, (height, width), "bilinear", antialias=True).numpy()
+def tf_resized(image, height, width, method="bilinear"):
+    """What the input pipeline makes of the image."""
+    pytest.importorskip("tensorflow")
+    from keras_bottleneck.data import pipeline
+
+    prepare = Preprocessing((height, width), image.shape[-1], interpolation=method)
+    return pipeline.resize(image, np.array([height, width, 0, 0]), prepare).numpy()
+
+
+def pillow_resized(image, height, width, method):
+    """Pillow's pixels, the width first: in one call, Pillow 13 begins with what shrinks much."""
+    found = Image.fromarray(image)
+    for size in ((width, found.height), (width, height)):
+        found = found.resize(size, Image.Resampling[method.upper()])
+    return np.asarray(found, np.float32)
 
 
 def row(*values):
@@ -48,29 +61,62 @@ def test_resize_golden(image, width, expected):
     np.testing.assert_array_equal(turned.ravel(), result.ravel())
 
 
+# Computed by hand: at distances of 1/4, 3/4, 5/4 and 7/4 the cubic filter is 111, 29, -9, -3 / 128.
+@pytest.mark.parametrize(
+    ("image", "width", "expected"),
+    [
+        (row(0, 128), 4, [0, 128 * 29 / 140, 128 * 111 / 140, 128 * 111 / 102]),
+        (row(100, 100, 200, 200), 4, [100, 100, 200, 200]),
+        (row(0, 0, 255, 0, 0), 5, [0, 0, 255, 0, 0]),
+        (
+            row(64, 64, 192, 192),
+            8,
+            [64, 8384 / 137, 7232 / 131, 90, 166, 256 - 7232 / 131, 256 - 8384 / 137, 192],
+        ),
+    ],
+)
+def test_cubic_golden(image, width, expected):
+    result = resampling.resize(image, 1, width, "bicubic")
+    np.testing.assert_allclose(result.ravel(), expected, rtol=1e-6)
+    turned = resampling.resize(image.swapaxes(0, 1), width, 1, "bicubic")
+    np.testing.assert_array_equal(turned.ravel(), result.ravel())
+
+
 @settings(max_examples=80, deadline=None)
-@given(sides, sides, sides, sides, st.sampled_from([1, 3, 4]), st.integers(0, 99))
-def test_resize_agrees_with_tensorflow(height, width, rows, columns, channels, seed):
+@given(sides, sides, sides, sides, st.sampled_from([1, 3, 4]), st.integers(0, 99), methods)
+def test_resize_agrees_with_tensorflow(height, width, rows, columns, channels, seed, method):
     image = noise(height, width, channels, seed)
-    ours = Preprocessing((rows, columns), channels).resized(image)
-    assert np.abs(ours - tf_resized(image, rows, columns)).max() < 1e-3
+    ours = Preprocessing((rows, columns), channels, interpolation=method).resized(image)
+    assert np.abs(ours - tf_resized(image, rows, columns, method)).max() < 1e-3
 
 
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(600, 801, 224, 224), (301, 333, 601, 999), (1237, 640, 33, 640)])
-def test_resize_agrees_with_tensorflow_on_photo_sizes(size):
+def test_resize_agrees_with_tensorflow_on_photo_sizes(size, method):
     height, width, rows, columns = size
     image = noise(height, width)
-    ours = Preprocessing((rows, columns)).resized(image)
-    assert np.abs(ours - tf_resized(image, rows, columns)).max() < 1e-3
+    ours = Preprocessing((rows, columns), interpolation=method).resized(image)
+    assert np.abs(ours - tf_resized(image, rows, columns, method)).max() < 1e-3
 
 
 @settings(max_examples=80, deadline=None)
-@given(sides, sides, sides, sides, st.integers(0, 99))
-def test_resize_is_within_one_level_of_pillow(height, width, rows, columns, seed):
+@given(sides, sides, sides, sides, st.integers(0, 99), methods)
+def test_resize_is_within_one_level_of_pillow(height, width, rows, columns, seed, method):
     image = noise(height, width, seed=seed)
-    pillow = Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR)
-    ours = Preprocessing((rows, columns)).resized(image)
-    assert np.abs(np.rint(ours) - np.asarray(pillow, np.float32)).max() <= 1
+    ours = Preprocessing((rows, columns), interpolation=method).resized(image)
+    assert np.abs(np.rint(ours) - pillow_resized(image, rows, columns, method)).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(480, 640), (601, 399), (150, 201)])
+def test_a_crop_as_published_networks_are_evaluated(size):
+    """The short side to 235 by one call of Pillow, and the centre of 224 x 224 cut out."""
+    image = noise(*size)
+    prepare = Preprocessing(224, resize="crop", crop_fraction=224 / 235, interpolation="bicubic")
+    (rows, columns), (top, left) = prepare.geometry(*size)
+    assert min(rows, columns) == 235
+    whole = Image.fromarray(image).resize((columns, rows), Image.Resampling.BICUBIC)
+    wanted = np.asarray(whole.crop((left, top, left + 224, top + 224)), np.float32)
+    assert np.abs(np.rint(prepare.resized(image)) - wanted).max() <= 1
 
 
 def test_same_size_passes_untouched():
@@ -279,6 +325,7 @@ def test_32_bit_pil_images_are_refused():
         ("mean", ()),
         ("std", (1.0, 1.0, 0.0)),
         ("std", (float("inf"),)),
+        ("interpolation", "cubic"),
     ],
 )
 def test_wrong_argument(name, value):
@@ -293,10 +340,23 @@ def test_normalize_checks_channels():
 
 def test_dict_round_trip_through_json():
     prepare = Preprocessing(
-        (224, 192), 3, "crop", 0.875, 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        (224, 192),
+        3,
+        "crop",
+        0.875,
+        1 / 255,
+        (0.485, 0.456, 0.406),
+        (0.229, 0.224, 0.225),
+        interpolation="bicubic",
     )
     assert Preprocessing.from_dict(json.loads(json.dumps(prepare.to_dict()))) == prepare
     assert prepare.input_shape == (224, 192, 3)
+
+
+def test_dict_of_the_first_files():
+    config = Preprocessing((4, 4)).to_dict()
+    del config["color_order"], config["interpolation"]
+    assert Preprocessing.from_dict(config) == Preprocessing((4, 4))
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,9 @@ def test_the_table_of_models_is_right(name, parameters, multiplications):
     assert f"{report.macs:,}" == multiplications
 
 
-@pytest.mark.parametrize("name", ["imagenet", "imagenet_v2", "keras_imagenet"])
+@pytest.mark.parametrize(
+    "name", ["timm_imagenet", "keras_imagenet", "torchvision_imagenet", "imagenet_v2"]
+)
 def test_the_table_of_checkpoints_is_right(name):
     (cell,) = re.findall(rf'^\| `"{name}"` \| (.+?)% \|', TEXT, re.MULTILINE)
     stated = {}

@@ -18,6 +18,18 @@ def run() -> Outcome:
             "parameters": network.parameters,
             "image_size": network.image_size,
             "checkpoints": network.checkpoints,
+            "published": [
+                {
+                    "name": row.name,
+                    "publisher": row.publisher,
+                    "top1": row.top1,
+                    "image_size": row.image_size,
+                    "alpha": row.alpha,
+                    "hash": row.hash,
+                    "needs": row.needs or None,
+                }
+                for row in network.published
+            ],
         }
         for network in table.networks
     ]

@@ -125,7 +125,13 @@ def resize(pixels: "tf.Tensor", geometry: "tf.Tensor", preprocessing: Preprocess
     """Pixels (H, W, channels) as float32 (height, width, channels), what `Preprocessing` does."""
     tf = load_tensorflow()
     height, width = preprocessing.image_size
-    pixels = tf.image.resize(pixels, geometry[:2], method="bilinear", antialias=True)
+    if preprocessing.interpolation == "bicubic":
+        # Like Pillow: width before height, and what overshoots is cut off behind each.
+        for size in ((tf.shape(pixels)[0], geometry[1]), (geometry[0], geometry[1])):
+            pixels = tf.image.resize(pixels, size, method="bicubic", antialias=True)
+            pixels = tf.clip_by_value(pixels, 0.0, 255.0)
+    else:
+        pixels = tf.image.resize(pixels, geometry[:2], method="bilinear", antialias=True)
     top, left = geometry[2], geometry[3]
     pixels = pixels[top : top + height, left : left + width]
     return tf.ensure_shape(pixels, preprocessing.input_shape)

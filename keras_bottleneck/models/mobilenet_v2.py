@@ -63,8 +63,9 @@ def MobileNetV2(
             number. By default (224, 224, 3), and any size without top.
         alpha: Width multiplier; channels are rounded to a multiple of 8.
         include_top: Whether global average pooling and the classifier end the network.
-        weights: None, `"imagenet"` or another of `weights.names("MobileNetV2")`, or a file that
-            `weights.load` takes.
+        weights: None, `"imagenet"` (those for `alpha` and, where there are some, for the size of
+            the images) or another of `weights.names("MobileNetV2")`, or a file that `weights.load`
+            takes.
         input_tensor: A Keras tensor of images to build on, instead of a new input.
         pooling: Without top: None, `"avg"` or `"max"`.
         classes: Outputs of the classifier.
@@ -93,7 +94,13 @@ def MobileNetV2(
         >>> MobileNetV2((96, 96, 3), alpha=0.35, classes=10).output_shape
         (None, 10)
     """
-    given = {"padding": padding, "epsilon": epsilon, "preprocessing": preprocessing}
+    alpha = checks.number("alpha", alpha, above=True)
+    given = {
+        "alpha": alpha,
+        "padding": padding,
+        "epsilon": epsilon,
+        "preprocessing": preprocessing,
+    }
     trained = following(
         "MobileNetV2",
         weights,
@@ -110,7 +117,6 @@ def MobileNetV2(
         asked["preprocessing"],
         include_preprocessing,
     )
-    alpha = checks.number("alpha", alpha, above=True)
     checks.number("drop_path", drop_path, 0, 1, below=True)
     conv_norm_act: dict[str, Any] = {
         "padding": asked["padding"],

@@ -8,8 +8,9 @@ from typing import Any
 from keras_bottleneck import checks
 from keras_bottleneck.image_model import ImageModel
 from keras_bottleneck.models.assembly import checked_shape
+from keras_bottleneck.networks import NETWORKS
 from keras_bottleneck.preprocessing import Preprocessing
-from keras_bottleneck.weights import CHECKPOINTS, Checkpoint, find, transformers_folder
+from keras_bottleneck.weights import Checkpoint, find, names, transformers_folder
 from keras_bottleneck.weights.checkpoints import published
 from keras_bottleneck.weights.facts import Facts, facts_of
 from keras_bottleneck.weights.loading import load_as
@@ -86,9 +87,11 @@ def following(
     """
     if weights is None:
         return Trained(None, architecture)
-    known = [row.name for row in CHECKPOINTS if row.model == builder]
+    known = names(builder) if NETWORKS[builder].published else ()
     if isinstance(weights, str) and weights in known:
-        weights = find(builder, weights)
+        size = None if image is None else checked_shape(image, "input_shape")[:2]
+        alpha = architecture.get("alpha", 1.0)
+        weights = find(builder, weights, alpha=alpha, image_size=size)
     source: Checkpoint | Path
     checkpoint: Checkpoint | None
     if isinstance(weights, Checkpoint):
@@ -119,7 +122,8 @@ def following(
 def _fitted(checkpoint: Checkpoint, builder: str, image: Any) -> Preprocessing | None:
     """The preprocessing of the checkpoint, for images of the shape `image` where it is given."""
     if image is None:
-        return checkpoint.preprocessing
+        side = NETWORKS[builder].image_size
+        return checkpoint.preprocessing_for((side, side, checkpoint.preprocessing.channels))
     shape = checked_shape(image, "input_shape")
     channels = checkpoint.preprocessing.channels
     if shape[-1] != channels:
@@ -147,6 +151,7 @@ def _stated(architecture: Mapping[str, Any]) -> Facts:
         architecture.get("stride_on"),
         architecture.get("padding"),
         architecture.get("epsilon"),
+        architecture.get("stride_at"),
     )
 
 

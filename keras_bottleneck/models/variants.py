@@ -12,7 +12,6 @@ from keras_bottleneck.models.assembly import shape_of_images
 from keras_bottleneck.models.resnet import ResNet
 from keras_bottleneck.models.trained import following
 from keras_bottleneck.networks import NETWORKS
-from keras_bottleneck.weights import CHECKPOINTS
 
 P = ParamSpec("P")
 # Builds a network of any blocks: its first arguments are the block and the depths.
@@ -78,7 +77,7 @@ def builder_of(general: General[P], variant: Variant) -> Callable[P, keras.Model
         f"{variant.title}: {variant.parameters:,} trainable parameters with {variant.classes} "
         "classes."
     )
-    if any(row.model == name for row in CHECKPOINTS):
+    if NETWORKS[name].published:
         summary += (
             f"\n\n    `weights` may also be one of `weights.names({name!r})`, which arguments that "
             "are left out follow."

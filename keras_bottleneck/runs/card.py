@@ -2,12 +2,15 @@
 
 import shlex
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from keras_bottleneck import charts
 from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.published import rows_of
 from keras_bottleneck.runs.folder import AUGMENTED, CARD, CURVES, Row, Run, columns
 from keras_bottleneck.runs.lengthening import sentences
+from keras_bottleneck.weights import find
 
 SHOWN_CLASSES = 50
 # Arguments of the verbs that are given without their name.
@@ -83,6 +86,7 @@ def _card(run: Run, rows: list[Row], best: Row, picture: str) -> str:
 
 **Preprocessing**: {_sentence(Preprocessing.from_dict(config["preprocessing"]))}
 
+{_origin(settings)}\
 Use it:
 
 ```python
@@ -100,6 +104,21 @@ Train it again:
 
 **Versions**: {versions}.
 """
+
+
+def _origin(settings: Mapping[str, Any]) -> str:
+    """The paragraph on the published weights of a network with a name; nothing for others."""
+    model, name = settings.get("source", ""), settings.get("weights")
+    if name not in [row.name for row in rows_of(model)]:
+        return ""
+    began = find(model, name)
+    pinned = "no hash of it is pinned: the one that its server states was compared"
+    if began.hash is not None:
+        pinned = f"its {began.hash.partition(':')[0]} was compared with the published one"
+    return (
+        f"**Began with**: `{name}` of {began.publisher}, published with {began.top1:.1f}% top-1 on "
+        f"ImageNet ({began.url}; {pinned}).\n\n"
+    )
 
 
 def _figures(best: Row, last: Row) -> str:
@@ -134,7 +153,8 @@ def _sentence(preprocessing: Preprocessing) -> str:
         resized = f"the middle {height} x {width} pixels, {share} of the resized short side"
     mean, std = _numbers(preprocessing.mean), _numbers(preprocessing.std)
     return (
-        f"{resized}, {preprocessing.channels} channels ({preprocessing.color_order}); each value "
+        f"{resized}, by {preprocessing.interpolation} interpolation; "
+        f"{preprocessing.channels} channels ({preprocessing.color_order}); each value "
         f"becomes (pixel * {preprocessing.scale:.6g} - {mean}) / {std}."
     )
 

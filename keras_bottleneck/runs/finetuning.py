@@ -12,6 +12,7 @@ from keras_bottleneck import checks, trained_model, training
 from keras_bottleneck.data import ImageData, image_folder
 from keras_bottleneck.models import NETWORKS
 from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.published import DEFAULT
 from keras_bottleneck.quantization import is_quantized
 from keras_bottleneck.runs import lengthening, logs
 from keras_bottleneck.runs.folder import (
@@ -85,7 +86,7 @@ def finetune(
         recipe,
         source=start.source,
         data=str(Path(data).absolute()),
-        weights=_noted(weights),
+        weights=start.weights,
         image_size=image_size,
         augment=checked_names(augment),
         log=tools,
@@ -130,23 +131,18 @@ def tuned(run: Run, images: ImageData, start: "Start") -> Run:
     return finish(run, told)
 
 
-def _noted(weights: str | os.PathLike[str] | None) -> str | None:
-    """What a run has to know of its weights: the name of a checkpoint, or where a file is."""
-    if weights is None or not Path(weights).is_file():
-        return None if weights is None else str(weights)
-    return str(Path(weights).absolute())
-
-
 class Start(NamedTuple):
     """What fine-tuning begins with.
 
     Attributes:
         source: A name, or an absolute path.
+        weights: Of a network with a name: the name of a checkpoint, or an absolute path.
         preprocessing: How images become the network's input.
         build: From the names of the classes to the network.
     """
 
     source: str
+    weights: str | None
     preprocessing: Preprocessing
     build: Callable[[Sequence[str]], keras.Model]
 
@@ -173,10 +169,12 @@ def _named(name: str, weights: Any, image_size: Any) -> Start:
         if not Path(weights).is_file():
             raise checks.reject("weights", str(weights), "an existing file, or a checkpoint")
         trained, architecture, preprocessing = weights, {}, Preprocessing((side, side))
+        noted = str(Path(weights).absolute())
     elif network.checkpoints:
-        wanted = "imagenet" if weights is None else str(weights)
+        wanted = DEFAULT if weights is None else str(weights)
         checks.one_of("weights", wanted, network.checkpoints)
-        trained = find(name, wanted)
+        trained = find(name, wanted, image_size=side)
+        noted = trained.name
         architecture = dict(trained.architecture)
         preprocessing = replace(trained.preprocessing, image_size=(side, side))
     else:
@@ -193,7 +191,7 @@ def _named(name: str, weights: Any, image_size: Any) -> Start:
         load(model, trained, skip_head=True)
         return model
 
-    return Start(name, preprocessing, build)
+    return Start(name, noted, preprocessing, build)
 
 
 def _saved(source: Any, weights: Any, image_size: Any) -> Start:
@@ -219,4 +217,4 @@ def _saved(source: Any, weights: Any, image_size: Any) -> Start:
             return trained.model
         return training.with_new_head(trained.model, len(labels))
 
-    return Start(str(Path(source).absolute()), preprocessing, build)
+    return Start(str(Path(source).absolute()), None, preprocessing, build)

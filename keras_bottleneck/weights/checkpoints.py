@@ -1,9 +1,4 @@
-"""Published checkpoints: one row for each, with what its publisher states and nothing else.
-
-A row needs a hash that its publisher states; where no page states an accuracy, the row has none.
-Left out are therefore `keras.applications`' MobileNetV2 (no hash) and timm's networks (resized by
-cubic interpolation, which `Preprocessing` does not describe).
-"""
+"""Published checkpoints: one for each row of `keras_bottleneck.published`."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,9 +10,12 @@ import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.preprocessing import Preprocessing
+from keras_bottleneck.printing import Printable
+from keras_bottleneck.published import DEFAULT, PUBLISHED, rows_of, table_of
 from keras_bottleneck.weights.download import Hash, download
 from keras_bottleneck.weights.facts import Facts
 from keras_bottleneck.weights.hub import download_from_hub
+from keras_bottleneck.weights.publishers import details_of
 
 
 @dataclass(frozen=True)
@@ -28,24 +26,31 @@ class Checkpoint:
         model: Name of the builder in `keras_bottleneck.models`.
         name: Name among the checkpoints of that builder.
         url: Where the file is: `https://...`, or `hf://OWNER/REPOSITORY@REVISION/FILE`.
-        hash: What the file's hash is or starts with, as `weights.download` takes it.
+        hash: What the file's hash is or starts with, as `weights.download` takes it; None where
+            none is pinned, and the one is compared that the server states at the time.
         layout: Whose names and order of axes the file has, `"torchvision"` or
             `"keras.applications"`.
         architecture: Arguments that make the builder's network the one that was trained.
         preprocessing: How the images were prepared when `top1` was measured.
         top1: Published top-1 accuracy in percent on ImageNet's validation images; None if none is.
         sources: The pages that state hash, accuracy and preprocessing.
+        publisher: Who has published it.
+        file_name: Its name in the folder of downloads; None for that in the address.
+        needs: The package that reads it beside those which are always there; "" for none.
     """
 
     model: str
     name: str
     url: str
-    hash: str
+    hash: str | None
     layout: str
     architecture: Mapping[str, Any]
     preprocessing: Preprocessing
     top1: float | None
     sources: tuple[str, ...]
+    publisher: str = ""
+    file_name: str | None = None
+    needs: str = ""
 
     def download(self, folder: str | os.PathLike[str] | None = None) -> Path:
         """The path of the file, fetched unless it is there: see `weights.download`.
@@ -56,7 +61,12 @@ class Checkpoint:
         """
         if self.url.startswith("hf://"):
             return download_from_hub(self.url, self.hash, folder)
-        return download(self.url, self.hash, folder=folder)
+        return download(self.url, self.hash, self.file_name, folder)
+
+    def is_file(self, path: Path) -> bool:
+        """Whether `path` is its file: by its name, and by its hash where one is pinned."""
+        name = self.file_name or self.url.rpartition("/")[2]
+        return path.name == name and (self.hash is None or Hash.parse(self.hash).fits(path))
 
     def preprocessing_for(self, image_shape: Sequence[Any]) -> Preprocessing | None:
         """`preprocessing` for a model of another size, with the same part of pictures cut off.
@@ -87,6 +97,7 @@ class Checkpoint:
             self.architecture.get("stride_on"),
             self.architecture["padding"],
             self.architecture["epsilon"],
+            self.architecture.get("stride_at"),
         )
 
 
@@ -97,20 +108,31 @@ def _spread(values: np.ndarray[Any, Any], channels: int) -> tuple[float, ...]:
     return tuple(values[np.arange(channels) % len(values)].tolist())
 
 
-def find(model: str, name: str = "imagenet") -> Checkpoint:
+def find(
+    model: str,
+    name: str = DEFAULT,
+    *,
+    alpha: float = 1.0,
+    image_size: int | Sequence[int | None] | None = None,
+) -> Checkpoint:
     """The checkpoint `name` of the builder `model`.
 
-    Every builder that has checkpoints has `"imagenet"`, which is torchvision's version 1, trained
-    as in the paper. `"imagenet_v2"`, by torchvision's newer recipe, is more accurate on ImageNet
-    (ResNet-50: 80.9% after 76.1%) and is no default because it is the worse start for what this
-    package is for: features learnt with label smoothing transfer worse to other images (Kornblith
-    et al. 2019, arXiv:1805.08974), int8 costs it more (0.58 points after 0.21 in torchvision's own
-    quantized ResNet-50), and ResNet-18 and 34 have none. `"keras_imagenet"` are the weights of
-    `keras.applications`. ResNeXt-101 64x4d has one checkpoint, by the newer recipe.
+    `"imagenet"` is the one that is used by default: of those which are read by what this package
+    installs, the most accurate. `"timm_imagenet"` are weights of timm, as `.safetensors` from the
+    Hugging Face Hub, `"keras_imagenet"` those of `keras.applications`. The others are torchvision's
+    and need PyTorch: `"torchvision_imagenet"`, trained as in the paper, and `"imagenet_v2"`, by a
+    newer recipe. The more accurate is not always the better start: features learnt with label
+    smoothing transfer worse to other images (Kornblith et al. 2019, arXiv:1805.08974), and int8
+    costs them more (0.58 points after 0.21 in torchvision's own quantized ResNet-50).
+
+    MobileNetV2 has weights for several widths and sizes of images: `"imagenet"` are those of
+    `alpha`, trained on images of `image_size` or else on those of 224 pixels.
 
     Args:
         model: Name of a builder, such as `"ResNet50"`.
         name: Name of one of its checkpoints.
+        alpha: Width multiplier of a MobileNetV2, with `"imagenet"`.
+        image_size: (height, width) of the images in pixels or one side, with `"imagenet"`.
 
     Raises:
         ValueError: If there is none; the message lists those that there are.
@@ -118,120 +140,75 @@ def find(model: str, name: str = "imagenet") -> Checkpoint:
     Example:
         >>> find("ResNet50", "imagenet_v2").top1
         80.858
+        >>> find("MobileNetV2", alpha=0.35, image_size=96).name
+        'keras_imagenet_0.35_96'
     """
     checks.one_of("name", name, names(model))
-    return next(row for row in CHECKPOINTS if (row.model, row.name) == (model, name))
+    rows = rows_of(model)
+    if name != DEFAULT:
+        return _CHECKPOINTS[next(row for row in rows if row.name == name)]
+    checks.one_of("alpha", alpha, tuple(dict.fromkeys(row.alpha for row in rows)))
+    fitting = [row for row in rows if row.alpha == alpha]
+    # A side that may have any length has that of none of them.
+    sides = image_size if isinstance(image_size, (tuple, list)) else [image_size]
+    wanted = None if None in sides else checks.size("image_size", image_size)
+    of_size = [row for row in fitting if wanted == (row.image_size, row.image_size)]
+    return _CHECKPOINTS[next(iter([*of_size, *fitting]))]
 
 
 def published(path: Path) -> Checkpoint | None:
-    """The checkpoint that the file `path` is, by its name and its hash; None if it is none."""
-    rows = [row for row in CHECKPOINTS if row.url.endswith(f"/{path.name}")]
-    return next((row for row in rows if Hash.parse(row.hash).fits(path)), None)
+    """The checkpoint whose file `path` is; None if it is that of none."""
+    return next((one for one in CHECKPOINTS if one.is_file(path)), None)
 
 
-def names(model: str) -> tuple[str, ...]:
-    """The names of the checkpoints of the builder `model`.
+class Names(Printable, tuple[str, ...]):
+    """Names of the checkpoints of a builder; printing them shows a table of what is known of them.
+
+    Attributes:
+        model: Name of the builder.
+    """
+
+    model: str
+
+    def __new__(cls, model: str) -> "Names":
+        """The names of the checkpoints of the builder `model`."""
+        self = super().__new__(cls, (DEFAULT, *(row.name for row in rows_of(model))))
+        self.model = model
+        return self
+
+    def __getnewargs__(self) -> tuple[str]:
+        return (self.model,)
+
+    def __rich__(self) -> Any:
+        return table_of(self.model)
+
+
+def names(model: str) -> Names:
+    """The names of the checkpoints of the builder `model`, first `"imagenet"` for the default.
+
+    Printed, they are a table of publishers, accuracies, and what each needs.
 
     Raises:
         ValueError: If it has none; the message lists the builders that have.
 
     Example:
-        >>> names("MobileNetV2")
-        ('imagenet', 'imagenet_v2')
+        >>> names("ResNet34")
+        ('imagenet', 'timm_imagenet', 'torchvision_imagenet')
     """
-    checks.one_of("model", model, tuple(dict.fromkeys(row.model for row in CHECKPOINTS)))
-    return tuple(row.name for row in CHECKPOINTS if row.model == model)
+    checks.one_of("model", model, tuple(dict.fromkeys(row.model for row in PUBLISHED)))
+    return Names(model)
 
 
-def _torchvision(
-    model: str, file: str, top1: float, recipe: int = 1, only: bool = False
-) -> Checkpoint:
-    """A row of torchvision, whose file names end with the first digits of their sha256.
-
-    The `only` checkpoint of a network has the name of those by the first recipe.
-
-    Sources: torchvision 0.29.2 for all numbers, `torch.hub.load_state_dict_from_url` for what its
-    file names mean.
-    """
-    architecture: dict[str, Any] = {"padding": "symmetric", "epsilon": 1e-5}
-    module = "mobilenetv2"
-    if model != "MobileNetV2":
-        architecture["stride_on"] = "3x3"
-        module = "resnet"
-    preprocessing = Preprocessing(
-        (224, 224),
-        resize="crop",
-        crop_fraction=224 / (256 if recipe == 1 else 232),
-        mean=(0.485, 0.456, 0.406),
-        std=(0.229, 0.224, 0.225),
+_CHECKPOINTS = {
+    row: Checkpoint(
+        model=row.model,
+        name=row.name,
+        hash=row.hash,
+        top1=row.top1,
+        publisher=row.publisher,
+        needs=row.needs,
+        **details_of(row)._asdict(),
     )
-    return Checkpoint(
-        model=model,
-        name="imagenet" if recipe == 1 or only else "imagenet_v2",
-        url=f"https://download.pytorch.org/models/{file}.pth",
-        hash=f"sha256:{file.rpartition('-')[2]}",
-        layout="torchvision",
-        architecture=architecture,
-        preprocessing=preprocessing,
-        top1=top1,
-        sources=(f"https://github.com/pytorch/vision/blob/main/torchvision/models/{module}.py",),
-    )
-
-
-def _keras(model: str, md5: str, top1: float) -> Checkpoint:
-    """A row of `keras.applications`, with the classifier; the file serves without it too.
-
-    Its publisher does not say how the images were resized; the third source, by who measured the
-    accuracies, does: as here, but by cubic interpolation, for which bilinear may cost some tenths
-    of a percent.
-    """
-    file = f"{model.lower()}_weights_tf_dim_ordering_tf_kernels.h5"
-    preprocessing = Preprocessing(
-        (224, 224),
-        resize="crop",
-        crop_fraction=0.875,
-        scale=1.0,
-        mean=(103.939, 116.779, 123.68),
-        color_order="bgr",
-    )
-    return Checkpoint(
-        model=model,
-        name="keras_imagenet",
-        url=f"https://storage.googleapis.com/tensorflow/keras-applications/resnet/{file}",
-        hash=f"md5:{md5}",
-        layout="keras.applications",
-        architecture={"padding": "symmetric", "epsilon": 1.001e-5, "stride_on": "1x1"},
-        preprocessing=preprocessing,
-        top1=top1,
-        sources=(
-            "https://github.com/keras-team/keras/blob/master/keras/src/applications/resnet.py",
-            "https://keras.io/api/applications/",
-            "https://github.com/keras-team/keras-applications/issues/88",
-        ),
-    )
-
-
-CHECKPOINTS: tuple[Checkpoint, ...] = (
-    _torchvision("ResNet18", "resnet18-f37072fd", 69.758),
-    _torchvision("ResNet34", "resnet34-b627a593", 73.314),
-    _torchvision("ResNet50", "resnet50-0676ba61", 76.130),
-    _torchvision("ResNet50", "resnet50-11ad3fa6", 80.858, 2),
-    _keras("ResNet50", "2cb95161c43110f7111970584f804107", 74.9),
-    _torchvision("ResNeXt50_32x4d", "resnext50_32x4d-7cdf4587", 77.618),
-    _torchvision("ResNeXt50_32x4d", "resnext50_32x4d-1a0047aa", 81.198, 2),
-    _torchvision("WideResNet50_2", "wide_resnet50_2-95faca4d", 78.468),
-    _torchvision("WideResNet50_2", "wide_resnet50_2-9ba9bcbe", 81.602, 2),
-    _torchvision("ResNet101", "resnet101-63fe2227", 77.374),
-    _torchvision("ResNet101", "resnet101-cd907fc2", 81.886, 2),
-    _keras("ResNet101", "f1aeb4b969a6efcfb50fad2f0c20cfc5", 76.4),
-    _torchvision("ResNeXt101_32x8d", "resnext101_32x8d-8ba56ff5", 79.312),
-    _torchvision("ResNeXt101_32x8d", "resnext101_32x8d-110c445d", 82.834, 2),
-    _torchvision("ResNeXt101_64x4d", "resnext101_64x4d-173b62eb", 83.246, 2, only=True),
-    _torchvision("WideResNet101_2", "wide_resnet101_2-32ee1156", 78.848),
-    _torchvision("WideResNet101_2", "wide_resnet101_2-d733dc28", 82.510, 2),
-    _torchvision("ResNet152", "resnet152-394f9c45", 78.312),
-    _torchvision("ResNet152", "resnet152-f82ba261", 82.284, 2),
-    _keras("ResNet152", "100835be76be38e30d865e96f2aaae62", 76.6),
-    _torchvision("MobileNetV2", "mobilenet_v2-b0353104", 71.878),
-    _torchvision("MobileNetV2", "mobilenet_v2-7ebf99e0", 72.154, 2),
-)
+    for row in PUBLISHED
+}
+CHECKPOINTS: tuple[Checkpoint, ...] = tuple(_CHECKPOINTS.values())

@@ -5,6 +5,7 @@ a silent server, and lets two processes write the same file; so this is the stan
 `urllib.request`, with the same cache.
 """
 
+import base64
 import hashlib
 import ipaddress
 import os
@@ -14,6 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -25,6 +27,7 @@ from keras_bottleneck.keras_here import home
 from keras_bottleneck.version import __version__
 
 CHUNK = 1 << 18
+HEADERS = {"User-Agent": f"keras-bottleneck/{__version__}"}
 
 
 class DownloadError(RuntimeError):
@@ -68,6 +71,20 @@ class Hash(NamedTuple):
         """Whether `path` is a file with this hash."""
         return path.is_file() and self.matches(self.of(path))
 
+    @classmethod
+    def stated(cls, headers: Message) -> "Hash | None":
+        """The hash that a server states of the file which it sends; None if it states none.
+
+        The Hugging Face Hub states the sha256 of a large file as `X-Linked-Etag`, Google's storage
+        an md5 as one of `x-goog-hash`.
+        """
+        sha256 = headers.get("X-Linked-Etag", "").strip('"').lower()
+        if re.fullmatch("[0-9a-f]{64}", sha256):
+            return cls("sha256", sha256)
+        listed = ",".join(headers.get_all("x-goog-hash", []))
+        md5 = re.search("md5=([0-9A-Za-z+/]{22}==)", listed)
+        return cls("md5", base64.b64decode(md5[1]).hex()) if md5 else None
+
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.digits}"
 
@@ -83,7 +100,7 @@ def cache_folder() -> Path:
 
 def download(
     url: str,
-    hash: str,
+    hash: str | None,
     file_name: str | None = None,
     folder: str | os.PathLike[str] | None = None,
     timeout: float = 30.0,
@@ -98,7 +115,10 @@ def download(
         url: An https address; http is for a server on this machine. Redirects are followed to https
             only, and from such a server to itself.
         hash: `"sha256:"` and at least the first 8 digits, or `"md5:"` and all 32. Eight digits tell
-            a damaged file from a whole one; they are no proof against a forger.
+            a damaged file from a whole one; they are no proof against a forger. None takes a file
+            that is in `folder` as it is, and compares one that is fetched with what its server
+            states of it: the sha256 of the Hugging Face Hub, or the md5 of Google's storage; where
+            it states nothing, its length.
         file_name: Name of the file in `folder`; by default the last part of the address.
         folder: Where to keep the file, made if need be; by default that of `cache_folder()`.
         timeout: Seconds to wait for a connection, and for data on it.
@@ -114,16 +134,16 @@ def download(
         PosixPath('/home/me/.keras/models/resnet18-f37072fd.pth')
     """
     url = _checked_url(url)
-    expected = Hash.parse(hash)
+    expected = None if hash is None else Hash.parse(hash)
     target = checked_folder(folder) / _checked_name(url, file_name)
     timeout = checks.number("timeout", timeout, above=True)
     try:
-        if not expected.fits(target):
+        if not _is_there(target, expected):
             target.parent.mkdir(parents=True, exist_ok=True)
             with alone(target.with_name(f"{target.name}.lock")):
                 # Another process may have fetched it while this one waited.
-                if not expected.fits(target):
-                    _fetch(url, expected, target, timeout)
+                if not _is_there(target, expected):
+                    _fetch(url, expected or _stated(url, target, timeout), target, timeout)
     except OSError as error:
         raise not_writable(target, error) from None
     return target
@@ -182,12 +202,40 @@ def _checked_name(url: str, file_name: Any) -> str:
     return name
 
 
-def _fetch(url: str, expected: Hash, target: Path, timeout: float) -> None:
+def _is_there(target: Path, expected: Hash | None) -> bool:
+    return target.is_file() if expected is None else expected.fits(target)
+
+
+def _stated(url: str, target: Path, timeout: float) -> Hash | None:
+    """The hash that the server of `url` states, or one on the way to it that redirects.
+
+    Raises:
+        DownloadError: If there is no file at `url`, or it cannot be reached.
+    """
+    request = urllib.request.Request(url, headers=HEADERS, method="HEAD")
+    try:
+        with urllib.request.build_opener(_Statements).open(request, timeout=timeout) as response:
+            return Hash.stated(response.headers)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if found := Hash.stated(error.headers):
+            return found
+        raise _refused(url, error) from None
+    except (OSError, HTTPException) as error:
+        raise _unreachable(url, error, target) from None
+
+
+def _fetch(url: str, expected: Hash | None, target: Path, timeout: float) -> None:
     """Puts the file at `url` into `target`, continuing what an earlier call left."""
-    part = target.with_name(f"{target.name}.{expected.digits[:8]}.part")
+    part = target.with_name(f"{target.name}.{expected.digits[:8] if expected else 'whole'}.part")
     while True:
         had = part.stat().st_size if part.exists() else 0
-        problem = _receive(url, part, had, target.name, timeout)
+        problem = _receive(url, part, had, target, timeout)
+        if expected is None:
+            if problem is not None:
+                raise problem
+            os.replace(part, target)
+            return
         # The hash decides, whatever the server said of the length.
         found = expected.of(part)
         if expected.matches(found):
@@ -201,9 +249,7 @@ def _fetch(url: str, expected: Hash, target: Path, timeout: float) -> None:
             raise wrong_hash(url, expected, found)
 
 
-def _receive(
-    url: str, part: Path, had: int, description: str, timeout: float
-) -> DownloadError | None:
+def _receive(url: str, part: Path, had: int, target: Path, timeout: float) -> DownloadError | None:
     """Adds to `part`, of `had` bytes, what is missing; returns how the connection was lost, if so.
 
     Raises:
@@ -218,14 +264,14 @@ def _receive(
             return None
         raise _refused(url, error) from None
     except (OSError, HTTPException) as error:
-        raise _unreachable(url, error, part.parent) from None
+        raise _unreachable(url, error, target) from None
     with response, part.open("r+b" if had else "wb") as file:
         start, total = _extent(response)
         file.seek(start)
         file.truncate()
         chunks = _chunks(response, None if total is None else total - start)
         try:
-            for chunk in track_bytes(chunks, total, description, start):
+            for chunk in track_bytes(chunks, total, target.name, start):
                 file.write(chunk)
         except _LostError as lost:
             of = "" if total is None else f" of {total:,}"
@@ -271,9 +317,7 @@ def _extent(response: HTTPResponse) -> tuple[int, int | None]:
 
 
 def _open(url: str, start: int, timeout: float) -> HTTPResponse:
-    headers = {"User-Agent": f"keras-bottleneck/{__version__}"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
+    headers = {**HEADERS, "Range": f"bytes={start}-"} if start else HEADERS
     opener = urllib.request.build_opener(_Redirects)
     return opener.open(urllib.request.Request(url, headers=headers), timeout=timeout)
 
@@ -292,6 +336,23 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         leaves_tls = req.type == "https" and not newurl.startswith("https:")
         if leaves_tls or not _is_private(newurl):
+            return None
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+class _Statements(_Redirects):
+    """Follows redirects up to the first server that states a hash."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        if Hash.stated(headers):
             return None
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -316,7 +377,7 @@ def _refused(url: str, error: urllib.error.HTTPError) -> DownloadError:
     )
 
 
-def _unreachable(url: str, error: Exception, folder: Path) -> DownloadError:
+def _unreachable(url: str, error: Exception, target: Path) -> DownloadError:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, TimeoutError):
         what = "it does not answer"
@@ -326,7 +387,9 @@ def _unreachable(url: str, error: Exception, folder: Path) -> DownloadError:
         what = reason.strerror
     else:
         what = checks.first_line(Exception(reason))
+    is_named_so = urllib.parse.unquote(url).endswith(f"/{target.name}")
+    named = "" if is_named_so else f" as {target.name}"
     return DownloadError(
         f"{url} cannot be reached ({what}): check that you are online, or copy the file into "
-        f"{folder} by hand."
+        f"{target.parent} by hand{named}."
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import keras
@@ -11,6 +11,7 @@ from keras_bottleneck import checks, keras_private, naming
 
 STRIDES = ("1x1", "3x3")
 PADDINGS = ("symmetric", "same")
+STRIDING_BLOCKS = ("first", "last")
 # Where bottlenecks stride in the variants that the literature names, as files of `save` do.
 VARIANTS = {"v1": "1x1", "v1.5": "3x3"}
 
@@ -23,11 +24,13 @@ class Facts:
         stride_on: `"1x1"` (v1) or `"3x3"` (v1.5), the convolution of a bottleneck that strides.
         padding: `"symmetric"` or `"same"`, of strided convolutions.
         epsilon: Of batch norm.
+        stride_at: Which block of a stage strides: its `"first"`, or the `"last"` of the one before.
     """
 
     stride_on: str | None = None
     padding: str | None = None
     epsilon: float | None = None
+    stride_at: str | None = None
 
 
 def checked_facts(stride_on: Any, padding: Any, epsilon: Any) -> Facts:
@@ -47,17 +50,22 @@ def stored_facts(facts: Facts) -> dict[str, Any]:
     """The entries of a file for `facts`."""
     variants = {place: name for name, place in VARIANTS.items()}
     entries = asdict(facts)
+    if facts.stride_at != "last":  # earlier versions read no such entry
+        del entries["stride_at"]
     return {"variant": variants.get(entries.pop("stride_on")), **entries}
 
 
-def facts_stored(variant: Any = None, padding: Any = None, epsilon: Any = None) -> Facts:
+def facts_stored(
+    variant: Any = None, padding: Any = None, epsilon: Any = None, stride_at: Any = "first"
+) -> Facts:
     """The facts that the entries of a file tell.
 
     Raises:
         ValueError: For a value that no network has.
     """
     checks.one_of("variant", variant, (None, *VARIANTS))
-    return checked_facts(VARIANTS.get(variant), padding, epsilon)
+    checks.one_of("stride_at", stride_at, STRIDING_BLOCKS)
+    return replace(checked_facts(VARIANTS.get(variant), padding, epsilon), stride_at=stride_at)
 
 
 def facts_of(model: keras.Model) -> Facts:
@@ -99,6 +107,7 @@ def settings(
     stride_on = _stride_on({one.name for one in strided})
     return {
         "stride_on": {stride_on} - {None},
+        "stride_at": stride_at(one.name for one in strided),
         # What is padded by a layer of its own computes without padding.
         "padding": {
             "same" if one.padding == "same" else "symmetric" for one in strided if one.side > 1
@@ -128,10 +137,10 @@ def check_facts(model: keras.Model, known: Facts, said: Facts, source: str) -> N
         if tells is not None and given is not None and not _equal(tells, given):
             raise checks.reject(name, given, f"{tells!r}, as {source} was trained")
         wanted = given if tells is None else tells
-        if wanted is None:
-            untold.append((name, has))
-        elif not _equal(has, wanted):
+        if wanted is not None and not _equal(has, wanted):
             others.append((name, has, wanted))
+        elif wanted is None and name != "stride_at":  # which no caller can say
+            untold.append((name, has))
     if others:
         needed, present = ([(name, values[which]) for name, *values in others] for which in (1, 0))
         raise ValueError(
@@ -161,6 +170,18 @@ def _stride_on(strided: set[str]) -> str | None:
     if any(name.endswith("_reduce_conv") for name in strided):
         return "1x1"
     return "3x3" if any(name.endswith("_spatial_conv") for name in strided) else None
+
+
+def stride_at(strided: Iterable[str]) -> set[str]:
+    """Where the blocks with the named layers, which all stride, stand in their stages.
+
+    The first stage never strides at its first block, and no block strides in the middle of a stage:
+    a network in which another one than the first block of a later stage does, does so at the last.
+    """
+    places = [place for name in strided if (place := naming.in_block(name)) is not None]
+    if any(place.stage == 1 or place.block > 1 for place in places):
+        return {"last"}
+    return {"first"} if places else set()
 
 
 def _only(name: str, found: set[Any], model: keras.Model) -> Any:

@@ -18,13 +18,15 @@ ADDRESS = r"hf://([\w.-]+/[\w.-]+)@([\w.-]+)/([^/].*)"
 ACCEPTED = "an address like 'hf://OWNER/REPOSITORY@REVISION/FILE'"
 
 
-def download_from_hub(url: str, hash: str, folder: str | os.PathLike[str] | None = None) -> Path:
+def download_from_hub(
+    url: str, hash: str | None, folder: str | os.PathLike[str] | None = None
+) -> Path:
     """The path of a file on the Hugging Face Hub, which is fetched unless it is cached already.
 
     Args:
         url: `"hf://OWNER/REPOSITORY@REVISION/FILE"`. The revision is a commit, a tag or a branch;
             a cached file of a commit is found without a connection being tried.
-        hash: As in `download`.
+        hash: As in `download`, but never None.
         folder: Where to keep the files; by default the Hub's own cache.
 
     Raises:

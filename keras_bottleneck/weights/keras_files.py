@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_bottleneck.runtime.hdf5 import admit, check_heaps
-from keras_bottleneck.weights.facts import Convolution, Facts, settings
+from keras_bottleneck.weights.facts import Convolution, Facts, settings, stride_at
 from keras_bottleneck.weights.tensors import Tensor, Tensors, named_once, printable
 
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -166,6 +166,7 @@ def _facts(config: Any) -> Facts:
             "stride_on": {one["stride_on"] for one in blocks if "stride_on" in one},
             "padding": {one["padding"] for one in blocks},
             "epsilon": {one["epsilon"] for one in blocks},
+            "stride_at": stride_at(f"{one['name']}_conv" for one in blocks if _strides(one)),
         }
     else:
         convolutions = [
@@ -177,6 +178,10 @@ def _facts(config: Any) -> Facts:
         found = settings(convolutions, {one["name"]: one["epsilon"] for one in norms})
     # A mixed network is none that a builder makes: what it says on one block is no fact.
     return Facts(**{name: one.pop() if len(one) == 1 else None for name, one in found.items()})
+
+
+def _strides(block: dict[str, Any]) -> bool:
+    return block.get("stride", 1) not in (1, [1, 1])
 
 
 def _layers(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -273,6 +273,19 @@ APPLICATIONS_RESNET = Layout(
     },
     facts=Facts(stride_on="1x1", padding="symmetric", epsilon=1.001e-5),
 )
+APPLICATIONS_RESNET_V2 = Layout(
+    "keras.applications ResNet V2",
+    marks=("conv1_conv/kernel", "conv2_block1_preact_bn/gamma", "conv2_block1_1_conv/kernel"),
+    layers={"stem_conv": "conv1_conv", "head_bn": "post_bn", CLASSIFIER: CLASSIFIER},
+    block=APPLICATIONS_RESNET.block,
+    in_block={
+        "preact_bn": "preact_bn",
+        **{"reduce_conv": "1_conv", "reduce_bn": "1_bn"},
+        **{"spatial_conv": "2_conv", "spatial_bn": "2_bn"},
+        **{"expand_conv": "3_conv", "shortcut_conv": "0_conv"},
+    },
+    facts=Facts(stride_on="3x3", padding="symmetric", epsilon=1.001e-5, stride_at="last"),
+)
 APPLICATIONS_MOBILENET_V2 = Layout(
     "keras.applications MobileNetV2",
     marks=("Conv1/kernel", "bn_Conv1/gamma", "expanded_conv_project/kernel"),
@@ -304,5 +317,6 @@ LAYOUTS = (
     TRANSFORMERS_RESNET,
     TRANSFORMERS_MOBILENET_V2,
     APPLICATIONS_RESNET,
+    APPLICATIONS_RESNET_V2,
     APPLICATIONS_MOBILENET_V2,
 )

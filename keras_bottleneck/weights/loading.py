@@ -45,8 +45,8 @@ def load(
 
     The layout is recognised from the names of the tensors: torchvision and timm (ResNet,
     MobileNetV2), CIFAR ResNets, Hugging Face transformers (ResNet, MobileNetV2),
-    keras.applications (ResNet, MobileNetV2) and this package. Biases of convolutions that `model`
-    lacks are absorbed by the batch norms behind them.
+    keras.applications (ResNet, ResNet V2, MobileNetV2) and this package. Biases of convolutions
+    that `model` lacks are absorbed by the batch norms behind them.
 
     Where a network strides, how it pads and its epsilon do not show in tensors. They are compared
     with `model` where the source tells them, and have to be given where it does not.
@@ -165,4 +165,7 @@ def _known(layout: Layout, found: Tensors, source: Any) -> Facts:
     if layout is OWN and isinstance(source, keras.Model):
         return facts_of(source)
     told = {name.name: getattr(found.facts, name.name) for name in fields(Facts)}
-    return replace(layout.facts, **{name: one for name, one in told.items() if one is not None})
+    by_layout = layout.facts
+    if layout is not OWN and by_layout.stride_at is None:
+        by_layout = replace(by_layout, stride_at="first")
+    return replace(by_layout, **{name: one for name, one in told.items() if one is not None})

@@ -72,13 +72,25 @@ def test_list_knows_every_network(capsys):
     assert main(["list", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["networks"]}
     assert set(rows) == {*kb.models.VARIANTS, "MobileNetV2", "CSPDarknet"}
-    assert rows["ResNet50"]["checkpoints"] == ["imagenet", "imagenet_v2", "keras_imagenet"]
+    assert rows["ResNet50"]["checkpoints"][:3] == ["imagenet", "timm_imagenet", "keras_imagenet"]
+    assert rows["ResNet50"]["published"][1] == {
+        "name": "keras_imagenet",
+        "publisher": "keras.applications",
+        "top1": 74.9,
+        "image_size": 224,
+        "alpha": 1.0,
+        "hash": "md5:2cb95161c43110f7111970584f804107",
+        "needs": None,
+    }
+    needs = {one["name"]: one["needs"] for one in rows["ResNet50"]["published"]}
+    assert (needs["timm_imagenet"], needs["imagenet_v2"]) == (None, "torch")
     assert rows["ResNet20"] == {
         "name": "ResNet20",
         "title": "ResNet-20 for small images",
         "parameters": 269722,
         "image_size": 32,
         "checkpoints": [],
+        "published": [],
     }
 
 

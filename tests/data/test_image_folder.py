@@ -26,7 +26,7 @@ PREPROCESSINGS = [
     Preprocessing((24, 32)),
     Preprocessing((24, 32), channels=1, scale=1.0),
     Preprocessing((24, 20), resize="crop", crop_fraction=0.875, mean=(0.4, 0.5, 0.6), std=(0.2,)),
-    Preprocessing(40, resize="crop", scale=1 / 127.5, mean=(1.0,)),
+    Preprocessing(40, resize="crop", scale=1 / 127.5, mean=(1.0,), interpolation="bicubic"),
 ]
 
 

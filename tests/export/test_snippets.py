@@ -96,11 +96,16 @@ def test_writing_again_replaces(files):
 
 
 @pytest.mark.slow
-def test_cpp_compiles_and_preprocesses_as_python(files, photos, tmp_path):
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_cpp_compiles_and_preprocesses_as_python(build, photos, tmp_path, interpolation):
     """Pip brings no headers of ONNX Runtime: with those of `echo`, the model returns its input."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("needs a C++ compiler (`g++`) on the PATH")
+    model, files = build(name="small"), tmp_path / "files"
+    prepare = kb.Preprocessing(model.input_shape[1:3], interpolation=interpolation)
+    with pytest.warns(UserWarning, match="noise"):
+        kb.export_model(model, files, ["onnx"], preprocessing=prepare)
     write_snippets(files)
     source, program = files / "snippets" / "small_onnx.cpp", tmp_path / "classify"
     headers = Path(__file__).parent / "echo"
@@ -177,7 +182,7 @@ def _input_grid(artifact):
 
 
 def test_a_grey_model_with_one_output(tmp_path, photos):
-    prepare = kb.Preprocessing((12, 12), 1, mean=(0.3,))
+    prepare = kb.Preprocessing((12, 12), 1, mean=(0.3,), interpolation="bicubic")
     model = kb.ResNet(
         "basic",
         (1,),

@@ -24,7 +24,7 @@ def test_every_builder_is_there_under_its_own_name():
     for name, row in NETWORKS.items():
         assert row.build is getattr(kb, name)
         known = [one.name for one in kb.weights.CHECKPOINTS if one.model == name]
-        assert list(row.checkpoints) == known
+        assert list(row.checkpoints) == (["imagenet", *known] if known else [])
 
 
 def test_small_images_are_those_of_ten_classes():
@@ -37,3 +37,6 @@ def test_the_table_has_a_row_for_each():
     for name, row in NETWORKS.items():
         assert name in printed
         assert f"{row.parameters:,}" in printed
+        for one in row.published[:1]:
+            assert f"{one.name} {one.top1:.1f}%" in printed
+    assert "21 of other widths, sizes" in printed

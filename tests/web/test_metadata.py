@@ -12,7 +12,13 @@ from keras_bottleneck.runtime import Metadata, metadata
 DESCRIBED = Metadata(
     "pets",
     ("cat", "dög", "鳥", "a much longer name, " * 20),
-    Preprocessing((224, 192), resize="crop", crop_fraction=0.875, mean=(0.485, 0.456, 0.406)),
+    Preprocessing(
+        (224, 192),
+        resize="crop",
+        crop_fraction=0.875,
+        mean=(0.485, 0.456, 0.406),
+        interpolation="bicubic",
+    ),
     output_name="logits",
     versions={"keras": "3.15.1"},
 )

@@ -26,6 +26,7 @@ def drawn(count):
         height, width, rows, columns = (int(side) for side in generator.integers(1, 90, 4))
         crop = {"resize": "crop", "crop_fraction": float(generator.uniform(0.2, 1))}
         options = crop if generator.random() < 0.5 else {}
+        options = {**options, "interpolation": str(generator.choice(["bilinear", "bicubic"]))}
         channels = int(generator.choice([1, 3, 4]))
         yield Preprocessing((rows, columns), channels, **options), photo(height, width)
 
@@ -34,7 +35,9 @@ CASES = [
     (Preprocessing((224, 224), **IMAGENET, **CROP), photo(500, 375)),
     (Preprocessing((224, 224), **CROP), photo(600, 801)),
     (Preprocessing((224, 224), **CAFFE, **CROP), photo(224, 224)),
+    (Preprocessing((224, 224), **IMAGENET, **CROP, interpolation="bicubic"), photo(500, 375)),
     (Preprocessing((33, 640)), photo(1237, 640)),
+    (Preprocessing((601, 999), interpolation="bicubic"), photo(301, 333)),
     (Preprocessing((601, 999)), photo(301, 333)),
     (Preprocessing((32, 32), scale=1 / 127.5, mean=(1.0,)), photo(1, 1)),
     (Preprocessing((32, 32), resize="crop"), photo(3, 700)),

@@ -14,7 +14,9 @@ pytest.importorskip("tensorflow", reason="export needs TensorFlow")
 
 CROP = {"resize": "crop", "crop_fraction": 0.875}
 CASES = {
-    "logits": kb.Preprocessing((24, 24), mean=(0.5, 0.4, 0.3), color_order="bgr", **CROP),
+    "logits": kb.Preprocessing(
+        (24, 24), mean=(0.5, 0.4, 0.3), color_order="bgr", interpolation="bicubic", **CROP
+    ),
     "grey": kb.Preprocessing((20, 30), 1, std=(0.5,)),
 }
 

@@ -1,6 +1,8 @@
 """An HTTP server on this machine that serves one file well, badly or not at all."""
 
+import base64
 import contextlib
+import hashlib
 import http.server
 import re
 import threading
@@ -33,10 +35,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.requests.append((self.path, self.headers.get("Range")))
         getattr(self, self.path.split("/")[1])(self.server.content)
 
+    do_HEAD = do_GET  # noqa: N815
+
     def log_message(self, *arguments):
         """A quiet server."""
 
     def body(self, content):
+        if self.command == "HEAD":
+            return
         for start in range(0, len(content), 1 << 16):
             piece = content[start : start + (1 << 16)]
             self.wfile.write(piece)
@@ -127,6 +133,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def redirected(self, content):
         self.head(302, Location=self.server.url("well"))
+
+    def on_the_hub(self, content):
+        """Like the Hugging Face Hub, which redirects and states the sha256 on the way."""
+        stated = f'"{hashlib.sha256(content).hexdigest()}"'
+        self.head(302, Location=self.server.url("well"), X_Linked_Etag=stated)
+
+    def misstated(self, content):
+        """Like the Hub, of another file than the one that is sent."""
+        self.head(302, Location=self.server.url("truncated"), X_Linked_Etag=f'"{"0" * 64}"')
+
+    def in_storage(self, content):
+        """Like Google's storage, which states a checksum and a hash in one header."""
+        md5 = base64.b64encode(hashlib.md5(content).digest()).decode()
+        self.head(200, Content_Length=len(content), x_goog_hash=f"crc32c=AAAAAA==,md5={md5}")
+        self.body(content)
+
+    def damaged_in_storage(self, content):
+        """What is stored has changed since it was hashed."""
+        md5 = base64.b64encode(hashlib.md5(b"other").digest()).decode()
+        self.head(200, Content_Length=len(content), x_goog_hash=f"md5={md5}")
+        self.body(content)
 
     def to_a_file(self, content):
         self.head(302, Location="file:///etc/hostname")

@@ -68,6 +68,18 @@ def small_resnet(image):
     return keras.Model(image, keras.layers.Dense(5, name="predictions")(x), name="resnet")
 
 
+def small_resnet_v2(image):
+    """Four pre-activated bottlenecks, with the names and the strides of keras.applications."""
+    stack = keras.src.applications.resnet.stack_residual_blocks_v2
+    x = keras.layers.ZeroPadding2D(3)(image)
+    x = keras.layers.Conv2D(8, 7, 2, name="conv1_conv")(x)
+    x = keras.layers.MaxPooling2D(3, 2)(keras.layers.ZeroPadding2D(1)(x))
+    x = stack(stack(x, 8, 2, name="conv2"), 16, 2, stride1=1, name="conv3")
+    x = keras.layers.BatchNormalization(epsilon=1.001e-5, name="post_bn")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(keras.layers.ReLU()(x))
+    return keras.Model(image, keras.layers.Dense(5, name="predictions")(x), name="resnet_v2")
+
+
 @pytest.fixture(scope="module")
 def resnet(trained):
     return trained(small_resnet(keras.Input((33, 33, 3))))
@@ -155,6 +167,41 @@ def test_a_mobilenet_in_a_users_model(tmp_path, trained):
         assert all(map(np.array_equal, model.get_weights(), whole))
 
 
+V2 = {"stride_on": "3x3", "epsilon": 1.001e-5, "stride_at": "last", "conv_bias": True}
+
+
+def ours_v2(**arguments):
+    given = {
+        **V2,
+        "preactivation": True,
+        "filters": (8, 16),
+        "classes": 5,
+        "input_shape": (65, 65, 3),
+        **arguments,
+    }
+    return kb.ResNet("bottleneck", (2, 2), classifier_activation=None, **given)
+
+
+def test_v2(trained, refused, tmp_path):
+    """Which block strides shows in no tensor: the layout tells, and our own files do."""
+    theirs = trained(small_resnet_v2(keras.Input((65, 65, 3))))
+    model = ours_v2()
+    weights.load(model, theirs)
+    assert difference(model, theirs) < 1e-5
+    first = ours_v2(stride_at="first")
+    assert "built with stride_at='last', as model 'resnet_v2'" in refused(first, theirs)
+    assert "conv1_conv/bias" in refused(ours_v2(conv_bias=False), theirs)
+    model.save(tmp_path / "own.keras")
+    kb.graph.flatten(model).save(tmp_path / "flat.keras")
+    weights.save(model, tmp_path / "own.safetensors", "keras")
+    for source in (model, *tmp_path.iterdir()):
+        again = ours_v2()
+        weights.load(again, source)
+        assert difference(again, theirs) < 1e-5
+        assert "built with stride_at='last'" in refused(first, source)
+        assert "built with stride_at='first'" in refused(model, trained(first))
+
+
 def test_what_the_source_is_known_for(resnet, refused):
     assert "stride_on='1x1', epsilon=1.001e-05, as" in refused(
         ours(stride_on="3x3", epsilon=1e-5), resnet
@@ -186,12 +233,12 @@ def test_grey_images(resnet, refused, noise, max_difference):
 
 
 def test_other_networks_of_keras_applications_are_refused(refused):
-    """ResNet v2 has another order, which its names show: no batch norm behind the stem."""
+    """The first MobileNet has other names; ResNet V2, whose names are known, another order."""
     image = keras.Input((33, 33, 3))
-    x = keras.layers.Conv2D(8, 7, 2, name="conv1_conv")(image)
-    x = keras.layers.BatchNormalization(name="conv2_block1_preact_bn")(x)
-    x = keras.layers.Conv2D(8, 1, use_bias=False, name="conv2_block1_1_conv")(x)
+    x = keras.layers.Conv2D(8, 3, 2, use_bias=False, name="conv1")(image)
+    x = keras.layers.BatchNormalization(name="conv1_bn")(x)
     assert "weights of one of" in refused(ours(), keras.Model(image, x))
+    assert "stage1_block1" in refused(ours(), small_resnet_v2(keras.Input((33, 33, 3))))
 
 
 # Full size.
@@ -200,6 +247,7 @@ FULL = {
     "ResNet50": (keras.applications.ResNet50, kb.ResNet50, {}, RESNET),
     "ResNet101": (keras.applications.ResNet101, kb.ResNet101, {}, RESNET),
     "ResNet152": (keras.applications.ResNet152, kb.ResNet152, {}, RESNET),
+    "ResNet50V2": (keras.applications.ResNet50V2, kb.ResNet50V2, {}, V2),
     "MobileNetV2 1.0": (keras.applications.MobileNetV2, kb.MobileNetV2, {}, MOBILENET),
     "MobileNetV2 0.35": (
         keras.applications.MobileNetV2,

@@ -12,6 +12,7 @@ from keras_bottleneck import weights
 from . import server as servers
 
 SHAPE = (32, 32, 3)
+TORCHVISION = weights.find("MobileNetV2", "torchvision_imagenet")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def checkpoint(published):
     digest = hashlib.sha256(content).hexdigest()
     with servers.serving(content) as running:
         url = running.url("well", "net.safetensors")
-        yield replace(weights.find("MobileNetV2"), url=url, hash=f"sha256:{digest}")
+        yield replace(TORCHVISION, url=url, hash=f"sha256:{digest}")
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +45,7 @@ def test_the_network_follows_its_checkpoint(published, checkpoint, noise, max_di
     x = noise(2, *SHAPE)
     assert max_difference(published[0](x), model(x)) == 0
     # The part of the picture that torchvision cuts out, at the size of this model.
-    assert kb.model_preprocessing(model) == replace(
-        weights.find("MobileNetV2").preprocessing, image_size=(32, 32)
-    )
+    assert kb.model_preprocessing(model) == replace(TORCHVISION.preprocessing, image_size=(32, 32))
 
 
 @pytest.mark.slow
@@ -78,7 +77,7 @@ def test_another_number_of_classes_by_hand(published, checkpoint, noise, max_dif
 def test_an_argument_of_another_network_is_refused_before_the_download(
     checkpoint, argument, value, tmp_path
 ):
-    with pytest.raises(ValueError, match=f"^`{argument}` must be .* as checkpoint 'imagenet'"):
+    with pytest.raises(ValueError, match=f"^`{argument}` must be .* as checkpoint 'torchvision_"):
         kb.MobileNetV2(SHAPE, weights=checkpoint, **{argument: value})
     assert not (tmp_path / "keras").exists()
 
@@ -104,7 +103,9 @@ def test_a_published_file_needs_none(published, tmp_path, monkeypatch):
     save_file(load_file(published[1]), foreign)
     digest = hashlib.sha256(foreign.read_bytes()).hexdigest()
     row = replace(
-        weights.find("MobileNetV2"), url="https://x/net.safetensors", hash=f"sha256:{digest}"
+        TORCHVISION,
+        url="https://x/net.safetensors",
+        hash=f"sha256:{digest}",
     )
     monkeypatch.setattr(weights.checkpoints, "CHECKPOINTS", (*weights.CHECKPOINTS, row))
     built = kb.MobileNetV2(SHAPE, weights=foreign)
@@ -191,7 +192,7 @@ def test_blue_first_has_no_fourth_channel():
 
 def test_another_checkpoint_brings_its_own_preprocessing(checkpoint):
     model = kb.MobileNetV2(SHAPE, padding="symmetric")
-    model.preprocessing = weights.find("ResNet18").preprocessing_for(SHAPE)
+    model.preprocessing = weights.find("ResNet18", "torchvision_imagenet").preprocessing_for(SHAPE)
     newer = replace(checkpoint, preprocessing=weights.find("ResNet50", "imagenet_v2").preprocessing)
     weights.load(model, newer)
     assert kb.model_preprocessing(model) == newer.preprocessing_for(SHAPE)
@@ -203,7 +204,7 @@ def test_a_preprocessing_of_ones_own_stays_with_a_warning(checkpoint):
     with pytest.warns(UserWarning, match="was trained on other inputs than the preprocessing"):
         weights.load(model, checkpoint)
     assert kb.model_preprocessing(model) == own
-    message = "^`preprocessing` must be one with scale=0.0039.*, as checkpoint 'imagenet' was"
+    message = "^`preprocessing` must be one with scale=0.0039.*, as checkpoint 'torchvision_"
     with pytest.raises(ValueError, match=message):
         kb.MobileNetV2(SHAPE, weights=checkpoint, preprocessing=own)
 

@@ -254,6 +254,46 @@ def test_a_left_lock_file_locks_nobody_out(server, tmp_path):
     assert names(tmp_path) == ["file.bin"]
 
 
+# Without a hash
+
+
+@pytest.mark.parametrize(("how", "requests"), [("on_the_hub", 3), ("in_storage", 2), ("well", 2)])
+def test_the_server_is_asked_for_the_hash(server, tmp_path, how, requests):
+    """The Hub, Google's storage, and a server that states none."""
+    path = download(server.url(how), None, folder=tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert server.sent == len(CONTENT)
+    assert len(server.requests) == requests
+    assert names(tmp_path) == ["file.bin"]
+
+
+def test_what_is_there_is_taken_as_it_is(server, tmp_path):
+    (tmp_path / "file.bin").write_bytes(b"copied by hand")
+    assert download(server.url("on_the_hub"), None, folder=tmp_path).read_bytes() != CONTENT
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("how", ["misstated", "damaged_in_storage"])
+def test_another_file_than_the_server_states(server, tmp_path, how):
+    assert "has the wrong hash and was removed" in fails(server.url(how), tmp_path, hash=None)
+    assert names(tmp_path) == []
+
+
+def test_without_any_hash_the_length_decides(server, tmp_path):
+    assert "run it again to continue" in fails(server.url("dropped"), tmp_path, hash=None)
+    assert download(server.url("well"), None, folder=tmp_path).read_bytes() == CONTENT
+    assert server.sent == len(CONTENT)
+    assert names(tmp_path) == ["file.bin"]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [("missing", "There is no file at"), ("silent", "answer")]
+)
+def test_a_server_that_cannot_be_asked(server, tmp_path, how, said):
+    assert said in fails(server.url(how), tmp_path, hash=None, timeout=0.5)
+    assert names(tmp_path) == []
+
+
 # Failures
 
 
@@ -282,7 +322,9 @@ def test_offline(tmp_path):
         port = closed.getsockname()[1]
     message = fails(f"http://127.0.0.1:{port}/file.bin", tmp_path)
     assert "cannot be reached (Connection refused)" in message
-    assert f"copy the file into {tmp_path} by hand" in message
+    assert f"copy the file into {tmp_path} by hand." in message
+    with pytest.raises(DownloadError, match=r"by hand as resnet\.bin\.$"):
+        download(f"http://127.0.0.1:{port}/file.bin", None, "resnet.bin", tmp_path)
 
 
 def test_no_such_host(tmp_path):
@@ -379,7 +421,6 @@ URL = "https://example.org/file.bin"
         ("url", ("https://[::1/file.bin", SHA256)),
         ("url", ("https://example.org/a b.bin", SHA256)),
         ("url", (None, SHA256)),
-        ("hash", (URL, None)),
         ("hash", (URL, SHA256[7:])),
         ("hash", (URL, "sha256:1234567")),
         ("hash", (URL, "md5:12345678")),

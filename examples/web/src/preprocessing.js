@@ -23,6 +23,7 @@ const f32 = Math.fround;
  * @property {number[]} mean - one for all channels, or one for each
  * @property {number[]} std
  * @property {'rgb' | 'bgr'} [color_order]
+ * @property {'bilinear' | 'bicubic'} [interpolation]
  */
 
 /**
@@ -33,10 +34,11 @@ const f32 = Math.fround;
  * @returns {Float32Array}
  */
 export function resized(config, image) {
-  const { channels } = config;
+  const { channels, interpolation } = config;
   const { rows, columns, top, left } = geometry(config, image.height, image.width);
   const pixels = inChannels(image, channels);
-  const whole = resize(pixels, image.height, image.width, channels, rows, columns);
+  const { height: tall, width: wide } = image;
+  const whole = resize(pixels, tall, wide, channels, rows, columns, interpolation);
   const [height, width] = config.image_size;
   if (rows === height && columns === width) return whole;
   const result = new Float32Array(height * width * channels);

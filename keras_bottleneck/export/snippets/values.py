@@ -101,6 +101,7 @@ def _preprocessing_values(preprocessing: Preprocessing) -> dict[str, str]:
     planes = planes[::-1] if order == "bgr" else planes
     fraction = preprocessing.crop_fraction
     keep_aspect = preprocessing.resize == "crop"
+    cubic = preprocessing.interpolation == "bicubic"
     return {
         "height": str(height),
         "width": str(width),
@@ -108,6 +109,8 @@ def _preprocessing_values(preprocessing: Preprocessing) -> dict[str, str]:
         "columns": str(round(width / fraction)),
         "keep_aspect": _literal(keep_aspect),
         "keep_aspect_python": str(keep_aspect),
+        "cubic": _literal(cubic),
+        "filter": preprocessing.interpolation.upper(),
         "channels": str(preprocessing.channels),
         "mode": MODES[preprocessing.channels],
         "planes": _list(planes),
