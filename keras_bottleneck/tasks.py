@@ -1,6 +1,7 @@
 """The tasks of image models, by what an image's labels are. Needs numpy only."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,27 @@ TASKS = {
     CLASSIFICATION: "the index of its class, or a row of shares of the classes",
     MULTI_LABEL: "a row of 0 and 1, one for each label",
     REGRESSION: "one finite number or more",
+}
+
+
+class Metric(NamedTuple):
+    """The figure that is shown beside the loss of a training.
+
+    Attributes:
+        name: In metrics.csv.
+        title: What people read.
+        text: The figure as it is written.
+    """
+
+    name: str
+    title: str
+    text: Callable[[float], str]
+
+
+METRICS = {
+    CLASSIFICATION: Metric("accuracy", "accuracy", "{:.1%}".format),
+    MULTI_LABEL: Metric("accuracy", "accuracy of the labels", "{:.1%}".format),
+    REGRESSION: Metric("mae", "mean absolute error", "{:.4g}".format),
 }
 # By how much rows of shares, rounded to 16 bits, may miss 1.
 ROUNDING = 0.01

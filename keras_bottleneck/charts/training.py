@@ -5,30 +5,30 @@ from typing import Any
 
 from keras_bottleneck.charts.canvas import BLUE, GREY, GRID, ORANGE, Chart, canvas
 
-# The metrics of the picture of a run; its second panel goes from 0 to 1.
-PANELS = ("loss", "accuracy")
 # With more epochs, dots on the line would touch each other. A line alone does not show one epoch.
 DOTTED = 25
 
 Columns = Mapping[str, Sequence[float]]
 
 
-def curves(columns: Columns, best_epoch: int) -> Chart:
-    """Loss and accuracy side by side, with a line at the best epoch.
+def curves(columns: Columns, best_epoch: int, metric: str = "accuracy") -> Chart:
+    """Loss and another metric side by side, with a line at the best epoch.
 
     Args:
         columns: The values of each metric, one for each epoch; those of validation are called
             "val_" and the name of the metric.
         best_epoch: Counted from 1.
+        metric: Beside the loss; an accuracy is drawn from 0 to 1.
 
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    with canvas(9, 3.6, panels=len(PANELS)) as (chart, panels):
-        for axes, metric in zip(panels, PANELS, strict=True):
-            _draw(axes, metric, columns)
+    with canvas(9, 3.6, panels=2) as (chart, panels):
+        for axes, name in zip(panels, ("loss", metric), strict=True):
+            _draw(axes, name, columns)
             axes.axvline(best_epoch, color=GREY, lw=1, ls=":", label="best epoch")
-        panels[1].set_ylim(0, 1.02)
+        if metric == "accuracy":
+            panels[1].set_ylim(0, 1.02)
         panels[0].legend(frameon=False)
     return chart
 

@@ -32,6 +32,8 @@ def run(
     image_size: Annotated[
         int | None, typer.Option(help="Side of the images in pixels, for a network given by name.")
     ] = None,
+    labels: options.Labels = None,
+    validation: options.Validation = None,
     augment: options.Augment = "flip",
     log: options.Log = "",
     seed: options.TrainingSeed = 0,
@@ -64,6 +66,8 @@ def run(
                 out,
                 weights=weights,
                 image_size=image_size,
+                labels=labels,
+                validation=validation,
                 augment=names,
                 log=options.listed(log) or (),
                 recipe=recipe,

@@ -54,7 +54,10 @@ TRAINING = sources.PACKAGE / "training" / "__init__.py"
 
 Data = Annotated[
     Path | None,
-    typer.Option(help="Folder with one sub-folder of images per class.", show_default=False),
+    typer.Option(
+        help="Folder with one sub-folder of images per class, or those of parts, or a labels.csv.",
+        show_default=False,
+    ),
 ]
 RunData = Annotated[
     Path | None,
@@ -86,6 +89,16 @@ Log = Annotated[
         help=f"Log also to {' or '.join(sources.keys(LOGS, 'LOGS'))}, separated by commas.",
         show_default=False,
     ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV table of the images; by default labels.csv of --data.", show_default=False
+    ),
+]
+Validation = Annotated[
+    Path | None,
+    typer.Option(help="Another folder of validation images; by default a part of the first."),
 ]
 Seed = Annotated[
     int | None,
@@ -123,6 +136,19 @@ def counts(name: str, text: str) -> list[int]:
         return [int(number) for number in text.split(",")]
     except ValueError:
         raise checks.reject(name, text, "whole numbers, separated by commas") from None
+
+
+def pairs(text: str) -> dict[str, float]:
+    """The numbers of names in `text`, such as "cat=2,dog=0.5".
+
+    Raises:
+        ValueError: If there is anything else in it.
+    """
+    entries = [entry.rpartition("=") for entry in text.split(",")]
+    try:
+        return {name.strip(): float(number) for name, _, number in entries}
+    except ValueError:
+        raise typer.BadParameter("give pairs such as cat=2,dog=0.5") from None
 
 
 def given(ctx: typer.Context) -> set[str]:
@@ -164,12 +190,17 @@ def of_fields(name: str, file: Path = TRAINING) -> Callable[[Verb], Verb]:
 
 
 def _option(field: sources.Field) -> inspect.Parameter:
-    """The option for a field; one that may be None takes the word "none", too."""
+    """The option for a field; one that may be None takes the word "none", too.
+
+    Of one that may be a mapping, it takes pairs such as "cat=2,dog=0.5".
+    """
     optional = NoneType in field.kinds
     kind = next(candidate for candidate in field.kinds if candidate is not NoneType)
 
     def parse(text: Any) -> Any:
-        return None if str(text).lower() == "none" else kind(text)
+        if str(text).lower() == "none":
+            return None
+        return pairs(text) if dict in field.kinds and "=" in str(text) else kind(text)
 
     parse.__name__ = kind.__name__
     declared = typer.Option(help=escape(field.help), parser=parse if optional else None)

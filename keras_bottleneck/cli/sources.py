@@ -12,7 +12,14 @@ from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
 # What the annotation of a field may be made of, with `|` between them.
-TYPES = {"bool": bool, "int": int, "float": float, "str": str, "None": NoneType}
+TYPES = {
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "str": str,
+    "Mapping[Any, float]": dict,
+    "None": NoneType,
+}
 
 
 @cache

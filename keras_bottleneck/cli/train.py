@@ -10,6 +10,7 @@ from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.exit_codes import INTERRUPTED
 from keras_bottleneck.cli.outcome import Outcome
+from keras_bottleneck.tasks import METRICS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -33,6 +34,8 @@ def run(
     image_size: Annotated[
         int | None, typer.Option(help="Side of the model's input in pixels; by default 224 or 32.")
     ] = None,
+    labels: options.Labels = None,
+    validation: options.Validation = None,
     augment: options.Augment = "flip",
     log: options.Log = "",
     seed: options.TrainingSeed = 0,
@@ -71,6 +74,8 @@ def run(
                     out,
                     model,
                     image_size=image_size,
+                    labels=labels,
+                    validation=validation,
                     augment=names,
                     log=options.listed(log) or (),
                     recipe=recipe,
@@ -121,9 +126,10 @@ def finished(run: "Run") -> Outcome:
     best = run.best_row(rows)
     figures = "no epoch was validated"
     if best is not None:
+        metric = METRICS[run.task]
         figures = (
-            f"epoch {best['epoch']:.0f} of {len(rows)} was best, with a validation accuracy of "
-            f"{best['val_accuracy']:.1%}"
+            f"epoch {best['epoch']:.0f} of {len(rows)} was best, with a validation {metric.title} "
+            f"of {metric.text(best[f'val_{metric.name}'])}"
         )
     files = sorted(path.name for path in run.path.iterdir() if path.is_file())
     text = f"\n{run.path}: {figures}\nfiles: {', '.join(files)}"

@@ -18,14 +18,15 @@ from keras_bottleneck.evaluation.answers import Answers, Array
 from keras_bottleneck.evaluation.labels import check_labels
 from keras_bottleneck.evaluation.metrics import measured, written
 from keras_bottleneck.evaluation.results import ClassResult, Evaluation, NumberResult
+from keras_bottleneck.evaluation.rows import rows
 from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.runtime import flipping
 from keras_bottleneck.runtime.predictor import Predictor
 from keras_bottleneck.tasks import CLASSIFICATION, REGRESSION, checked_task
 from keras_bottleneck.trained_model import TrainedModel
 
-# Classes in the printed table, and names in an error.
-SHOWN, NAMED = 20, 5
+# Names in an error.
+NAMED = 5
 SUBSETS = ("train", "validation", "test", "both")
 
 
@@ -69,40 +70,21 @@ class EvaluationReport(Printable):
         part = "all" if self.subset == "both" else f"the {self.subset} part"
         on = f"{self.images} images" if self.data is None else f"{part} of {self.data.name}"
         table = Table(title=f"{model} on {on}")
-        rows = self._rows()
-        table.add_column(rows[0][0], overflow="fold")
-        for heading in rows[0][1:]:
+        headings, *lines = rows(self.task, self.classes, self.numbers)
+        table.add_column(headings[0], overflow="fold")
+        for heading in headings[1:]:
             table.add_column(heading, justify="right")
-        for row in rows[1:]:
-            table.add_row(*row)
+        for line in lines:
+            table.add_row(*line)
         table.add_section()
         images = str(self.images)
         flipped = dict(written(self.flipped or {}))
-        empty = [""] * (len(rows[0]) - 4)
+        empty = [""] * (len(headings) - 4)
         for title, text in written(self.figures):
             beside = f"with flips: {flipped[title]}" if title in flipped else ""
             table.add_row(title, images, text, *empty, beside)
             images = ""
         return table
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        """The headings, and a row for each class, the worst first, each label or each number."""
-        if self.task == REGRESSION:
-            figures = ((one.label, "", f"{one.mae:.4g}", f"{one.r2:.3f}") for one in self.numbers)
-            return [("number", "images", "mean absolute error", "R2"), *figures]
-        is_single = self.task == CLASSIFICATION
-        worst = sorted(self.classes, key=lambda one: one.recall if is_single else one.f1)
-        last = "most often taken for" if is_single else "F1"
-        rows: list[tuple[str, ...]] = [
-            ("class" if is_single else "label", "images", "recall", "precision", last)
-        ]
-        for one in worst[:SHOWN]:
-            precision = "" if one.precision is None else f"{one.precision:.1%}"
-            end = (one.taken_for or "") if is_single else f"{one.f1:.1%}"
-            rows.append((one.label, str(one.images), f"{one.recall:.1%}", precision, end))
-        if len(worst) > SHOWN:
-            rows.append((f"and {len(worst) - SHOWN} better ones", "", "", "", ""))
-        return rows
 
 
 def evaluate(

@@ -117,7 +117,7 @@ def _of_the_truth(probabilities: Array, truth: Array) -> Array:
 
 
 def _balanced(evaluation: Evaluation) -> float | None:
-    if not evaluation.of_whole_images:
+    if evaluation.answers.classes is None or not evaluation.of_whole_images:
         return None
     return float(np.mean([result.recall for result in evaluation.by_class()]))
 
@@ -126,7 +126,8 @@ def _auc(evaluation: Evaluation) -> float | None:
     probabilities, truth = evaluation.answers.probabilities, evaluation.truth
     if not evaluation.of_whole_images or probabilities is None or truth is None:
         return None
-    if probabilities.shape[-1] != 2 or len(np.unique(truth)) < 2:
+    is_binary = evaluation.answers.classes is not None and probabilities.shape[-1] == 2
+    if not is_binary or len(np.unique(truth)) < 2:
         return None
     return _area(probabilities[:, 1], truth, "ROC")
 

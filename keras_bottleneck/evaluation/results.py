@@ -93,13 +93,13 @@ class Evaluation:
 
     @property
     def of_whole_images(self) -> bool:
-        """Whether each image has one class that is known, and one that it was taken for."""
-        return (
-            self.answers.classes is not None
-            and self.answers.classes.ndim == 1
-            and self.truth is not None
-            and self.truth.ndim == 1
-        )
+        """Whether what is known and what is answered are of each image, not of its pixels."""
+        if self.truth is None:
+            return False
+        classes = self.answers.classes
+        if self.answers.task != CLASSIFICATION:
+            return True
+        return classes is not None and classes.ndim == 1 and self.truth.ndim == 1
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from keras_bottleneck import charts, checks
 from keras_bottleneck.benchmarking import BenchmarkReport, inputs, subject, tables
 from keras_bottleneck.evaluation import Answers, Evaluation, Mistake
 from keras_bottleneck.evaluation.metrics import measured, written
+from keras_bottleneck.evaluation.rows import rows
 from keras_bottleneck.files import replace_file
 from keras_bottleneck.quantization import Sensitivity
 from keras_bottleneck.quantization import sensitivity as measure_sensitivity
@@ -149,8 +150,8 @@ def _curves(metrics: dict[str, list[float]]) -> list[Any]:
 def _evaluation(judged: _Judged) -> dict[str, Any]:
     evaluation = judged.evaluation
     if evaluation is None:
-        return {"evaluation": None, "mistakes": []}
-    readable = len(evaluation.names) <= MATRIX_CLASSES
+        return {"evaluation": None, "classes": [], "mistakes": []}
+    readable = evaluation.answers.classes is not None and len(evaluation.names) <= MATRIX_CLASSES
     chart = charts.confusion(evaluation.names, evaluation.confusion) if readable else None
     return {
         "evaluation": evaluation,
@@ -158,6 +159,7 @@ def _evaluation(judged: _Judged) -> dict[str, Any]:
         "confusion": element(chart, "confusion") if chart else None,
         "numbered": chart.numbered if chart else {},
         "confused": evaluation.confused(PAIRS),
+        "classes": rows(evaluation.answers.task, evaluation.by_class(), evaluation.by_number()),
         "mistakes": [(data_url(mistake.pixels), mistake) for mistake in judged.mistakes],
     }
 
@@ -196,12 +198,13 @@ def _tiles(
     """The few figures that people look for first."""
     tiles = []
     if evaluation is not None:
-        tiles.append(("top-1 accuracy", f"{evaluation.accuracy:.1%}"))
+        tiles += written(measured(evaluation))[:1]
     if metrics:
         tiles.append(("epochs", str(max(map(len, metrics.values())))))
-    best = max(metrics.get("val_accuracy", []), default=None)
-    if best is not None:
-        tiles.append(("best validation accuracy", f"{best:.1%}"))
+    if values := metrics.get("val_accuracy"):
+        tiles.append(("best validation accuracy", f"{max(values):.1%}"))
+    if values := metrics.get("val_mae"):
+        tiles.append(("best mean absolute error", f"{min(values):.4g}"))
     ran = [cell for cell in report.cells if cell.ok and cell.p50_ms] if report else []
     if ran:
         fastest = min(ran, key=lambda cell: cell.p50_ms or 0)

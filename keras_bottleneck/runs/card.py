@@ -10,9 +10,12 @@ from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.published import rows_of
 from keras_bottleneck.runs.folder import AUGMENTED, CARD, CURVES, Row, Run, columns
 from keras_bottleneck.runs.lengthening import sentences
+from keras_bottleneck.tasks import CLASSIFICATION, METRICS, MULTI_LABEL, REGRESSION, Metric
 from keras_bottleneck.weights import find
 
 SHOWN_CLASSES = 50
+# What "classes" in config.json are.
+NAMED = {CLASSIFICATION: "classes", MULTI_LABEL: "labels", REGRESSION: "numbers"}
 # Arguments of the verbs that are given without their name.
 POSITIONAL = {"finetune": "source"}
 
@@ -29,9 +32,10 @@ def write_card(run: Run) -> None:
         raise ValueError(f"`run` must have a validated epoch. Received: run={str(run.path)!r}")
     picture = ""
     try:
-        chart = charts.curves(columns(rows), int(best["epoch"]))
+        metric = METRICS[run.task]
+        chart = charts.curves(columns(rows), int(best["epoch"]), metric.name)
         run.write(CURVES, chart.png())
-        picture = f"![Loss and accuracy over the epochs]({CURVES})\n\n"
+        picture = f"![Loss and {metric.title} over the epochs]({CURVES})\n\n"
     except ImportError as error:
         warnings.warn(
             f"{CURVES} and {AUGMENTED} are left out, they need `matplotlib`: pip install "
@@ -52,6 +56,8 @@ def command(run: Run) -> str:
     for name, value in settings.items():
         if isinstance(value, list):
             value = ",".join(value)
+        if isinstance(value, dict):
+            value = ",".join(f"{key}={number:g}" for key, number in value.items())
         option = name.replace("_", "-")
         if isinstance(value, bool):
             words += [] if value else [f"--no-{option}"]  # switches are on by default
@@ -73,16 +79,16 @@ def _card(run: Run, rows: list[Row], best: Row, picture: str) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
     added = "".join(f"{sentence}\n\n" for sentence in sentences(run))
     skipped = f" ({images['skipped']} unreadable files left out)" if images["skipped"] else ""
-    return f"""# {trained} for {len(classes)} classes
+    return f"""# {trained} for {len(classes)} {NAMED[run.task]}
 
 {verb} on {images["train"]:,} images of `{settings["data"]}`, validated on \
 {images["validation"]:,} others{skipped}.
 
 | | best epoch ({best["epoch"]:.0f} of {len(rows)}) | last epoch |
 |---|---:|---:|
-{_figures(best, rows[-1])}
+{_figures(METRICS[run.task], best, rows[-1])}
 
-{added}{picture}**Classes**: {_listed(classes)}.
+{added}{picture}**{NAMED[run.task].capitalize()}**: {_listed(classes)}.
 
 **Preprocessing**: {_sentence(Preprocessing.from_dict(config["preprocessing"]))}
 
@@ -121,21 +127,16 @@ def _origin(settings: Mapping[str, Any]) -> str:
     )
 
 
-def _figures(best: Row, last: Row) -> str:
-    names = {
-        "val_accuracy": "validation accuracy",
-        "val_loss": "validation loss",
-        "accuracy": "training accuracy",
-        "loss": "training loss",
-    }
+def _figures(metric: Metric, best: Row, last: Row) -> str:
+    rows = [
+        (f"validation {metric.title}", f"val_{metric.name}", metric.text),
+        ("validation loss", "val_loss", "{:.4f}".format),
+        (f"training {metric.title}", metric.name, metric.text),
+        ("training loss", "loss", "{:.4f}".format),
+    ]
     return "\n".join(
-        f"| {title} | {_figure(name, best)} | {_figure(name, last)} |"
-        for name, title in names.items()
+        f"| {title} | {text(best[name])} | {text(last[name])} |" for title, name, text in rows
     )
-
-
-def _figure(name: str, row: Row) -> str:
-    return f"{row[name]:.1%}" if name.endswith("accuracy") else f"{row[name]:.4f}"
 
 
 def _listed(classes: list[str]) -> str:

@@ -1,7 +1,7 @@
 """`finetune`: a trained network for the classes of another folder of images."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_bottleneck import checks, trained_model, training
-from keras_bottleneck.data import ImageData, image_folder
+from keras_bottleneck.data import ImageData
 from keras_bottleneck.models import NETWORKS
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.published import DEFAULT
@@ -17,6 +17,7 @@ from keras_bottleneck.quantization import is_quantized
 from keras_bottleneck.runs import lengthening, logs
 from keras_bottleneck.runs.folder import (
     Run,
+    absolute,
     checked_names,
     checked_new,
     is_deterministic,
@@ -24,6 +25,7 @@ from keras_bottleneck.runs.folder import (
 )
 from keras_bottleneck.runs.keeping import Keeper
 from keras_bottleneck.runs.seeing import Augmented
+from keras_bottleneck.runs.task import ACTIVATIONS, for_images, images_of
 from keras_bottleneck.runs.training import finish
 from keras_bottleneck.runtime import artifact
 from keras_bottleneck.training import FineTune, loop
@@ -42,16 +44,18 @@ def finetune(
     recipe: FineTune | None = None,
     log: Sequence[str] = (),
     deterministic: bool = True,
+    labels: str | os.PathLike[str] | None = None,
+    validation: str | os.PathLike[str] | None = None,
 ) -> Run:
     """Fine-tune a trained network on a folder of images, and keep all that came of it.
 
-    The network gets a new head where its classes are not those of the folder, and is trained by
-    `training.finetune`. The files are those of `Run`.
+    The network gets a new head where its classes or its task are not those of the folder, and is
+    trained by `training.finetune`. The files are those of `Run`.
 
     Args:
         source: A .keras file of `save_model`, the folder of a run, or a name out of
             `models.NETWORKS`.
-        data: Folder with one sub-folder of images for each class.
+        data: Folder of images, as for `train`.
         directory: Where the run goes; a new folder, or one without a run.
         weights: Of a network with a name: one of its checkpoints, which is downloaded, or a file
             that `weights.load` takes; by default `"imagenet"`.
@@ -61,6 +65,8 @@ def finetune(
         recipe: How to train; by default `FineTune()`.
         log: As for `train`.
         deterministic: As for `train`.
+        labels: As for `train`.
+        validation: As for `train`.
 
     Returns:
         The finished `Run`. A training that is interrupted can be taken up: see `resume`.
@@ -91,20 +97,11 @@ def finetune(
         augment=checked_names(augment),
         log=tools,
         deterministic=checks.boolean("deterministic", deterministic),
+        labels=absolute(labels),
+        validation=absolute(validation),
     )
-    images = images_of(settings, start)
+    images = images_of(settings, start.preprocessing)
     return tuned(Run.planned(path, "finetune", settings, images), images, start)
-
-
-def images_of(settings: Mapping[str, Any], start: "Start") -> ImageData:
-    """The images of a run of `finetune`."""
-    return image_folder(
-        settings["data"],
-        batch_size=settings["batch_size"],
-        seed=settings["seed"] or 0,
-        augment=settings["augment"],
-        preprocessing=start.preprocessing,
-    )
 
 
 def tuned(run: Run, images: ImageData, start: "Start") -> Run:
@@ -113,11 +110,11 @@ def tuned(run: Run, images: ImageData, start: "Start") -> Run:
         model = lengthening.network(run)
     else:
         keras.utils.set_random_seed(run.seed)
-        model = start.build(images.class_names)
+        model = start.build(images.class_names, images.task)
     keeper = Keeper(run, images.preprocessing)
     told = [Augmented(run, images), *logs.of_run(run)]
     loop.train(
-        lengthening.recipe_of_part(run, FineTune),
+        for_images(lengthening.recipe_of_part(run, FineTune), images),
         model,
         images.train,
         images.validation,
@@ -138,13 +135,13 @@ class Start(NamedTuple):
         source: A name, or an absolute path.
         weights: Of a network with a name: the name of a checkpoint, or an absolute path.
         preprocessing: How images become the network's input.
-        build: From the names of the classes to the network.
+        build: From the names of the classes (or labels, or numbers) and the task to the network.
     """
 
     source: str
     weights: str | None
     preprocessing: Preprocessing
-    build: Callable[[Sequence[str]], keras.Model]
+    build: Callable[[Sequence[str], str], keras.Model]
 
 
 def start_of(source: Any, weights: Any, image_size: Any, seed: int | None) -> Start:
@@ -181,11 +178,12 @@ def _named(name: str, weights: Any, image_size: Any) -> Start:
         accepted = f"a file that ends in {', '.join(READERS)}: {name} has no checkpoint"
         raise checks.reject("weights", weights, accepted)
 
-    def build(labels: Sequence[str]) -> keras.Model:
+    def build(labels: Sequence[str], task: str) -> keras.Model:
         model = network.build(
             input_shape=preprocessing.input_shape,
             classes=len(labels),
             preprocessing=preprocessing,
+            classifier_activation=ACTIVATIONS[task],
             **architecture,
         )
         load(model, trained, skip_head=True)
@@ -212,9 +210,9 @@ def _saved(source: Any, weights: Any, image_size: Any) -> Start:
     if preprocessing is None:
         raise checks.reject("source", str(source), "a file that says how images become its input")
 
-    def build(labels: Sequence[str]) -> keras.Model:
-        if labels == trained.labels:
+    def build(labels: Sequence[str], task: str) -> keras.Model:
+        if (labels, task) == (trained.labels, trained.task):
             return trained.model
-        return training.with_new_head(trained.model, len(labels))
+        return training.with_new_head(trained.model, len(labels), ACTIVATIONS[task])
 
     return Start(str(Path(source).absolute()), None, preprocessing, build)

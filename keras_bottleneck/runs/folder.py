@@ -270,6 +270,11 @@ def checked_new(directory: Any, name: str = "directory") -> Path:
     return path
 
 
+def absolute(path: Any) -> str | None:
+    """A path as config.json keeps it; None for none."""
+    return None if path is None else str(Path(path).absolute())
+
+
 def checked_names(augment: Any) -> list[str]:
     """The names of augmentations, which config.json can hold.
 

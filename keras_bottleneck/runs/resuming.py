@@ -9,6 +9,7 @@ from keras_bottleneck.data import ImageData
 from keras_bottleneck.distribution import ALONE, Job
 from keras_bottleneck.runs import finetuning, lengthening, training
 from keras_bottleneck.runs.folder import Run
+from keras_bottleneck.runs.task import images_of
 
 
 def resume(
@@ -69,10 +70,10 @@ def _trainer(run: Run, job: Job) -> Callable[[Run], Run]:
     if run.config["verb"] == "finetune":
         asked = [settings[one] for one in ("source", "weights", "image_size", "seed")]
         start = finetuning.start_of(*asked)
-        tuned = finetuning.images_of(settings, start)
+        tuned = images_of(settings, start.preprocessing)
         _check_same(run, tuned)
         return lambda run: finetuning.tuned(run, tuned, start)
-    images = training.images_of(settings)
+    images = images_of(settings)
     _check_same(run, images)
     return lambda run: training.trained(run, images, job)
 

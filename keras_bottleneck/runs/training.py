@@ -9,13 +9,14 @@ from typing import Any
 import keras
 
 from keras_bottleneck import checks
-from keras_bottleneck.data import ImageData, image_folder
+from keras_bottleneck.data import ImageData
 from keras_bottleneck.distribution import ALONE, Job
 from keras_bottleneck.models import NETWORKS
 from keras_bottleneck.runs import lengthening, logs
 from keras_bottleneck.runs.card import write_card
 from keras_bottleneck.runs.folder import (
     Run,
+    absolute,
     checked_names,
     checked_new,
     is_deterministic,
@@ -23,6 +24,7 @@ from keras_bottleneck.runs.folder import (
 )
 from keras_bottleneck.runs.keeping import Keeper
 from keras_bottleneck.runs.seeing import Augmented
+from keras_bottleneck.runs.task import ACTIVATIONS, for_images, images_of
 from keras_bottleneck.training import FineTune, Recipe, loop
 
 
@@ -37,6 +39,8 @@ def train(
     monitor: str | None = None,
     log: Sequence[str] = (),
     deterministic: bool = True,
+    labels: str | os.PathLike[str] | None = None,
+    validation: str | os.PathLike[str] | None = None,
     job: Job = ALONE,
 ) -> Run:
     """Train a network on a folder of images, and keep all that came of it in another folder.
@@ -45,7 +49,9 @@ def train(
     (Ctrl-C, a killed process, a power cut) loses no more than its last five minutes: see `resume`.
 
     Args:
-        data: Folder with one sub-folder of images for each class.
+        data: Folder of images, as `data.image_folder` takes it: sub-folders for the classes, parts
+            of such, or a table. The network ends in a softmax over the classes, a sigmoid for each
+            of several labels, or as many numbers as the table has.
         directory: Where the run goes; a new folder, or one without a run.
         model: A name out of `models.NETWORKS`.
         image_size: Side of the model's input in pixels; by default that which the network was made
@@ -59,6 +65,8 @@ def train(
             `MLFLOW_TRACKING_URI` says.
         deterministic: As for `Recipe.fit`: without it, a training that is taken up does not end
             with the very weights of an uninterrupted one.
+        labels: CSV table of the images; None for labels.csv of `data`, where there is one.
+        validation: Another folder, whose images validate; None for a part of `data`.
         job: The devices to train on, whose `with` block this is called in; all its processes see
             both folders, and process 0 writes.
 
@@ -91,25 +99,16 @@ def train(
         augment=checked_names(augment),
         log=logs.checked(log) or None,
         deterministic=checks.boolean("deterministic", deterministic),
+        labels=absolute(labels),
+        validation=absolute(validation),
     )
     images = images_of(settings)
     return trained(Run.planned(path, "train", settings, images), images, job)
 
 
-def images_of(settings: Mapping[str, Any]) -> ImageData:
-    """The images of a run of `train`."""
-    return image_folder(
-        settings["data"],
-        settings["image_size"],
-        settings["batch_size"],
-        seed=settings["seed"] or 0,
-        augment=settings["augment"],
-    )
-
-
 def trained(run: Run, images: ImageData, job: Job) -> Run:
     """Train until all epochs are done, from the last checkpoint of the run where there is one."""
-    recipe = lengthening.recipe_of_part(run, Recipe)
+    recipe = for_images(lengthening.recipe_of_part(run, Recipe), images)
     model = lengthening.network(run) if run.part else _fresh(run.config["settings"], images)
     size = recipe.batch_size
     train = job.divided(images.train, size, images.train_size, whole=True)
@@ -153,4 +152,5 @@ def _fresh(settings: Mapping[str, Any], images: ImageData) -> keras.Model:
         input_shape=images.preprocessing.input_shape,
         classes=len(images.class_names),
         preprocessing=images.preprocessing,
+        classifier_activation=ACTIVATIONS[images.task],
     )
