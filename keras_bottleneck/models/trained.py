@@ -105,8 +105,8 @@ def following(
     if classes not in (None, CLASSES):
         raise ValueError(
             f"`classes` must be {CLASSES} with the weights of a checkpoint; for others, build "
-            f"without them and call `weights.load(model, weights.find({builder!r}), "
-            f"skip_head=True)`. Received: classes={classes!r}"
+            f"without them and call `weights.load(model, weights.find({builder!r}, "
+            f"{checkpoint.name!r}), skip_head=True)`. Received: classes={classes!r}"
         )
     for name, value in checkpoint.architecture.items():
         if architecture.get(name, value) != value:
@@ -129,8 +129,8 @@ def _fitted(checkpoint: Checkpoint, builder: str, image: Any) -> Preprocessing |
     if shape[-1] != channels:
         raise ValueError(
             f"`input_shape` must have {channels} channels with the weights of a checkpoint; for "
-            f"others, build without them and call `weights.load(model, weights.find({builder!r}), "
-            f"adapt_stem=True)`. Received: input_shape={image!r}"
+            f"others, build without them and call `weights.load(model, weights.find({builder!r}, "
+            f"{checkpoint.name!r}), adapt_stem=True)`. Received: input_shape={image!r}"
         )
     return checkpoint.preprocessing_for(shape)
 

@@ -107,7 +107,7 @@ def test_the_best_network_is_the_one_that_was_validated(run, images):
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_files(photos, tmp_path, monkeypatch):
     """Stopped after metrics.csv was written, and before the checkpoint of that epoch."""
-    monkeypatch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, (), tiny))
+    monkeypatch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, tiny))
     settings = {"recipe": kb.training.Recipe(epochs=2, ema=0.5, batch_size=8, learning_rate=1e-2)}
     whole = runs.train(photos, tmp_path / "whole", "tiny", **settings)
 
