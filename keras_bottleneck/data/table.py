@@ -101,12 +101,13 @@ def _targets(
     """What the images are, the names of that, and the task."""
     numbers = None if are_classes else _numbers(rows)
     single = len(names) == 1 and task in (None, CLASSIFICATION)
-    if are_classes or (single and (numbers is None or task)):
+    binary = numbers is not None and np.isin(numbers, (0, 1)).all()
+    if are_classes or (single and (numbers is None or (task and not binary))):
         return *_classes(file, rows), CLASSIFICATION
     if numbers is None:
         raise _text(file, names, rows)
     _check_finite(file, names, rows, numbers)
-    if single and np.isin(numbers, (0, 1)).all():
+    if single and binary:
         return numbers[:, 0].astype(np.int32), (f"not {names[0]}", names[0]), CLASSIFICATION
     if task == CLASSIFICATION:
         accepted = f"{MULTI_LABEL!r} or {REGRESSION!r} for {len(names)} columns"
