@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.tasks import CLASSIFICATION
 
@@ -44,6 +46,11 @@ class ImageData:
     test_size: int = 0
     problems: tuple[str, ...] = ()
     task: str = CLASSIFICATION
+
+    @property
+    def targets(self) -> np.ndarray:
+        """The labels or numbers of all training images, as the batches have them unmixed."""
+        return np.asarray(getattr(self.train, "labels", ()))
 
 
 def load_tensorflow() -> Any:

@@ -101,7 +101,7 @@ def _targets(
     """What the images are, the names of that, and the task."""
     numbers = None if are_classes else _numbers(rows)
     single = len(names) == 1 and task in (None, CLASSIFICATION)
-    binary = numbers is not None and np.isin(numbers, (0, 1)).all()
+    binary = numbers is not None and bool(np.isin(numbers, (0, 1)).all())
     if are_classes or (single and (numbers is None or (task and not binary))):
         return *_classes(file, rows), CLASSIFICATION
     if numbers is None:
@@ -112,11 +112,11 @@ def _targets(
     if task == CLASSIFICATION:
         accepted = f"{MULTI_LABEL!r} or {REGRESSION!r} for {len(names)} columns"
         raise reject("task", task, accepted)
-    binary = np.isin(numbers, (0, 1))
-    if task == REGRESSION or (task is None and not binary.all(0).any()):
+    zero_or_one = np.isin(numbers, (0, 1))
+    if task == REGRESSION or (task is None and not zero_or_one.all(0).any()):
         return numbers, tuple(names), REGRESSION
-    if not binary.all():
-        row, column = np.argwhere(~binary)[0].tolist()
+    if not binary:
+        row, column = np.argwhere(~zero_or_one)[0].tolist()
         raise ValueError(
             "`labels` must be a table of 0 and 1 for labels (or be given with task='regression' "
             f"for numbers). Received: {numbers[row, column]:g} as {names[column]!r} in line "

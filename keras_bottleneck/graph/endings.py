@@ -64,7 +64,7 @@ def _loss_name(model: keras.Model) -> str | None:
 
 
 def _last_layer(model: keras.Model) -> Any:
-    """What makes the output of a model, behind what just passes values on."""
+    """What makes the output of a model, before what passes values on, or on in other units."""
     tensor = model.outputs[0]
     last = keras_private.maker(tensor)
     while _passes_values_on(last):
@@ -82,5 +82,5 @@ def _is_dense(layer: Any) -> bool:
 def _passes_values_on(layer: Any) -> bool:
     if isinstance(layer, keras.layers.Activation):
         return layer.activation is keras.activations.linear
-    passes = (keras.layers.Identity, keras.layers.Dropout)
+    passes = (keras.layers.Identity, keras.layers.Dropout, keras.layers.Rescaling)
     return isinstance(layer, passes) or getattr(layer, "passes_values_on", False)

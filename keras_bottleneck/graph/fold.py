@@ -1,4 +1,4 @@
-"""Batch norm folded into the layer before it."""
+"""Batch norm, and what else scales channels, folded into the layer before it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -55,12 +55,12 @@ SCALE: dict[type, Callable[[list[Array], Array], list[Array]]] = {
 def fold(model: keras.Model) -> keras.Model:
     """An inference copy of `model` without batch norm: each is folded into the layer before it.
 
-    The model is flattened first. A batch norm after a convolution, depthwise convolution or
-    dense layer disappears into its kernel and bias; on images, one without becomes a 1x1
-    `DepthwiseConv2D`. Parallel convolutions of the same tensor whose outputs are summed, as in
-    `AsymmetricConv2D` and `RepVGGBlock`, become one. `DropPath` goes. What remains are stock Keras
-    layers alone, so that the folded model's .keras file opens where this package is not installed;
-    only decoders for images of unknown size keep their `CropLike`.
+    The model is flattened first. A batch norm or `Rescaling` after a convolution, depthwise
+    convolution or dense layer disappears into its kernel and bias; on images, a batch norm without
+    such a layer becomes a 1x1 `DepthwiseConv2D`. Parallel convolutions of the same tensor whose
+    outputs are summed, as in `AsymmetricConv2D` and `RepVGGBlock`, become one. `DropPath` goes. What
+    remains are stock Keras layers alone, so that the folded model's .keras file opens where this
+    package is not installed; only decoders for images of unknown size keep their `CropLike`.
 
     Args:
         model: A functional or built `Sequential` model; it stays untouched.
@@ -98,8 +98,8 @@ class _Folder:
                 self._plan(calls[0].operation, readers)
 
     def _plan(self, layer: keras.layers.Layer, readers: list[Call | None]) -> None:
-        """Fold into `layer` if whatever it makes is read by one and the same batch norm alone."""
-        calls = [call for call in readers if call is not None and _is_channel_norm(call)]
+        """Fold into `layer` what alone reads all that it makes, if that scales channels."""
+        calls = [call for call in readers if call is not None and _scales_channels(call)]
         if len(calls) == len(readers) and len({id(call.operation) for call in calls}) == 1:
             self.norm_after[id(layer)] = calls[0].operation
             self.absorbed.update(id(call.outputs[0]) for call in calls)
@@ -127,6 +127,11 @@ def _is_channel_norm(call: Call) -> bool:
     return type(layer) in NORMS and layer.axis in (-1, rank - 1)
 
 
+def _scales_channels(call: Call) -> bool:
+    """Whether `call` is a scale and a shift of each channel."""
+    return _is_channel_norm(call) or type(call.operation) is keras.layers.Rescaling
+
+
 def _takes_scale(layer: Any) -> bool:
     return type(layer) in SCALE and plainly_linear(layer)
 
@@ -144,11 +149,14 @@ def _scale_and_shift(norm: keras.layers.BatchNormalization) -> tuple[Array, Arra
 
 
 def _folded(layer: Any, args: Any, kwargs: Any, norm: Any) -> tuple[Any, Any]:
-    scale, shift = _scale_and_shift(norm)
     weights = [weight.astype(np.float64) for weight in layer.get_weights()]
     kernels, bias = (weights[:-1], weights[-1]) if layer.use_bias else (weights, 0.0)
     copy = type(layer).from_config({**layer.get_config(), "use_bias": True})
     outputs = copy(*args, **kwargs)
+    if isinstance(norm, keras.layers.Rescaling):
+        scale, shift = (np.resize(one, outputs.shape[-1]) for one in (norm.scale, norm.offset))
+    else:
+        scale, shift = _scale_and_shift(norm)
     copy.set_weights([*SCALE[type(layer)](kernels, scale), bias * scale + shift])
     return copy, outputs
 

@@ -28,7 +28,9 @@ from keras_bottleneck.runs.seeing import Augmented
 from keras_bottleneck.runs.task import ACTIVATIONS, for_images, images_of
 from keras_bottleneck.runs.training import finish
 from keras_bottleneck.runtime import artifact
+from keras_bottleneck.tasks import REGRESSION
 from keras_bottleneck.training import FineTune, loop
+from keras_bottleneck.training.heads import in_units
 from keras_bottleneck.weights import find, load
 from keras_bottleneck.weights.reading import READERS
 
@@ -110,7 +112,7 @@ def tuned(run: Run, images: ImageData, start: "Start") -> Run:
         model = lengthening.network(run)
     else:
         keras.utils.set_random_seed(run.seed)
-        model = start.build(images.class_names, images.task)
+        model = start.build(images)
     keeper = Keeper(run, images.preprocessing)
     told = [Augmented(run, images), *logs.of_run(run)]
     loop.train(
@@ -135,13 +137,13 @@ class Start(NamedTuple):
         source: A name, or an absolute path.
         weights: Of a network with a name: the name of a checkpoint, or an absolute path.
         preprocessing: How images become the network's input.
-        build: From the names of the classes (or labels, or numbers) and the task to the network.
+        build: From the images to the network.
     """
 
     source: str
     weights: str | None
     preprocessing: Preprocessing
-    build: Callable[[Sequence[str], str], keras.Model]
+    build: Callable[[ImageData], keras.Model]
 
 
 def start_of(source: Any, weights: Any, image_size: Any, seed: int | None) -> Start:
@@ -178,16 +180,16 @@ def _named(name: str, weights: Any, image_size: Any) -> Start:
         accepted = f"a file that ends in {', '.join(READERS)}: {name} has no checkpoint"
         raise checks.reject("weights", weights, accepted)
 
-    def build(labels: Sequence[str], task: str) -> keras.Model:
+    def build(images: ImageData) -> keras.Model:
         model = network.build(
             input_shape=preprocessing.input_shape,
-            classes=len(labels),
+            classes=len(images.class_names),
             preprocessing=preprocessing,
-            classifier_activation=ACTIVATIONS[task],
+            classifier_activation=ACTIVATIONS[images.task],
             **architecture,
         )
         load(model, trained, skip_head=True)
-        return model
+        return in_units(model, images.targets) if images.task == REGRESSION else model
 
     return Start(name, noted, preprocessing, build)
 
@@ -210,9 +212,11 @@ def _saved(source: Any, weights: Any, image_size: Any) -> Start:
     if preprocessing is None:
         raise checks.reject("source", str(source), "a file that says how images become its input")
 
-    def build(labels: Sequence[str], task: str) -> keras.Model:
-        if (labels, task) == (trained.labels, trained.task):
+    def build(images: ImageData) -> keras.Model:
+        names, task = images.class_names, images.task
+        if (names, task) == (trained.labels, trained.task):
             return trained.model
-        return training.with_new_head(trained.model, len(labels), ACTIVATIONS[task])
+        model = training.with_new_head(trained.model, len(names), ACTIVATIONS[task])
+        return in_units(model, images.targets) if task == REGRESSION else model
 
     return Start(str(Path(source).absolute()), None, preprocessing, build)

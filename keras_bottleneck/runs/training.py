@@ -25,7 +25,9 @@ from keras_bottleneck.runs.folder import (
 from keras_bottleneck.runs.keeping import Keeper
 from keras_bottleneck.runs.seeing import Augmented
 from keras_bottleneck.runs.task import ACTIVATIONS, for_images, images_of
+from keras_bottleneck.tasks import REGRESSION
 from keras_bottleneck.training import FineTune, Recipe, loop
+from keras_bottleneck.training.heads import in_units
 
 
 def train(
@@ -148,9 +150,10 @@ def finish(run: Run, told: Sequence[keras.callbacks.Callback]) -> Run:
 
 def _fresh(settings: Mapping[str, Any], images: ImageData) -> keras.Model:
     keras.utils.set_random_seed(settings["seed"] or 0)
-    return NETWORKS[settings["model"]].build(
+    model = NETWORKS[settings["model"]].build(
         input_shape=images.preprocessing.input_shape,
         classes=len(images.class_names),
         preprocessing=images.preprocessing,
         classifier_activation=ACTIVATIONS[images.task],
     )
+    return in_units(model, images.targets) if images.task == REGRESSION else model

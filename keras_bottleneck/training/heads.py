@@ -1,8 +1,11 @@
 """A head for other classes, labels or numbers, on the features of a trained network."""
 
-import keras
+from typing import Any
 
-from keras_bottleneck import checks
+import keras
+import numpy as np
+
+from keras_bottleneck import checks, keras_private
 from keras_bottleneck.graph.rebuild import functional
 from keras_bottleneck.image_model import carrying, model_preprocessing
 from keras_bottleneck.training.outputs import head_of, output_layers
@@ -37,6 +40,8 @@ def with_new_head(
     checks.integer("classes", classes, minimum=2 if activation == "softmax" else 1)
     network = functional(model)
     last = output_layers(network)[-1]
+    if isinstance(last, keras.layers.Rescaling):
+        last = keras_private.maker(last.input)
     if not isinstance(last, keras.layers.Dense):
         ends = f"a classifier that ends in a Dense layer (this one ends in {last.name!r})"
         raise checks.reject("model", model.name, ends)
@@ -45,3 +50,26 @@ def with_new_head(
     )
     renewed = keras.Model(network.input, head(last.input), name=model.name)
     return carrying(renewed, model_preprocessing(model))
+
+
+def in_units(model: keras.Model, numbers: Any) -> keras.Model:
+    """A regression `model` that begins with the mean and the spread of what it is to predict.
+
+    Its own outputs, near 0 at first, are scaled by a `Rescaling` layer, which exports fold into the
+    dense layer before it. Without, the first epochs of a training would go into the unit: an
+    optimizer such as Adam moves a bias of 40 years by a thousandth in each step.
+
+    Args:
+        model: Functional, with an output (batch, columns) without activation.
+        numbers: Those to predict, (samples, columns).
+
+    Returns:
+        A functional model with the name and preprocessing of `model`.
+    """
+    rows = np.asarray(numbers, np.float64)
+    spread = rows.std(0)
+    scale = np.where(spread > 0, spread, 1.0).tolist()
+    # Else Keras computes in the precision of the network.
+    units = keras.layers.Rescaling(scale, rows.mean(0).tolist(), dtype="float32", name="units")
+    whole = keras.Model(model.input, units(model.output), name=model.name)
+    return carrying(whole, model_preprocessing(model))
