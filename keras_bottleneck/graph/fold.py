@@ -58,9 +58,9 @@ def fold(model: keras.Model) -> keras.Model:
     The model is flattened first. A batch norm or `Rescaling` after a convolution, depthwise
     convolution or dense layer disappears into its kernel and bias; on images, a batch norm without
     such a layer becomes a 1x1 `DepthwiseConv2D`. Parallel convolutions of the same tensor whose
-    outputs are summed, as in `AsymmetricConv2D` and `RepVGGBlock`, become one. `DropPath` goes. What
-    remains are stock Keras layers alone, so that the folded model's .keras file opens where this
-    package is not installed; only decoders for images of unknown size keep their `CropLike`.
+    outputs are summed, as in `AsymmetricConv2D` and `RepVGGBlock`, become one. `DropPath` goes.
+    What remains are stock Keras layers alone, so that the folded model's .keras file opens where
+    this package is not installed; only decoders for images of unknown size keep their `CropLike`.
 
     Args:
         model: A functional or built `Sequential` model; it stays untouched.
