@@ -177,7 +177,7 @@ def checkpoints_of_every_step():
 def train_run(folder, inputs):
     """The folder of a run of `train`."""
     checkpoints_of_every_step()
-    NETWORKS["tiny"] = Network("tiny", "", 0, SIDE, (), _tiny)
+    NETWORKS["tiny"] = Network("tiny", "", 0, SIDE, _tiny)
     recipe = training.Recipe(epochs=3, batch_size=8, learning_rate=0.01, ema=0.8)
     if runs.is_run(folder / "run"):
         runs.resume(folder / "run")

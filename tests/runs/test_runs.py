@@ -107,7 +107,7 @@ def test_the_best_network_is_the_one_that_was_validated(run, images):
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_files(photos, tmp_path, monkeypatch):
     """Stopped after metrics.csv was written, and before the checkpoint of that epoch."""
-    monkeypatch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, (), tiny))
+    monkeypatch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, tiny))
     settings = {"recipe": kb.training.Recipe(epochs=2, ema=0.5, batch_size=8, learning_rate=1e-2)}
     whole = runs.train(photos, tmp_path / "whole", "tiny", **settings)
 
@@ -147,7 +147,7 @@ def lengthened(photos, tmp_path_factory):
     folder, said = tmp_path_factory.mktemp("lengthened") / "run", io.StringIO()
     recipe = kb.training.Recipe(epochs=2, batch_size=8, learning_rate=1e-2, monitor="val_accuracy")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, (), tiny))
+        patch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, tiny))
         first = runs.train(photos, folder, "tiny", recipe=recipe)
         ended = first.rows(), kb.export.load_model(first.best)[0].get_weights()
         with contextlib.redirect_stdout(said):
@@ -196,7 +196,7 @@ def test_no_fewer_epochs_than_a_run_has(lengthened, epochs):
 
 
 def logged(photos, folder, log, monkeypatch, epochs=1):
-    monkeypatch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, (), tiny))
+    monkeypatch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, tiny))
     recipe = kb.training.Recipe(epochs=epochs, batch_size=8)
     run = runs.train(photos, folder, "tiny", log=log, recipe=recipe)
     return runs.resume(run.path, epochs=epochs + 1)
