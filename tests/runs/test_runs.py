@@ -52,11 +52,9 @@ def small(images):
     )
 
 
-def tiny(input_shape, classes, preprocessing):
+def tiny(preprocessing, **others):
     """A builder as `NETWORKS` has them."""
-    model = kb.ResNet(
-        "basic", (1,), filters=(4,), stem="cifar", input_shape=input_shape, classes=classes
-    )
+    model = kb.ResNet("basic", (1,), filters=(4,), stem="cifar", **others)
     return carrying(model, preprocessing)
 
 
