@@ -49,8 +49,8 @@ class Recipe:
             (Jordan et al. 2024): the kernels of the stages by Muon, the head and what has one axis
             by AdamW, at the same learning rate.
         learning_rate: Its peak, reached after the warm-up; it then falls to 0 along a half cosine
-            (Loshchilov & Hutter 2017). 1e-3 suits adamw and adam; sgd wants about 0.1 for 256
-            samples per batch.
+            (Loshchilov & Hutter 2017). 1e-3 suits adamw and adam, and lion no more than that;
+            muon takes about 1e-2, and sgd wants about 0.1 for 256 samples per batch.
         momentum: Of "sgd" and "muon", in [0, 1).
         warmup_epochs: Length of the linear warm-up from 0 (Goyal et al. 2017); never more than
             half of `epochs` are spent on it.

@@ -52,11 +52,9 @@ def small(images):
     )
 
 
-def tiny(input_shape, classes, preprocessing):
+def tiny(preprocessing, **others):
     """A builder as `NETWORKS` has them."""
-    model = kb.ResNet(
-        "basic", (1,), filters=(4,), stem="cifar", input_shape=input_shape, classes=classes
-    )
+    model = kb.ResNet("basic", (1,), filters=(4,), stem="cifar", **others)
     return carrying(model, preprocessing)
 
 
@@ -147,7 +145,7 @@ def lengthened(photos, tmp_path_factory):
     folder, said = tmp_path_factory.mktemp("lengthened") / "run", io.StringIO()
     recipe = kb.training.Recipe(epochs=2, batch_size=8, learning_rate=1e-2, monitor="val_accuracy")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, (), tiny))
+        patch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, tiny))
         first = runs.train(photos, folder, "tiny", recipe=recipe)
         ended = first.rows(), kb.export.load_model(first.best)[0].get_weights()
         with contextlib.redirect_stdout(said):
@@ -196,7 +194,7 @@ def test_no_fewer_epochs_than_a_run_has(lengthened, epochs):
 
 
 def logged(photos, folder, log, monkeypatch, epochs=1):
-    monkeypatch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, (), tiny))
+    monkeypatch.setitem(NETWORKS, "tiny", Network("tiny", "", 0, 8, tiny))
     recipe = kb.training.Recipe(epochs=epochs, batch_size=8)
     run = runs.train(photos, folder, "tiny", log=log, recipe=recipe)
     return runs.resume(run.path, epochs=epochs + 1)
