@@ -25,13 +25,16 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Paths of photographs in colour, in grey and with transparent parts, of odd sizes."""
+    """Paths of photographs in colour, in grey, with transparent parts and turned, of odd sizes."""
     folder = tmp_path_factory.mktemp("photos")
     blobs = np.random.default_rng(3).integers(0, 256, (6, 8, 3)).astype(np.uint8)
     photo = Image.fromarray(blobs).resize((157, 83), Image.Resampling.BICUBIC)
     photo.save(folder / "colour.jpg", quality=90)
     photo.convert("L").save(folder / "grey.png")
     photo.resize((20, 61)).convert("RGBA").save(folder / "tall.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.save(folder / "turned.jpg", quality=90, exif=exif)
     return sorted(folder.iterdir())
 
 
@@ -59,7 +62,9 @@ def agree(program, artifact, photos):
     found = answers(program, photos)
     for photo in photos:
         labels, probabilities = zip(*found[str(photo)], strict=True)
-        expected, wanted = zip(*predictor(photo), strict=True)
+        answer = predictor(photo)
+        pairs = [("value", answer)] if isinstance(answer, float) else answer
+        expected, wanted = zip(*pairs, strict=True)
         assert labels == expected
         np.testing.assert_allclose(probabilities, wanted, rtol=0, atol=1e-4)
 
@@ -181,20 +186,30 @@ def _input_grid(artifact):
     return float(scale), zero_point
 
 
-def test_a_grey_model_with_one_output(tmp_path, photos):
+@pytest.mark.parametrize(
+    ("classes", "activation", "labels", "task"),
+    [
+        (1, "sigmoid", None, None),
+        (3, "sigmoid", ("red", "round", "old"), None),
+        (3, None, ("red", "round", "old"), "multi-label"),
+        (2, None, ("age", "weight"), "regression"),
+        (1, None, None, None),
+    ],
+)
+def test_grey_models_of_every_task(tmp_path, photos, classes, activation, labels, task):
     prepare = kb.Preprocessing((12, 12), 1, mean=(0.3,), interpolation="bicubic")
     model = kb.ResNet(
         "basic",
         (1,),
         filters=(8,),
         stem="cifar",
-        classes=1,
+        classes=classes,
         input_shape=prepare.input_shape,
-        classifier_activation="sigmoid",
+        classifier_activation=activation,
         name="grey",
     )
     with pytest.warns(UserWarning, match="noise"):
-        kb.export_model(model, tmp_path, ["onnx"], preprocessing=prepare)
+        kb.export_model(model, tmp_path, ["onnx"], preprocessing=prepare, labels=labels, task=task)
     write_snippets(tmp_path)
     agree(tmp_path / "snippets" / "grey_onnx.py", tmp_path / "grey.onnx", photos)
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras_bottleneck.preprocessing import MODES, Preprocessing
 from keras_bottleneck.runtime import Predictor
 from keras_bottleneck.runtime.problems import need
+from keras_bottleneck.tasks import REGRESSION
 
 # Of red, green, blue, alpha and grey, by the model's channels.
 PLANES = {1: [4], 3: [0, 1, 2], 4: [0, 1, 2, 3]}
@@ -24,10 +25,10 @@ def problem(predictor: Predictor) -> str | None:
     if predictor.input_shape[0] not in (1, None):
         return f"it takes batches of {predictor.input_shape[0]}"
     outputs = _outputs(predictor)
-    if predictor.output_name == "features" or outputs.ndim != 2:
+    if outputs.ndim != 2 or (
+        predictor.output_name == "features" and not predictor.gives_numbers(outputs)
+    ):
         return "it is no classifier of whole images"
-    if predictor.gives_numbers(outputs):
-        return "it gives a number, not classes"
     return None
 
 
@@ -36,7 +37,7 @@ def values_of(predictor: Predictor) -> dict[str, str]:
     preprocessing, metadata = predictor.preprocessing, predictor.metadata
     assert preprocessing is not None and metadata is not None
     labels = labels_of(predictor)
-    outputs = _outputs(predictor).shape[-1]
+    outputs = _outputs(predictor)
     labels_file = f"{metadata.name}_labels"
     return {
         "file": predictor.path.name,
@@ -46,20 +47,24 @@ def values_of(predictor: Predictor) -> dict[str, str]:
         "labels_list": "\n".join(f"  {json.dumps(label, ensure_ascii=False)}," for label in labels),
         "input_name": predictor.input_name,
         "output_name": predictor.output_name,
+        "task": REGRESSION if predictor.gives_numbers(outputs) else predictor.task,
         "logits": _literal(predictor.output_name == "logits"),
         "logits_python": str(predictor.output_name == "logits"),
         **_session_options(metadata.needs_vnni),
         **_preprocessing_values(preprocessing),
-        **_tensor_values(predictor.path, (1, *preprocessing.input_shape), (1, outputs)),
+        **_tensor_values(predictor.path, (1, *preprocessing.input_shape), (1, outputs.shape[-1])),
     }
 
 
 def labels_of(predictor: Predictor) -> tuple[str, ...]:
-    """A name for each class: its index where the artifact has no labels."""
+    """A name for each class, label or number: its index where the artifact has no labels."""
     if predictor.labels is not None:
         return predictor.labels
-    columns = _outputs(predictor).shape[-1]
-    return tuple(str(index) for index in range(max(columns, 2)))
+    outputs = _outputs(predictor)
+    columns = outputs.shape[-1]
+    if columns == 1:
+        return ("value",) if predictor.gives_numbers(outputs) else ("0", "1")
+    return tuple(str(index) for index in range(columns))
 
 
 def tensor_type(path: Path) -> str:

@@ -40,7 +40,7 @@ def write_snippets(directory: str | Path) -> list[Path]:
 
     Raises:
         ValueError: If the folder has no manifest, or lists no .tflite or .onnx file, or one that is
-            no image classifier with stored preprocessing and a batch of 1 or any.
+            no model of whole images with stored preprocessing and a batch of 1 or any.
         ImportError: If the runtime of one of the files is not installed.
 
     Example:
