@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from keras_bottleneck import checks
-from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.console import Printable
+from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.published import DEFAULT, PUBLISHED, rows_of, table_of
 from keras_bottleneck.weights.download import Hash, download
 from keras_bottleneck.weights.facts import Facts
