@@ -206,13 +206,15 @@ def test_tensorboard_gets_the_figures_of_all_epochs(photos, tmp_path, monkeypatc
     reading = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator", reason=reason
     )
+    import tensorflow as tf
+
     run = logged(photos, tmp_path / "run", ["tensorboard"], monkeypatch)
     for part, prefix in (("validation", "val_"), ("train", "")):
         found = {}
         for file in (run.path / "tensorboard" / part).iterdir():
             events = reading.EventAccumulator(str(file)).Reload()
             for event in events.Tensors("epoch_loss"):
-                found[event.step] = float(event.tensor_proto.float_val[0])
+                found[event.step] = float(tf.make_ndarray(event.tensor_proto))
         wanted = {index: row[f"{prefix}loss"] for index, row in enumerate(run.rows())}
         assert found == pytest.approx(wanted)
 

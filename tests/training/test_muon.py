@@ -63,3 +63,23 @@ def test_a_head_inside_of_a_nested_model_is_known_by_its_name():
     model.optimizer.build(model.trainable_variables)
     taken = zip(model.trainable_variables, model.optimizer.taken, strict=True)
     assert [one.path for one, is_taken in taken if is_taken] == ["body/conv/kernel"]
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("muon", 1e-2), ("lion", 3e-3)])
+def test_it_learns_which_way_stripes_run(optimizer, rate):
+    keras.utils.set_random_seed(0)
+    rows = np.repeat(np.random.default_rng(1).random((64, 8, 1, 1), "float32"), 8, axis=2)
+    images = np.concatenate([rows, rows.transpose(0, 2, 1, 3)])
+    labels = np.repeat([0, 1], 64)
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    recipe = Recipe(epochs=12, batch_size=16, optimizer=optimizer, learning_rate=rate)
+    history = recipe.fit(model, (images, labels), (images, labels)).history
+    assert history["val_accuracy"][-1] > 0.95

@@ -122,13 +122,10 @@ def test_logits_and_softmax_give_the_same_loss():
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "rate"),
-    [("adamw", 0.05), ("sgd", 0.05), ("adam", 0.05), ("lion", 0.05), ("muon", 0.01)],
-)
-def test_it_learns(optimizer, rate):
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adam"])
+def test_it_learns(optimizer):
     data = bright_images(96)
-    recipe = Recipe(epochs=20, batch_size=16, optimizer=optimizer, learning_rate=rate)
+    recipe = Recipe(epochs=20, batch_size=16, optimizer=optimizer, learning_rate=0.05)
     history = recipe.fit(network(), data, data).history
     assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert len(history["loss"]) == 20
