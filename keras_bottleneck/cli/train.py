@@ -10,7 +10,6 @@ from keras_bottleneck import checks
 from keras_bottleneck.cli import options
 from keras_bottleneck.cli.exit_codes import INTERRUPTED
 from keras_bottleneck.cli.outcome import Outcome
-from keras_bottleneck.tasks import METRICS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -122,6 +121,8 @@ def resumed(ctx: typer.Context, directory: Path, epochs: int, distributed: bool 
 
 def finished(run: "Run") -> Outcome:
     """What a finished run says of itself."""
+    from keras_bottleneck.tasks import METRICS
+
     rows = run.rows()
     best = run.best_row(rows)
     figures = "no epoch was validated"

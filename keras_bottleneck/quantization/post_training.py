@@ -9,13 +9,15 @@ import keras
 from keras_bottleneck import checks, graph
 from keras_bottleneck.data import samples
 from keras_bottleneck.graph.cast import in_float32, other_precision
+from keras_bottleneck.graph.endings import model_task
 from keras_bottleneck.quantization.accuracy import keep
 from keras_bottleneck.quantization.calibration import Options, calibrated
 from keras_bottleneck.quantization.calibrators import CALIBRATORS
 from keras_bottleneck.quantization.placement import Placement
 from keras_bottleneck.quantization.primitive import primitive
 from keras_bottleneck.quantization.quantizers import checked_float_model
-from keras_bottleneck.training.outputs import class_count
+from keras_bottleneck.tasks import REGRESSION
+from keras_bottleneck.training.outputs import head_of
 
 ROUNDINGS = ("nearest", "adaptive")
 ENOUGH_IMAGES = 100
@@ -60,9 +62,10 @@ def quantize(
             any order, for TFLite alone, TensorRT, QNN, Arm, or servers known to have VNNI.
         skip: Names of layers, or of blocks, to leave in float; `"unsupported"` for those that
             int8 runtimes do not have.
-        keep_accuracy: The part of top-1 accuracy that may be lost on the calibration images, such
-            as 0.005; layers are left in float, the most sensitive first, until no more is lost.
-            Where the images have no labels, what the float model answers is taken for true.
+        keep_accuracy: The part of top-1 accuracy (of several labels, of right ones) that may be
+            lost on the calibration images, such as 0.005; layers are left in float, the most
+            sensitive first, until no more is lost. Where the images have no labels, what the float
+            model answers is taken for true.
         images: How many calibration images are used at the most.
 
     Returns:
@@ -97,12 +100,17 @@ def quantize(
     limit = checks.integer("images", images)
     if keep_accuracy is not None:
         checks.number("keep_accuracy", keep_accuracy, 0.0, 1.0)
-        class_count(network)
+        head_of(network)
+    task = model_task(model)
+    if keep_accuracy is not None and task == REGRESSION:
+        raise checks.reject("keep_accuracy", keep_accuracy, f"None for a {REGRESSION}")
     exact = in_float32(network)
     placement = Placement(primitive(exact), skip)
     shape = network.inputs[0].shape
     labelled = keep_accuracy is not None
-    photographs, labels = samples.read("calibration", calibration, shape, limit, labelled)
+    photographs, labels = samples.read(
+        "calibration", calibration, shape, limit, labelled, task=task
+    )
     if len(photographs) < ENOUGH_IMAGES:
         warnings.warn(
             f"quantize calibrates on {len(photographs)} images: ranges are better from "
@@ -112,7 +120,7 @@ def quantize(
     insertion, report = calibrated(placement, photographs, options)
     if keep_accuracy is not None:
         insertion, report = keep(
-            exact, insertion, report, photographs, labels, options, keep_accuracy
+            exact, insertion, report, photographs, labels, task, options, keep_accuracy
         )
     policy = other_precision(network)
     result = graph.cast(insertion.model, policy) if policy else insertion.model

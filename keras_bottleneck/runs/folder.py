@@ -90,8 +90,8 @@ class Run:
             "images": {
                 "train": images.train_size,
                 "validation": images.validation_size,
-                "test": images.test_size,
                 "skipped": len(images.skipped),
+                **({"test": images.test_size} if images.test_size else {}),
             },
             "versions": versions("keras", "tensorflow", "numpy"),
             "variables": {name: os.environ.get(name) for name in VARIABLES},
@@ -158,13 +158,18 @@ class Run:
         return changed
 
     @property
+    def data(self) -> Path:
+        """The path of the folder of images that it was trained on."""
+        return Path(self.config["settings"]["data"])
+
+    @property
     def folder(self) -> "Folder":
-        """The folder of images that it was trained on."""
+        """That folder, with what else says which images there are."""
         from keras_bottleneck.data import Folder
 
         settings = self.config["settings"]
         validation, table = settings.get("validation"), settings.get("labels")
-        return Folder(Path(settings["data"]), table, validation, self.task)
+        return Folder(self.data, table, validation, self.task)
 
     @property
     def task(self) -> str:

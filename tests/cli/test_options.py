@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+from types import UnionType
 from typing import get_args
 
 import pytest
@@ -44,7 +45,11 @@ def test_fields_are_read_as_dataclasses_has_them(recipe):
         (one.name, one.default) for one in expected
     ]
     for mine, theirs in zip(found, expected, strict=True):
-        assert mine.kinds == (get_args(theirs.type) or (theirs.type,))
+        kinds = (get_args(theirs.type) if isinstance(theirs.type, UnionType) else ()) or (
+            theirs.type,
+        )
+        # A mapping comes as pairs on a command line.
+        assert mine.kinds == tuple(dict if get_args(kind) else kind for kind in kinds)
         assert mine.help
 
 
@@ -97,3 +102,17 @@ def test_what_cannot_be_an_option_is_refused(tmp_path):
 
     with pytest.raises(TypeError, match=r"takes no \*\* arguments"):
         options.of_fields("Recipe")(verb)
+
+
+def test_weights_of_classes_are_pairs():
+    (weights,) = [
+        field
+        for field in sources.fields(options.TRAINING, "Recipe")
+        if field.name == "class_weights"
+    ]
+    parse = get_args(options._option(weights).annotation)[1].parser
+    assert parse("none") is None
+    assert parse("balanced") == "balanced"
+    assert parse("a cat=2, dog=0.5") == {"a cat": 2.0, "dog": 0.5}
+    with pytest.raises(typer.BadParameter, match="pairs such as"):
+        parse("cat=two")

@@ -27,7 +27,8 @@ def folder(tmp_path_factory):
     for name, colours in COLOURS.items():
         (folder / name).mkdir(parents=True)
         for index, colour in enumerate(colours):
-            Image.new("RGB", (6, 6), colour).save(folder / name / f"{index}.png")
+            # No two files are the same.
+            Image.new("RGB", (6, 6 + index), colour).save(folder / name / f"{index}.png")
     return folder
 
 

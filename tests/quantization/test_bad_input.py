@@ -215,7 +215,13 @@ def test_accuracy_needs_a_classifier():
     image = keras.Input((6, 6, 3))
     model = keras.Model(image, layers.Conv2D(4, 3)(image), name="maps")
     message = refused(quantize, model, IMAGES, keep_accuracy=0.01)
-    assert message.startswith("`model` must be a functional or Sequential classifier")
+    assert message.startswith("`model` must be a functional or Sequential model with one output")
+    image = keras.Input((6, 6, 3))
+    numbers = layers.Dense(1)(layers.GlobalAveragePooling2D()(image))
+    model = keras.Model(image, numbers)
+    model.compile(loss="mse")
+    message = refused(quantize, model, IMAGES, keep_accuracy=0.01)
+    assert message.startswith("`keep_accuracy` must be None for a regression")
 
 
 @pytest.mark.parametrize("labels", [np.full(100, 3), np.full(100, -1)], ids=["above", "below"])
