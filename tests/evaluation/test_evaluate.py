@@ -28,7 +28,9 @@ def folder(tmp_path_factory):
         (folder / name).mkdir(parents=True)
         for index, colour in enumerate(colours):
             # No two files are the same.
-            Image.new("RGB", (6 + len(name), 6 + index), colour).save(folder / name / f"{index}.png")
+            Image.new("RGB", (6 + len(name), 6 + index), colour).save(
+                folder / name / f"{index}.png"
+            )
     return folder
 
 

@@ -77,10 +77,10 @@ def every_step(folder):
 
 
 def train_images(folder, inputs):
-    """Dropout, drop path, mixed-up and flipped images, averaged weights, decay."""
+    """Dropout, drop path, mixed-up and flipped images, averaged weights, decay, unequal classes."""
     images = data.image_folder(inputs / "photos", SIDE, batch_size=8, augment=("flip", "mixup"))
     model = network()
-    recipe = training.Recipe(epochs=3, learning_rate=0.01, ema=0.8)
+    recipe = training.Recipe(epochs=3, learning_rate=0.01, ema=0.8, class_weights="balanced")
     history = recipe.fit(model, images.train, images.validation, checkpoints=every_step(folder))
     keep(folder, model, history)
 
@@ -98,7 +98,8 @@ def train_augmented(folder, inputs):
 def train_arrays(folder, inputs):
     """Arrays of 6 batches in epochs of 4, in an order that nobody has asked for."""
     model = network()
-    recipe = training.Recipe(epochs=3, batch_size=4, optimizer="sgd", seed=7, ema=0.8)
+    weights = {"class_weights": {0: 0.5}}
+    recipe = training.Recipe(epochs=3, batch_size=4, optimizer="sgd", seed=7, ema=0.8, **weights)
     history = recipe.fit(
         model, arrays(), arrays(7), steps_per_epoch=4, checkpoints=every_step(folder)
     )
