@@ -38,7 +38,7 @@ def run(page: Path, renew: bool) -> list[str]:
     for block in BLOCK.finditer(text):
         printed = _printed(block["code"], page.name, namespace)
         shown = block["output"] or ""
-        if _compared(printed) != _compared(shown):
+        if compared(printed) != compared(shown):
             differences.append(f"{page.name} shows\n{shown}\nwhere this was printed:\n{printed}")
         code = f"```python\n{block['code']}```\n"
         output = f"\n```text\n{printed}```\n" if printed else ""
@@ -58,7 +58,7 @@ def _printed(code: str, name: str, namespace: dict) -> str:
     return "".join(f"{line}\n" for line in lines).lstrip("\n")
 
 
-def _compared(output: str) -> list[str]:
+def compared(output: str) -> list[str]:
     """The words, sorted: tables wrap their titles and sort their rows by what was measured."""
     for pattern, replacement in VARYING:
         output = pattern.sub(replacement, output)
