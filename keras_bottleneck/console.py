@@ -107,5 +107,6 @@ class Printable:
         from rich.console import Console
 
         text = io.StringIO()
-        Console(file=text, width=WIDTH).print(self.__rich__())
+        # In a notebook, rich would show the table itself, and write nothing.
+        Console(file=text, width=WIDTH, force_jupyter=False).print(self.__rich__())
         return text.getvalue().rstrip()

@@ -15,14 +15,17 @@ ACCEPTED = f"{BALANCED!r}, a mapping from class to a number from 0 on, or None"
 UNEQUAL = 10
 
 
-def checked_weights(weights: Any) -> None:
-    """Refuses what `Recipe.class_weights` does not take."""
+def checked_weights(weights: Any) -> str | dict[str, float] | None:
+    """What `Recipe.class_weights` takes; of a mapping, with the classes as text.
+
+    Raises:
+        ValueError: If it is nothing of the kind.
+    """
     if weights is None or (isinstance(weights, str) and weights == BALANCED):
-        return
+        return weights
     if not isinstance(weights, Mapping):
         raise reject("class_weights", weights, ACCEPTED)
-    for weight in weights.values():
-        number("class_weights", weight)
+    return {str(key): number("class_weights", weight) for key, weight in weights.items()}
 
 
 def named(weights: Any, names: Sequence[str]) -> Any:

@@ -46,20 +46,22 @@ class FineTune(Recipe):
     section 3 (discriminative rates, gradual unfreezing).
 
     Args:
-        epochs: Of the last phase, in which all stages that are trained at all are trained.
-        head_epochs: Of the first phase; 0 to begin with the topmost stage.
-        stage_epochs: Of each phase in between; 0 for none in between.
+        epochs: Passes over the training data in the last phase, in which all stages that are
+            trained at all are trained.
+        head_epochs: Passes in the first phase, which trains the head alone; 0 to begin with the
+            topmost stage.
+        stage_epochs: Passes in each phase between the first and the last; 0 for no phases between.
         stages: How many stages are trained, counted from the top; None for all, 0 for the head
             alone. `training.parts(model)` lists them.
-        stage_rate: Learning rate of a stage as a share of that of the one behind it, in (0, 1];
-            the head has `learning_rate`.
-        batch_norm: Of the stages; those of the head are always trained. "frozen" keeps the
-            statistics, gamma and beta, and normalizes as at inference: right for little data and
-            small batches, and for weights whose batch norms were folded away. "trained" is usual
-            training. "recalibrated" is training, with
-            statistics that are estimated anew, in all stages, before each validation: see
-            `recalibrate_batch_norm`.
-        patience: A phase ends after so many validations without improvement; None for never.
+        stage_rate: Learning rate of a stage as a share of that of the stage behind it, in (0, 1];
+            the head has the whole learning rate.
+        batch_norm: What the batch norms of the stages do; those of the head are always trained.
+            "frozen" keeps the statistics, gamma and beta, and normalizes as at inference: right for
+            little data and small batches, and for weights whose batch norms were folded away.
+            "trained" is usual training. "recalibrated" is training with statistics that are
+            estimated anew, in all stages, before each validation, as
+            `training.recalibrate_batch_norm` does.
+        patience: Validations without improvement that end a phase; None for any number of them.
 
     The other arguments are those of `Recipe`.
 

@@ -44,36 +44,39 @@ class Recipe:
 
     Args:
         epochs: Passes over the training data.
-        batch_size: Samples per batch of (images, labels) arrays; datasets come batched.
-        optimizer: "adamw", "sgd" (with momentum), "adam", "lion" (Chen et al. 2023), or "muon"
-            (Jordan et al. 2024): the kernels of the stages by Muon, the head and what has one axis
-            by AdamW, at the same learning rate.
-        learning_rate: Its peak, reached after the warm-up; it then falls to 0 along a half cosine
-            (Loshchilov & Hutter 2017). 1e-3 suits adamw and adam, and lion no more than that;
-            muon takes about 1e-2, and sgd wants about 0.1 for 256 samples per batch.
-        momentum: Of "sgd" and "muon", in [0, 1).
-        warmup_epochs: Length of the linear warm-up from 0 (Goyal et al. 2017); never more than
-            half of `epochs` are spent on it.
-        weight_decay: Decoupled, `w -= learning_rate * weight_decay * w` in every step (Loshchilov
-            & Hutter 2019), whichever the optimizer: "adam" with a decay is "adamw". Variables
-            with one axis (biases, gamma and beta of normalizations) do not decay.
+        batch_size: Images per batch; datasets that come in batches keep theirs.
+        optimizer: One of "adamw"; "sgd", with momentum; "adam"; "lion" (Chen et al. 2023); and
+            "muon" (Jordan et al. 2024), which trains the kernels of the stages by Muon, the head
+            and what has one axis by AdamW, at the same learning rate.
+        learning_rate: Peak of the learning rate, reached after the warm-up; from there it falls to
+            0 along a half cosine (Loshchilov & Hutter 2017). 1e-3 suits adamw and adam, and lion no
+            more than that; muon takes about 1e-2, and sgd about 0.1 for 256 samples per batch.
+        momentum: Momentum of "sgd" and "muon", in [0, 1).
+        warmup_epochs: Epochs in which the learning rate rises from 0 (Goyal et al. 2017); half of
+            all epochs at the most.
+        weight_decay: Share of a weight that each step takes from it, times the learning rate
+            (Loshchilov & Hutter 2019), whichever the optimizer: "adam" with a decay is "adamw".
+            Variables with one axis (biases, gamma and beta of normalizations) do not decay.
         label_smoothing: Share of every label that is spread over all classes, in [0, 1).
-        class_weights: Factor on the loss of each class: "balanced" for one in inverse proportion to
-            the number of its images, or a mapping from class to factor, where others have 1; None
-            for none. Of validation, too.
-        task: "classification", "multi-label" or "regression"; None for that which the last
-            activation and the labels tell.
-        regression_loss: "mean_squared_error", or "huber" (Huber 1964; less of outliers).
-        ema: Momentum of a running average of the weights, such as 0.999; None for none. Validation
-            and the trained model use the average; a checkpoint amid the training holds the raw
-            weights.
-        mixed_precision: "mixed_bfloat16" or "mixed_float16" (with loss scaling) to compute in 16
-            bits, see `set_mixed_precision`; None leaves the model's dtypes alone.
-        seed: Of the order of arrays; None for another order in every run. Datasets bring their
+        class_weights: Factors on the loss of the classes, in training and in validation:
+            "balanced" for factors in inverse proportion to the number of images, or a mapping from
+            class to factor (on the command line cat=2,dog=0.5), where other classes have 1; None
+            for no factors.
+        task: What the labels are: "classification", "multi-label" or "regression"; None for what
+            the last activation and the labels tell.
+        regression_loss: Loss of a regression: "mean_squared_error", or "huber" (Huber 1964), in
+            which outliers count less.
+        ema: Momentum of a running average of the weights, such as 0.999; None for no average. The
+            average is what is validated and what the trained model has; a checkpoint amid the
+            training holds the raw weights.
+        mixed_precision: Precision to compute in, "mixed_bfloat16" or "mixed_float16" (with loss
+            scaling), as `training.set_mixed_precision` sets it; None for that of the model.
+        seed: Seed of the order of arrays; None for another order in every run. Datasets bring their
             own order; for dropout and fresh weights there is `keras.utils.set_random_seed`.
-        monitor: What tells the best weights: "val_loss", or, but for a regression, "val_accuracy".
-        patience: A phase of the training ends after so many validations without improvement; None
-            for never.
+        monitor: Figure that tells the best weights: "val_loss" or, except of a regression,
+            "val_accuracy".
+        patience: Validations without improvement that end a phase of the training; None for any
+            number of them.
 
     Raises:
         ValueError: If a field is outside what is described above.
@@ -109,7 +112,8 @@ class Recipe:
         number("warmup_epochs", self.warmup_epochs)
         number("weight_decay", self.weight_decay)
         number("label_smoothing", self.label_smoothing, maximum=1.0, below=True)
-        checked_weights(self.class_weights)
+        # As JSON has them, in which runs and checkpoints keep recipes.
+        object.__setattr__(self, "class_weights", checked_weights(self.class_weights))
         checked_task(self.task)
         one_of("regression_loss", self.regression_loss, tuple(REGRESSION_LOSSES))
         if self.ema is not None:

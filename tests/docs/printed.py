@@ -1,12 +1,14 @@
-"""What the Python blocks of a page print, which stands behind each of them as a `text` block."""
+"""What the blocks of a page print, which stands behind each of them as a `text` block."""
 
 import contextlib
 import io
 import re
+import shlex
 from pathlib import Path
 
 BLOCK = re.compile(
-    r"^```python\n(?P<code>.*?)^```\n(?P<shown>\n```text\n(?P<output>.*?)^```\n)?", re.DOTALL | re.M
+    r"^```(?P<language>python|bash)\n(?P<code>.*?)^```\n(?P<shown>\n```text\n(?P<output>.*?)^```\n)?",
+    re.DOTALL | re.M,
 )
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Hashes, numbers with their units of time, the lengths of lines, and what a network takes a flower
@@ -20,11 +22,13 @@ VARYING = (
 )
 
 
-def run(page: Path, renew: bool) -> list[str]:
+def run(page: Path, renew: bool, shell: bool = False) -> list[str]:
     """Run the Python blocks of `page` in order, as one program.
 
     Args:
         page: A Markdown file.
+        shell: Whether its shell blocks are run, too. Of those, the page may leave out what they
+            print.
         renew: Whether to write what the blocks print into the page; else it is compared.
 
     Returns:
@@ -36,11 +40,16 @@ def run(page: Path, renew: bool) -> list[str]:
     text, namespace, differences = page.read_text("utf-8"), {}, []
     renewed, position = [], 0
     for block in BLOCK.finditer(text):
-        printed = _printed(block["code"], page.name, namespace)
+        is_shell = block["language"] == "bash"
+        if is_shell and not shell:
+            continue
+        printed = _printed(block["code"], page.name, None if is_shell else namespace)
         shown = block["output"] or ""
-        if _compared(printed) != _compared(shown):
+        if is_shell and block["shown"] is None:
+            continue
+        if compared(printed) != compared(shown):
             differences.append(f"{page.name} shows\n{shown}\nwhere this was printed:\n{printed}")
-        code = f"```python\n{block['code']}```\n"
+        code = f"```{block['language']}\n{block['code']}```\n"
         output = f"\n```text\n{printed}```\n" if printed else ""
         renewed += [text[position : block.start()], code + output]
         position = block.end()
@@ -50,15 +59,28 @@ def run(page: Path, renew: bool) -> list[str]:
     return differences
 
 
-def _printed(code: str, name: str, namespace: dict) -> str:
+def _printed(code: str, name: str, namespace: dict | None) -> str:
+    """What code prints: Python in a namespace, or lines of the command where there is none."""
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
-        exec(compile(code, name, "exec"), namespace)
+        if namespace is None:
+            _command(code)
+        else:
+            exec(compile(code, name, "exec"), namespace)
     lines = [line.rstrip() for line in COLOUR.sub("", stdout.getvalue()).splitlines()]
     return "".join(f"{line}\n" for line in lines).lstrip("\n")
 
 
-def _compared(output: str) -> list[str]:
+def _command(lines: str) -> None:
+    from keras_bottleneck.cli import main
+
+    for line in lines.replace("\\\n", "").splitlines():
+        program, *words = shlex.split(line)
+        assert program == "keras-bottleneck", line
+        assert main(words) == 0, line
+
+
+def compared(output: str) -> list[str]:
     """The words, sorted: tables wrap their titles and sort their rows by what was measured."""
     for pattern, replacement in VARYING:
         output = pattern.sub(replacement, output)
