@@ -12,8 +12,12 @@ def run(
     path: options.Artifact,
     data: options.RunData = None,
     subset: Annotated[
-        str, typer.Option(help="Which part of the training's split: validation, train or both.")
-    ] = "validation",
+        str | None,
+        typer.Option(
+            help="Part of the images: test, validation, train or both; by default test, where there "
+            "is such a part, and validation elsewhere."
+        ),
+    ] = None,
     seed: options.Seed = None,
     batch_size: options.BatchSize = 32,
     threads: Annotated[
@@ -23,7 +27,7 @@ def run(
         str | None, typer.Option(help="flip: also with the mirror image of each, averaged.")
     ] = None,
 ) -> Outcome:
-    """Show top-1, top-5, loss and the results of each class on a folder of images.
+    """Show accuracy, loss and the results of each class, label or number on a folder of images.
 
     Example: keras-bottleneck evaluate run/exported/resnet18_int8.tflite --data flowers
     """
