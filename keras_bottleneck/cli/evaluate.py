@@ -14,7 +14,7 @@ def run(
     subset: Annotated[
         str | None,
         typer.Option(
-            help="Part of the images: test, validation, train or both; by default test, where there "
+            help="Part of the images: test, validation, train or both; by default test, if there "
             "is such a part, and validation elsewhere."
         ),
     ] = None,
