@@ -10,6 +10,8 @@ from PIL import Image
 
 from keras_bottleneck.data import image_folder
 
+pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
+
 ORIENTATION = 0x0112
 
 

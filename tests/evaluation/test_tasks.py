@@ -11,6 +11,8 @@ from keras_bottleneck.evaluation.metrics import measured
 RNG = np.random.default_rng(0)
 COUNT = 200
 
+pytest.importorskip("tensorflow", reason="images are read with tf.data")
+
 metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
 
 

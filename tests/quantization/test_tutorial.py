@@ -10,6 +10,8 @@ from keras_bottleneck.training import FineTune, finetune
 
 from . import published
 
+pytest.importorskip("tensorflow", reason="export needs TensorFlow")
+
 SIDE = 128
 # ImageNet's first classes are animals.
 ANIMALS = 398
