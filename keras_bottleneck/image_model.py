@@ -1,5 +1,6 @@
 """`ImageModel`: a functional model that knows how images become its input."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,8 @@ class ImageModel(keras.Model):
     Attributes:
         preprocessing: From image files to what the model takes; None where nobody has said. It can
             be set. `keras.models.clone_model`, which copies layers only, leaves it behind.
+        output_names: What its outputs are called; by default as Keras calls them, by their layers.
+            Of a quantized model, the layers' names in the float one. They can be set.
 
     Raises:
         ValueError: If `preprocessing` is set to anything else.
@@ -45,20 +48,25 @@ class ImageModel(keras.Model):
         self._preprocessing = value
 
     def get_config(self) -> dict[str, Any]:
-        """The graph and the preprocessing."""
+        """The graph, the preprocessing, and names of outputs that no layer has."""
         carried = None if self.preprocessing is None else self.preprocessing.to_dict()
-        return {**super().get_config(), "preprocessing": carried}
+        config = {**super().get_config(), "preprocessing": carried}
+        if list(self.output_names) != _owners(self.outputs):
+            config["output_names"] = list(self.output_names)
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
         """The model that `get_config` described."""
-        graph = {name: value for name, value in config.items() if name != "preprocessing"}
+        own = ("preprocessing", "output_names")
+        graph = {name: value for name, value in config.items() if name not in own}
         with quick_variables():
             model = super().from_config(graph, custom_objects)
         if keras_private.in_hdf5():
             keras_private.restore_optimizer(model)
         if config.get("preprocessing") is not None:
             model.preprocessing = Preprocessing.from_dict(config["preprocessing"])
+        model.output_names = config.get("output_names", model.output_names)
         return model
 
 
@@ -112,9 +120,16 @@ def _readers_of_the_input(model: keras.Model) -> list[Any]:
     return [call.operation for call in calls if call.inputs and call.inputs[0] is model.inputs[0]]
 
 
-def carrying(model: keras.Model, preprocessing: Preprocessing | None) -> keras.Model:
-    """A functional `model` that carries `preprocessing`: itself where there is none to carry."""
-    if preprocessing is None:
+def carrying(
+    model: keras.Model, preprocessing: Preprocessing | None, names: Sequence[str] | None = None
+) -> keras.Model:
+    """A functional `model` that carries `preprocessing` and the `names` of its outputs.
+
+    It is itself where there is nothing to carry: no preprocessing, and no other names than those
+    of the layers.
+    """
+    names = list(model.output_names if names is None else names)
+    if preprocessing is None and names == list(model.output_names):
         return model
     carrier = ImageModel(
         keras.tree.pack_sequence_as(keras_private.input_structure(model), model.inputs),
@@ -122,7 +137,12 @@ def carrying(model: keras.Model, preprocessing: Preprocessing | None) -> keras.M
         name=model.name,
     )
     carrier.preprocessing = preprocessing
+    carrier.output_names = names
     return carrier
+
+
+def _owners(outputs: Sequence[Any]) -> list[str]:
+    return [keras_private.maker(output).name for output in outputs]
 
 
 def normalized(image: Any, preprocessing: Preprocessing) -> Any:

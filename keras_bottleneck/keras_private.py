@@ -206,6 +206,14 @@ def as_taken(model: keras.Model, inputs: Any) -> Any:
     return keras.tree.pack_sequence_as(structure, [inputs])
 
 
+def packed(model: keras.Model, inputs: Sequence[Any]) -> Any:
+    """A tensor for each of `model.inputs` in the structure that `model` takes: a list or a dict."""
+    structure = getattr(model, "_inputs_struct", None)
+    if not keras.tree.is_nested(structure):
+        return inputs[0]
+    return keras.tree.pack_sequence_as(structure, list(inputs))
+
+
 @contextmanager
 def calls_replaced(replacements: Mapping[keras.Operation, Callable[..., Any]]) -> Iterator[None]:
     """Layers and operations compute, inside, what their function in `replacements` returns.

@@ -51,7 +51,8 @@ def rebuild(
         name: The new model's name; by default that of `model`.
 
     Returns:
-        A functional model with the input and output structure and the preprocessing of `model`.
+        A functional model with the input and output structure, the names of several outputs and
+        the preprocessing of `model`.
     """
     if inputs is None:
         inputs = inputs_like(model)
@@ -62,7 +63,9 @@ def rebuild(
             keras.tree.pack_sequence_as(keras_private.output_structure(model), outputs),
             name=model.name if name is None else name,
         )
-    return carrying(rebuilt, model_preprocessing(model))
+    # The name of a single output is read nowhere.
+    names = model.output_names if len(model.outputs) > 1 else None
+    return carrying(rebuilt, model_preprocessing(model), names)
 
 
 @contextmanager

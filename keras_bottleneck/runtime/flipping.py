@@ -1,6 +1,5 @@
 """Two looks at each image, the second in a mirror: test-time augmentation by flips."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,27 @@ def checked(tta: Any) -> str | None:
     return found
 
 
-def mean_of_both(answer: Callable[[np.ndarray], np.ndarray], batch: np.ndarray) -> np.ndarray:
-    """The mean of the answers to images and to their mirror images, left to right.
+def mirrored(images: np.ndarray) -> np.ndarray:
+    """Images (N, height, width, channels), left to right.
+
+    Example:
+        >>> mirrored(np.array([[[[0.0], [1.0]]]])).ravel()
+        array([1., 0.])
+    """
+    return np.ascontiguousarray(images[:, :, ::-1])
+
+
+def mean(straight: np.ndarray, turned: np.ndarray) -> np.ndarray:
+    """The mean of the answers to images and to their mirror images.
 
     Of probabilities, not of logits: a mean of logits would be a geometric mean of the
     probabilities, in which one look that rules a class out outweighs the other.
 
     Args:
-        answer: From images (N, height, width, channels) to probabilities or numbers (N, ...); with
-            four axes they have places, (N, height, width, classes), and are mirrored back.
-        batch: The images.
-
-    Example:
-        >>> image = np.array([[[[0.0], [1.0]]]])
-        >>> mean_of_both(lambda batch: batch[:, 0, 0], image)
-        array([[0.5]])
+        straight: Probabilities or numbers (N, ...).
+        turned: Those of the mirror images; with four axes they have places, (N, height, width,
+            classes), and are mirrored back.
     """
-    straight, mirrored = answer(batch), answer(np.ascontiguousarray(batch[:, :, ::-1]))
-    if mirrored.ndim == 4:
-        mirrored = mirrored[:, :, ::-1]
-    return (straight + mirrored) / 2
+    if turned.ndim == 4:
+        turned = turned[:, :, ::-1]
+    return (straight + turned) / 2

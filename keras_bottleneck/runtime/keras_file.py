@@ -7,7 +7,8 @@ import numpy as np
 
 from keras_bottleneck.checks import reject
 from keras_bottleneck.runtime.batching import in_batches
-from keras_bottleneck.runtime.problems import check_single, need, unreadable
+from keras_bottleneck.runtime.ports import Feed, Port
+from keras_bottleneck.runtime.problems import check_ports, need, unreadable
 from keras_bottleneck.runtime.storage import MEMBER, read_member, write_members
 
 KIND = "Keras file"
@@ -21,7 +22,7 @@ class KerasFile:
         threads: None; the backend's threads belong to the process, not to a model.
 
     Raises:
-        ValueError: If it is no Keras model with one input and one output, or `threads` is given.
+        ValueError: If it is no Keras model with inputs and outputs, or `threads` is given.
         ImportError: If `keras` is not installed.
     """
 
@@ -34,24 +35,29 @@ class KerasFile:
         except Exception as error:  # zip, JSON, HDF5 and Keras raise their own here
             raise unreadable(path, KIND, error) from None
         inputs, outputs = list(self._model.inputs or []), list(self._model.outputs or [])
-        check_single(path, KIND, inputs, outputs)
+        check_ports(path, KIND, inputs, outputs)
         self._to_numpy, self._flat = keras.ops.convert_to_numpy, keras.tree.flatten
-        self._as_taken = importlib.import_module("keras_bottleneck.keras_private").as_taken
+        self._packed = importlib.import_module("keras_bottleneck.keras_private").packed
         for weight in self._model.weights:
             if not np.isfinite(np.asarray(self._to_numpy(weight), np.float32)).all():
                 raise unreadable(path, KIND, f"{weight.path} holds NaN or infinity")
-        self.input_shape = tuple(inputs[0].shape)
-        self.input_name: str = inputs[0].name
-        self.output_name: str = self._model.output_names[0]
+        signature = importlib.import_module("keras_bottleneck.signature")
+        names = signature.input_names(self._model), signature.output_names(self._model)
+        self.inputs, self.outputs = (
+            tuple(Port(name, tuple(one.shape)) for name, one in zip(own, tensors, strict=True))
+            for own, tensors in zip(names, (inputs, outputs), strict=True)
+        )
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Outputs for `batch`, float32 in and out."""
-        return in_batches(self._run, batch, self.input_shape[0])
+    def run(self, feed: Feed) -> Feed:
+        """Outputs for a feed, float32 in and out."""
+        return in_batches(self._run, feed, self.inputs[0].shape[0])
 
-    def _run(self, batch: np.ndarray) -> np.ndarray:
-        images = self._as_taken(self._model, batch)
-        (outputs,) = self._flat(self._model(images, training=False))
-        return self._to_numpy(outputs).astype(np.float32)
+    def _run(self, feed: Feed) -> Feed:
+        taken = self._packed(self._model, [feed[port.name] for port in self.inputs])
+        outputs = self._flat(self._model(taken, training=False))
+        found = (self._to_numpy(one).astype(np.float32) for one in outputs)
+        names = (port.name for port in self.outputs)
+        return Feed(dict(zip(names, found, strict=True)))
 
 
 def read_metadata(path: Path) -> str | None:

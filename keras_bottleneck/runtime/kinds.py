@@ -6,25 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from keras_bottleneck.checks import meant, reject
 from keras_bottleneck.runtime import keras_file, onnx_runtime, saved_model, tflite
 from keras_bottleneck.runtime.keras_file import KerasFile
 from keras_bottleneck.runtime.onnx_runtime import ONNX
+from keras_bottleneck.runtime.ports import Feed, Port
 from keras_bottleneck.runtime.saved_model import SavedModel
 from keras_bottleneck.runtime.tflite import TFLite
 
 
 class Runtime(Protocol):
-    """An opened artifact with one input and one output; None stands for a free dimension."""
+    """An opened artifact with its inputs and outputs."""
 
-    input_shape: tuple[int | None, ...]
-    input_name: str
-    output_name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Outputs for `batch`, float32 (N, ...) in and out; N is free whatever the file says."""
+    def run(self, feed: Feed) -> Feed:
+        """Outputs by name, float32 (N, ...) in and out; N is free whatever the file says."""
 
 
 @dataclass(frozen=True)

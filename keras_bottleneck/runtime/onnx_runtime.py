@@ -10,7 +10,8 @@ import numpy as np
 from keras_bottleneck import processor
 from keras_bottleneck.files import replace_file
 from keras_bottleneck.runtime.batching import in_batches
-from keras_bottleneck.runtime.problems import check_single, need, unreadable
+from keras_bottleneck.runtime.ports import Feed, Port, Shape
+from keras_bottleneck.runtime.problems import check_ports, need, unreadable
 
 KIND = "ONNX file"
 METADATA_KEY = "keras_bottleneck"
@@ -32,28 +33,39 @@ class ONNX:
             where its sums may then be wrong.
 
     Raises:
-        ValueError: If the file is not an ONNX model with one float input and one output.
+        ValueError: If the file is not an ONNX model with float inputs and outputs.
         ImportError: If `onnxruntime` is not installed.
     """
 
     def __init__(self, path: Path, threads: int | None = None, plain: bool = False):
         self._session = _session(path, threads, not plain and needs_care(path))
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        check_single(path, KIND, inputs, outputs)
-        if inputs[0].type not in DTYPES:
-            raise unreadable(path, f"{KIND} with a float input", f"it takes {inputs[0].type}")
-        self._dtype = DTYPES[inputs[0].type]
-        self.input_shape = tuple(s if isinstance(s, int) else None for s in inputs[0].shape)
-        self.input_name: str = inputs[0].name
-        self.output_name: str = outputs[0].name
+        check_ports(path, KIND, inputs, outputs)
+        for taken in inputs:
+            if taken.type not in DTYPES:
+                raise unreadable(path, f"{KIND} with a float input", f"it takes {taken.type}")
+        self.inputs = tuple(Port(one.name, _shape(one), _dtype(one)) for one in inputs)
+        self.outputs = tuple(Port(one.name, _shape(one), _dtype(one)) for one in outputs)
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Outputs for `batch`, float32 in and out."""
-        return in_batches(self._run, batch, self.input_shape[0])
+    def run(self, feed: Feed) -> Feed:
+        """Outputs for a feed, float32 in and out."""
+        return in_batches(self._run, feed, self.inputs[0].shape[0])
 
-    def _run(self, batch: np.ndarray) -> np.ndarray:
-        feed = {self.input_name: batch.astype(self._dtype)}
-        return self._session.run([self.output_name], feed)[0].astype(np.float32)
+    def _run(self, feed: Feed) -> Feed:
+        values = {port.name: port.quantized(feed[port.name]) for port in self.inputs}
+        names = [port.name for port in self.outputs]
+        found = self._session.run(names, values)
+        return Feed({name: np.float32(one) for name, one in zip(names, found, strict=True)})
+
+
+def _shape(argument: Any) -> Shape:
+    return tuple(side if isinstance(side, int) else None for side in argument.shape)
+
+
+def _dtype(argument: Any) -> str:
+    """"float32" of "tensor(float)"; of what NumPy has not, ONNX Runtime's own word."""
+    kind = DTYPES.get(argument.type)
+    return argument.type if kind is None else np.dtype(kind).name
 
 
 def needs_care(path: Path) -> bool:

@@ -1,23 +1,28 @@
 """An opened artifact that takes images and gives labels."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_bottleneck.checks import integer, reject
+from keras_bottleneck.checks import integer, meant, reject
 from keras_bottleneck.preprocessing import Preprocessing, pixels
-from keras_bottleneck.runtime.classes import probabilities_of
-from keras_bottleneck.runtime.flipping import mean_of_both
+from keras_bottleneck.runtime import flipping
+from keras_bottleneck.runtime.heads import Head, Named, Prediction
 from keras_bottleneck.runtime.kinds import Runtime
 from keras_bottleneck.runtime.metadata import Metadata
-from keras_bottleneck.tasks import CLASSIFICATION, REGRESSION
+from keras_bottleneck.runtime.ports import Feed, Input, Output, joined
+from keras_bottleneck.tasks import CLASSIFICATION
 
 # Bounds the memory that preprocessed images and activations take, however many images are given.
 IMAGES_PER_BATCH = 32
 
-Named = list[tuple[str, float]]
-Prediction = Named | float
+__all__ = ["Named", "Prediction", "Predictor"]
+
+# Of an output that neither classifies images nor gives numbers: its values for one image.
+Answer = Prediction | np.ndarray
 
 
 class Predictor:
@@ -30,18 +35,25 @@ class Predictor:
     Attributes:
         path: The file or folder; of the folder of an export, the file in it that was opened.
         metadata: What the artifact carries about itself, or None.
-        labels: The names of the classes, labels or numbers in the order of the outputs, or None.
-        task: "classification", "multi-label" or "regression".
+        inputs: What it takes, a `ports.Input` each: name, shape, type, and whether it is an image.
+        outputs: What it gives, a `ports.Output` each: name, shape, type, meaning and labels.
+        labels: The names of the classes, labels or numbers in the order of the outputs, or None;
+            of several outputs each has its own, in `outputs`.
+        task: "classification", "multi-label" or "regression"; each of several outputs has its own.
         preprocessing: How an image becomes model input, or None.
-        input_shape: The model's input, with None for free dimensions; (N, H, W, C) for images.
-        input_name: The model's own name of its input.
-        output_name: "probabilities" or "logits" from the metadata; else the model's own name.
+        input_shape: The shape of the image that it takes, with None for free dimensions; (N, H, W,
+            C).
+        input_name: The model's own name of that input.
+        output_name: "probabilities" or "logits" from the metadata; else the model's own name; of
+            several outputs, the name of the first.
         tta: "flip", if each image is also looked at in a mirror; else None.
 
     Example:
         >>> predictor = load("model.tflite")  # doctest: +SKIP
         >>> predictor("cat.jpg", top=2)  # doctest: +SKIP
         [('cat', 0.93), ('fox', 0.04)]
+        >>> load("two_heads.onnx")("cat.jpg", top=1)  # doctest: +SKIP
+        {'age': 3.2, 'kind': [('cat', 0.93)]}
     """
 
     def __init__(
@@ -53,27 +65,35 @@ class Predictor:
         self.labels: tuple[str, ...] | None = None
         self.task = CLASSIFICATION
         self.preprocessing: Preprocessing | None = None
-        self.input_shape = tuple(runtime.input_shape)
-        self.input_name = runtime.input_name
-        self.output_name = runtime.output_name
         self._runtime = runtime
+        self.inputs = _inputs(path, runtime, metadata)
+        self.outputs = _outputs(path, runtime, metadata)
+        image = next((port for port in self.inputs if port.image), self.inputs[0])
+        self.input_shape = image.shape
+        self.input_name = image.name
+        self.output_name = self.outputs[0].name
         if metadata is not None:
             self.labels = metadata.labels
             self.preprocessing = metadata.preprocessing
-            self.output_name = metadata.output_name
             self.task = metadata.task
+            if not metadata.outputs:
+                self.output_name = metadata.output_name
+        self._heads = self._with_heads()
         self._check_preprocessing()
 
     def __repr__(self) -> str:
         return f"<Predictor {str(self.path)!r} {self.input_shape} -> {self.output_name}>"
 
-    def __call__(self, images: Any, top: int = 5) -> Prediction | list[Prediction]:
+    def __call__(
+        self, images: Any, top: int = 5
+    ) -> Answer | dict[str, Answer] | list[Answer] | list[dict[str, Answer]]:
         """What the model says of images: classes, labels or numbers.
 
         Args:
             images: One image (path, bytes of a file, PIL image, or uint8 or float array (H, W) or
                 (H, W, C) of pixel values 0..255), a list of images of any sizes, or an array
-                (N, H, W, C).
+                (N, H, W, C). For a model of several inputs, a dict by their names: of images, or
+                for what is no image an array of its shape, with N in front for many.
             top: How many classes or labels; all where there are fewer.
 
         Returns:
@@ -81,6 +101,8 @@ class Predictor:
             a model of several labels, these with the probability of each; of a regression, a float,
             or (name, number) pairs in the order of the outputs where there are several. A list of
             such for a list or an (N, H, W, C) array.
+            Of a model with several outputs, a dict by their names of the same; of those that are
+            neither, such as features, a float32 array.
             Without labels in the metadata, a class is called by its index: "0", "1", ... A model
             that ends in one linear output and has no labels is taken for a regression.
 
@@ -89,16 +111,20 @@ class Predictor:
                 images.
         """
         count = integer("top", top)
-        answers = self._answers(images)
-        found = (
-            self._numbers(answers) if self.gives_numbers(answers) else self._ranked(answers, count)
-        )
-        return found if _is_many(images) else found[0]
+        answers, many = self._answers(images)
+        if len(self.outputs) == 1:
+            (head,), (values,) = self._heads.values(), answers.values()
+            found = head.predictions(values, count, head.gives_numbers(values))
+            return list(found) if many else found[0]
+        named = {name: self._said(name, values, count) for name, values in answers.items()}
+        rows = [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
+        return rows if many else rows[0]
 
-    def probabilities(self, images: Any) -> np.ndarray:
+    def probabilities(self, images: Any) -> Any:
         """Probabilities of shape (N, classes), float32, for what a call accepts.
 
-        Those of a segmenter that this package has exported are (N, height, width, classes).
+        Those of a segmenter that this package has exported are (N, height, width, classes). Of a
+        model with several outputs, a dict of those that classify.
         Images go through the stored preprocessing; without one they must have the model's size
         already, and their values are passed on as they are. Outputs named "logits" go through a
         softmax (of a multi-label model, a sigmoid), all others are taken as they are. A single
@@ -107,16 +133,30 @@ class Predictor:
         Raises:
             ValueError: If an image is not as described, or the model is no classifier.
         """
-        answers = self._answers(images)
-        if self.gives_numbers(answers):
-            raise self._no_classifier()
-        return answers
+        answers, _ = self._answers(images)
+        if len(self.outputs) == 1:
+            (head,), (values,) = self._heads.values(), answers.values()
+            if head.gives_numbers(values):
+                raise head.no_classifier()
+            return values
+        found = {
+            name: values
+            for name, values in answers.items()
+            if self._heads[name].classifies(values)
+        }
+        if not found:
+            raise self._heads[self.outputs[0].name].no_classifier()
+        return found
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
+    def run(self, batch: Any) -> Any:
         """The model's raw outputs, float32, for an already preprocessed float `batch`.
 
         Args:
-            batch: Float array of the model's `input_shape`; N is free whatever the file says.
+            batch: Float array of the model's `input_shape`; N is free whatever the file says. Of
+                several inputs, a dict of such arrays by name.
+
+        Returns:
+            An array (N, ...); of a model with several outputs, a dict of such by name.
 
         Raises:
             ValueError: If `batch` is not a float array of that shape, or has no samples.
@@ -126,84 +166,144 @@ class Predictor:
             >>> load("model.onnx").run(batch).shape  # doctest: +SKIP
             (3, 1000)
         """
-        array = np.asarray(batch)
-        fits = array.ndim == len(self.input_shape) and len(array) > 0
-        if not fits or not _matches(array.shape[1:], self.input_shape[1:]):
-            raise self._misfit("batch", array)
-        if not np.issubdtype(array.dtype, np.floating):
-            raise self._misfit("batch", array)
-        return self._runtime.run(np.ascontiguousarray(array, np.float32))
+        return self.run_feed(self._checked_feed(batch)).single
 
-    def _answers(self, images: Any) -> np.ndarray:
-        """The probabilities or numbers for what a call accepts."""
-        many = images if _is_many(images) else [images]
-        if len(many) == 0:
-            raise reject("images", images, "one image or more")
-        starts = range(0, len(many), IMAGES_PER_BATCH)
-        batches = ([self._prepared(one) for one in many[i : i + IMAGES_PER_BATCH]] for i in starts)
-        return np.concatenate([self._answered(np.stack(batch)) for batch in batches])
-
-    def _answered(self, batch: np.ndarray) -> np.ndarray:
-        if self.tta is not None:
-            return mean_of_both(self._once, batch)
-        return self._once(batch)
-
-    def _once(self, batch: np.ndarray) -> np.ndarray:
-        outputs = self.run(batch)
-        return outputs if self.gives_numbers(outputs) else self._classified(outputs)
+    def run_feed(self, feed: Feed) -> Feed:
+        """The raw outputs for a feed of float arrays of the shapes of `inputs`."""
+        floats = {name: np.ascontiguousarray(one, np.float32) for name, one in feed.items()}
+        return self._runtime.run(Feed(floats))
 
     def gives_numbers(self, outputs: np.ndarray) -> bool:
-        """Whether `outputs` are those of a regression, or of one linear layer without labels."""
-        if outputs.ndim != 2 or self.metadata is None:
-            return False
-        unnamed = self.output_name == "logits" and self.labels is None and outputs.shape[1] == 1
-        return self.task == REGRESSION or unnamed
+        """Whether `outputs`, of a model with a single one, are numbers: see `Head`."""
+        return self._heads[self.outputs[0].name].gives_numbers(outputs)
 
-    def _numbers(self, outputs: np.ndarray) -> list[Prediction]:
-        if outputs.shape[1] == 1:
-            return list(outputs[:, 0].tolist())
-        names = self._names(outputs.shape[1])
-        return [list(zip(names, row, strict=True)) for row in outputs.tolist()]
+    def _answers(self, images: Any) -> tuple[Feed, bool]:
+        """The probabilities, numbers or values for what a call accepts; and whether it is many."""
+        given = self._by_input(images)
+        many = {name: self._is_many(name, values) for name, values in given.items()}
+        if len(set(many.values())) > 1:
+            one, several = sorted(many, key=lambda name: many[name])[:: len(many) - 1]
+            raise reject("images", f"one {one!r} and several {several!r}", "as many of each input")
+        listed = {name: one if many[name] else [one] for name, one in given.items()}
+        counts = {name: len(values) for name, values in listed.items()}
+        if not min(counts.values()):
+            raise reject("images", images, "one image or more")
+        if len(set(counts.values())) > 1:
+            raise reject("images", counts, "as many of each input")
+        starts = range(0, min(counts.values()), IMAGES_PER_BATCH)
+        batches = (self._batch(listed, slice(i, i + IMAGES_PER_BATCH)) for i in starts)
+        return joined(map(self._answered, batches)), any(many.values())
 
-    def _ranked(self, found: np.ndarray, top: int) -> list[Prediction]:
-        if found.ndim != 2:
-            accepted = "a classifier of whole images (`probabilities` gives those of each pixel)"
-            raise reject("path", str(self.path), accepted)
-        names = self._names(found.shape[1])
-        orders = np.argsort(-found, axis=-1, kind="stable")[:, :top]
-        return [
-            [(names[index], float(row[index])) for index in order]
-            for row, order in zip(found, orders, strict=True)
-        ]
+    def _by_input(self, images: Any) -> dict[str, Any]:
+        names = [port.name for port in self.inputs]
+        if not isinstance(images, Mapping):
+            if len(names) > 1:
+                accepted = f"a dict with the inputs {', '.join(names)}"
+                raise reject("images", type(images).__name__, accepted)
+            return {names[0]: images}
+        for name in images:
+            if name not in names:
+                accepted = f"a dict with the inputs {', '.join(names)}"
+                raise reject("images", name, accepted + meant(str(name), names))
+        missing = next((name for name in names if name not in images), None)
+        if missing is not None:
+            accepted = f"a dict with the inputs {', '.join(names)}"
+            raise reject("images", sorted(map(str, images)), accepted)
+        return dict(images)
 
-    def _classified(self, outputs: np.ndarray) -> np.ndarray:
-        # A file that does not say so may return anything in more than two dimensions.
-        dense = outputs.ndim > 2 and self.metadata is not None
-        if not (outputs.ndim == 2 or dense) or self.output_name == "features":
-            raise self._no_classifier()
-        probabilities = probabilities_of(outputs, self.output_name, self.task)
-        self._names(probabilities.shape[-1])
-        return probabilities
+    def _is_many(self, name: str, values: Any) -> bool:
+        port = next(port for port in self.inputs if port.name == name)
+        if port.image or len(self.inputs) == 1:
+            return _is_many(values)
+        return np.ndim(values) >= len(port.shape)
 
-    def _names(self, columns: int) -> tuple[str, ...]:
-        """A name for each class, label or number."""
-        if self.labels is not None and len(self.labels) != columns:
-            found = f"{len(self.labels)} labels for {columns} classes"
-            raise reject("path", str(self.path), f"an artifact with one label per class ({found})")
-        return self.labels or tuple(str(index) for index in range(columns))
+    def _batch(self, listed: dict[str, Any], part: slice) -> Feed:
+        ports = {port.name: port for port in self.inputs}
+        return Feed(
+            {
+                name: np.stack([self._prepared(ports[name], one) for one in values[part]])
+                for name, values in listed.items()
+            }
+        )
 
-    def _prepared(self, image: Any) -> np.ndarray:
-        if self.preprocessing is not None:
-            return self.preprocessing(image)
-        array = pixels(image, self._channels())
-        if not _matches(array.shape, self.input_shape[1:]):
-            raise self._misfit("image", array)
+    def _answered(self, feed: Feed) -> Feed:
+        straight = self._once(feed)
+        if self.tta is None:
+            return straight
+        images = [port.name for port in self.inputs if port.image] or [self.input_name]
+        turned = {
+            name: flipping.mirrored(values) if name in images else values
+            for name, values in feed.items()
+        }
+        other = self._once(Feed(turned))
+        return Feed({name: flipping.mean(straight[name], other[name]) for name in straight})
+
+    def _once(self, feed: Feed) -> Feed:
+        outputs = self.run_feed(feed)
+        if len(outputs) == 1:
+            (head,) = self._heads.values()
+            return Feed({name: head.answers(values) for name, values in outputs.items()})
+        return Feed({name: self._told(name, values) for name, values in outputs.items()})
+
+    def _told(self, name: str, values: np.ndarray) -> np.ndarray:
+        head = self._heads[name]
+        return head.answers(values) if head.classifies(values) else values
+
+    def _said(self, name: str, values: np.ndarray, top: int) -> Sequence[Answer]:
+        head = self._heads[name]
+        numbers = head.gives_numbers(values)
+        if numbers or head.classifies(values):
+            return head.predictions(values, top, numbers)
+        return list(values)
+
+    def _with_heads(self) -> dict[str, Head]:
+        described = self.metadata is not None
+        if len(self.outputs) == 1:
+            (output,) = self.outputs
+            head = Head(self.path, self.output_name, self.task, self.labels, described)
+            return {output.name: head}
+        return {
+            output.name: Head(
+                self.path,
+                output.meaning if described else output.name,
+                output.task,
+                output.labels,
+                described,
+            )
+            for output in self.outputs
+        }
+
+    def _checked_feed(self, batch: Any) -> Feed:
+        given = self._by_input(batch)
+        checked = {port.name: self._checked(port, given[port.name]) for port in self.inputs}
+        counts = {name: len(values) for name, values in checked.items()}
+        if len(set(counts.values())) > 1:
+            raise reject("batch", counts, "as many samples of each input")
+        return Feed(checked)
+
+    def _checked(self, port: Input, values: Any) -> np.ndarray:
+        array = np.asarray(values)
+        fits = array.ndim == len(port.shape) and len(array) > 0
+        if not fits or not _matches(array.shape[1:], port.shape[1:]):
+            raise self._misfit("batch", array, port.shape)
+        if not np.issubdtype(array.dtype, np.floating):
+            raise self._misfit("batch", array, port.shape)
         return array
 
-    def _channels(self) -> int:
-        if len(self.input_shape) != 4 or self.input_shape[3] is None:
+    def _prepared(self, port: Input, image: Any) -> np.ndarray:
+        if len(self.inputs) > 1 and not port.image:
+            array = np.asarray(image, np.float32)
+            if not _matches(array.shape, port.shape[1:]):
+                raise self._misfit(port.name, array, port.shape[1:])
+            return array
+        if self.preprocessing is not None:
+            return self.preprocessing(image)
+        if len(port.shape) != 4 or port.shape[3] is None:
             raise reject("path", str(self.path), "a model of images (N, H, W, C)")
-        return self.input_shape[3]
+        array = pixels(image, port.shape[3])
+        if not _matches(array.shape, port.shape[1:]):
+            raise self._misfit("image", array, port.shape[1:])
+        return array
 
     def _check_preprocessing(self) -> None:
         if self.preprocessing is None:
@@ -213,12 +313,10 @@ class Predictor:
             problem = f"preprocessing makes {made}, the model takes {self.input_shape[1:]}"
             raise reject("path", str(self.path), f"an artifact that fits its metadata ({problem})")
 
-    def _no_classifier(self) -> ValueError:
-        return reject("path", str(self.path), "a classifier with outputs (N, classes)")
-
-    def _misfit(self, name: str, array: np.ndarray) -> ValueError:
-        kind = "a float array" if name == "batch" else "an image"
-        shape = self.input_shape if name == "batch" else self.input_shape[1:]
+    def _misfit(
+        self, name: str, array: np.ndarray, shape: tuple[int | None, ...]
+    ) -> ValueError:
+        kind = "an image" if name == "image" else "a float array"
         wanted = ", ".join("any" if side is None else str(side) for side in shape)
         return ValueError(
             f"`{name}` must be {kind} of shape ({wanted}). "
@@ -234,3 +332,37 @@ def _matches(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     if len(shape) != len(wanted):
         return False
     return all(side in (None, size) for size, side in zip(shape, wanted, strict=True))
+
+
+def _inputs(path: Path, runtime: Runtime, metadata: Metadata | None) -> tuple[Input, ...]:
+    """What the runtime lists, and the metadata say of it."""
+    stated = {} if metadata is None else {port.name: port for port in metadata.inputs}
+    _check_names(path, "inputs", stated, [port.name for port in runtime.inputs])
+    return tuple(
+        Input(
+            **vars(port),
+            image=stated[port.name].image if stated else len(port.shape) == 4,
+        )
+        for port in runtime.inputs
+    )
+
+
+def _outputs(path: Path, runtime: Runtime, metadata: Metadata | None) -> tuple[Output, ...]:
+    """What the runtime lists, and the metadata say of it; by name, as the order may be another."""
+    stated = {} if metadata is None else {port.name: port for port in metadata.outputs}
+    _check_names(path, "outputs", stated, [port.name for port in runtime.outputs])
+    if stated:
+        ports = {port.name: port for port in runtime.outputs}
+        return tuple(
+            replace(output, **vars(ports[name])) for name, output in stated.items()
+        )
+    if metadata is None:
+        return tuple(Output(**vars(port)) for port in runtime.outputs)
+    known = {"meaning": metadata.output_name, "task": metadata.task, "labels": metadata.labels}
+    return tuple(Output(**vars(port), **known) for port in runtime.outputs[:1])
+
+
+def _check_names(path: Path, what: str, stated: Any, listed: list[str]) -> None:
+    if stated and set(stated) != set(listed):
+        problem = f"{what} {', '.join(stated)} in the metadata, {', '.join(listed)} in the model"
+        raise reject("path", str(path), f"an artifact that fits its metadata ({problem})")

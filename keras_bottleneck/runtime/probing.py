@@ -14,6 +14,7 @@ import numpy as np
 from keras_bottleneck.failures import reason
 from keras_bottleneck.runtime import kinds, manifest, processes
 from keras_bottleneck.runtime.kinds import Kind, Runtime
+from keras_bottleneck.runtime.ports import Feed
 from keras_bottleneck.runtime.problems import unreadable
 
 PROBING = __name__
@@ -99,16 +100,26 @@ def try_out(path: Path, kind: Kind) -> ValueError | None:
 
 
 def _problem(runtime: Runtime) -> str | None:
-    shape = [SIDE if side is None else side for side in runtime.input_shape]
-    shape[:1] = [runtime.input_shape[0] or 1]
+    rng = np.random.default_rng(0)
+    shapes = {port.name: port.shape for port in runtime.inputs}
     try:
         # Not zeros: a network that divides by a norm would give NaN for them.
-        found = runtime.run(np.random.default_rng(0).random(shape, np.float32))
+        found = runtime.run(
+            Feed(
+                {
+                    name: rng.random([shape[0] or 1, *(side or SIDE for side in shape[1:])], np.float32)
+                    for name, shape in shapes.items()
+                }
+            )
+        )
     except Exception as error:  # runtimes raise whatever they raise
         # The size that was made up may be the wrong one.
-        free = None in runtime.input_shape[1:] and not isinstance(error, MemoryError)
-        return None if free else f"it does not run: {reason(error)}"
-    return None if np.isfinite(found).all() else "its outputs are not finite: NaN in its weights?"
+        free = any(None in shape[1:] for shape in shapes.values())
+        if free and not isinstance(error, MemoryError):
+            return None
+        return f"it does not run: {reason(error)}"
+    finite = all(np.isfinite(values).all() for values in found.values())
+    return None if finite else "its outputs are not finite: NaN in its weights?"
 
 
 def limit(size: int) -> None:

@@ -29,8 +29,8 @@ def need(module: str, package: str, kind: str) -> ModuleType:
         ) from None
 
 
-def check_single(path: Path, kind: str, inputs: Sized, outputs: Sized) -> None:
-    """Raises ValueError unless the model in `path` has one input and one output."""
-    if len(inputs) != 1 or len(outputs) != 1:
+def check_ports(path: Path, kind: str, inputs: Sized, outputs: Sized) -> None:
+    """Raises ValueError unless the model in `path` has an input and an output."""
+    if not inputs or not outputs:
         found = f"this one has {len(inputs)} and {len(outputs)}"
-        raise unreadable(path, f"{kind} with one input and one output", found)
+        raise unreadable(path, f"{kind} with inputs and outputs", found)

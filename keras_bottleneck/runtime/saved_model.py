@@ -1,13 +1,15 @@
 """SavedModel folders in TensorFlow, through the signature that a server would call."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_bottleneck.checks import reject
 from keras_bottleneck.files import replace_file
 from keras_bottleneck.runtime.batching import in_batches
-from keras_bottleneck.runtime.problems import check_single, need, unreadable
+from keras_bottleneck.runtime.ports import Feed, Port
+from keras_bottleneck.runtime.problems import check_ports, need, unreadable
 from keras_bottleneck.runtime.storage import MEMBER
 
 KIND = "SavedModel folder"
@@ -22,7 +24,7 @@ class SavedModel:
         threads: None; TensorFlow's threads belong to the process, not to a model.
 
     Raises:
-        ValueError: If it is no SavedModel with one input and one output, or `threads` is given.
+        ValueError: If it is no SavedModel with inputs and outputs, or `threads` is given.
         ImportError: If `tensorflow` is not installed.
     """
 
@@ -41,18 +43,23 @@ class SavedModel:
         self._constant = tf.constant
         inputs = self._call.structured_input_signature[1]
         outputs = self._call.structured_outputs
-        check_single(path, KIND, inputs, outputs)
-        ((self.input_name, self._spec),) = inputs.items()
-        (self.output_name,) = outputs
-        self.input_shape = tuple(self._spec.shape)
+        check_ports(path, KIND, inputs, outputs)
+        self.inputs = tuple(_port(name, spec) for name, spec in inputs.items())
+        self.outputs = tuple(_port(name, spec) for name, spec in outputs.items())
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Outputs for `batch`, float32 in and out."""
-        return in_batches(self._run, batch, self.input_shape[0])
+    def run(self, feed: Feed) -> Feed:
+        """Outputs for a feed, float32 in and out."""
+        return in_batches(self._run, feed, self.inputs[0].shape[0])
 
-    def _run(self, batch: np.ndarray) -> np.ndarray:
-        outputs = self._call(**{self.input_name: self._constant(batch, self._spec.dtype)})
-        return outputs[self.output_name].numpy().astype(np.float32)
+    def _run(self, feed: Feed) -> Feed:
+        tensors = {port.name: self._constant(feed[port.name], port.dtype) for port in self.inputs}
+        outputs = self._call(**tensors)
+        return Feed({port.name: np.float32(outputs[port.name].numpy()) for port in self.outputs})
+
+
+def _port(name: str, spec: Any) -> Port:
+    shape = None if spec.shape.rank is None else tuple(spec.shape)
+    return Port(name, shape or (None,), spec.dtype.name)
 
 
 def read_metadata(path: Path) -> str | None:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from keras_bottleneck.runtime.batching import in_batches
-from keras_bottleneck.runtime.problems import check_single, need, unreadable
+from keras_bottleneck.runtime.ports import Feed, Port
+from keras_bottleneck.runtime.problems import check_ports, need, unreadable
 from keras_bottleneck.runtime.storage import MEMBER, read_member, write_members
 
 KIND = "TFLite file"
@@ -18,7 +19,7 @@ class TFLite:
     """A .tflite file, run by LiteRT's interpreter.
 
     Inputs and outputs are float32 for the caller; where the file's own are int8 or uint8, its
-    scale and zero point translate. Safe to call from several threads, one at a time: LiteRT's
+    scale and zero point translate. They are called as in the file's signature. Safe to call from several threads, one at a time: LiteRT's
     interpreter holds the tensors of one call.
 
     Args:
@@ -26,7 +27,7 @@ class TFLite:
         threads: CPU threads of the interpreter; None leaves the number to LiteRT.
 
     Raises:
-        ValueError: If the file is not a TFLite model with one input and one output.
+        ValueError: If the file is not a TFLite model with inputs and outputs.
         ImportError: If `ai-edge-litert` is not installed.
     """
 
@@ -35,54 +36,67 @@ class TFLite:
         try:
             self._interpreter = litert.Interpreter(str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
-            inputs = self._interpreter.get_input_details()
-            outputs = self._interpreter.get_output_details()
-            signatures = self._interpreter.get_signature_list()
+            inputs, outputs = _named(self._interpreter)
         except Exception as error:  # names that are no text, types that NumPy has not, and more
             raise unreadable(path, KIND, error) from None
-        check_single(path, KIND, inputs, outputs)
-        self._input, self._output = inputs[0], outputs[0]
+        check_ports(path, KIND, inputs, outputs)
+        self._indices = {name: details["index"] for name, details in inputs.items()}
+        self._places = {name: details["index"] for name, details in outputs.items()}
+        self._shapes = {name: tuple(details["shape"]) for name, details in inputs.items()}
         self._lock = Lock()
-        shape = self._input["shape_signature"]
-        self.input_shape = tuple(None if side < 0 else int(side) for side in shape)
-        self.input_name, self.output_name = self._names(signatures)
+        self.inputs = tuple(_port(name, details) for name, details in inputs.items())
+        self.outputs = tuple(_port(name, details) for name, details in outputs.items())
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Outputs for `batch`, float32 in and out."""
+    def run(self, feed: Feed) -> Feed:
+        """Outputs for a feed, float32 in and out."""
         with self._lock:
-            return in_batches(self._invoke, batch, self.input_shape[0])
+            return in_batches(self._invoke, feed, self.inputs[0].shape[0])
 
-    def _invoke(self, batch: np.ndarray) -> np.ndarray:
-        index = self._input["index"]
-        if tuple(self._interpreter.get_input_details()[0]["shape"]) != batch.shape:
-            self._interpreter.resize_tensor_input(index, batch.shape)
-            self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(index, _quantized(batch, self._input))
+    def _invoke(self, feed: Feed) -> Feed:
+        self._resize({name: feed[name].shape for name in self._indices})
+        for port in self.inputs:
+            values = port.quantized(feed[port.name])
+            self._interpreter.set_tensor(self._indices[port.name], values)
         self._interpreter.invoke()
-        return _dequantized(self._interpreter.get_tensor(self._output["index"]), self._output)
+        return Feed(
+            {
+                port.name: port.dequantized(self._interpreter.get_tensor(self._places[port.name]))
+                for port in self.outputs
+            }
+        )
 
-    def _names(self, signatures: dict[str, dict[str, list[str]]]) -> tuple[str, str]:
-        # Tensors bear the converter's names ("serving_default_image:0"), signatures the author's.
-        for signature in signatures.values():
-            if signature["inputs"] and signature["outputs"]:
-                return signature["inputs"][0], signature["outputs"][0]
-        return self._input["name"], self._output["name"]
+    def _resize(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        if shapes == self._shapes:
+            return
+        for name, shape in shapes.items():
+            self._interpreter.resize_tensor_input(self._indices[name], shape)
+        self._interpreter.allocate_tensors()
+        self._shapes = shapes
 
 
-def _quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+def _named(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The details of each input and output, by name."""
+    # Tensors bear the converter's names ("serving_default_image:0"), and the converter reorders
+    # them; signatures have the author's.
+    for key, signature in interpreter.get_signature_list().items():
+        if signature["inputs"] and signature["outputs"]:
+            runner = interpreter.get_signature_runner(key)
+            return runner.get_input_details(), runner.get_output_details()
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    return {one["name"]: one for one in inputs}, {one["name"]: one for one in outputs}
+
+
+def _port(name: str, details: dict[str, Any]) -> Port:
     dtype = np.dtype(details["dtype"])
-    if not np.issubdtype(dtype, np.integer):
-        return values.astype(dtype)
+    integers = np.issubdtype(dtype, np.integer)
     scale, zero_point = details["quantization"]
-    steps = np.rint(values / np.float32(scale or 1)) + zero_point
-    return np.clip(steps, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
-
-
-def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    if not np.issubdtype(values.dtype, np.integer):
-        return values.astype(np.float32)
-    scale, zero_point = details["quantization"]
-    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale or 1)
+    return Port(
+        name,
+        tuple(None if side < 0 else int(side) for side in details["shape_signature"]),
+        dtype.name,
+        float(scale) if integers else None,
+        int(zero_point) if integers else 0,
+    )
 
 
 def read_metadata(path: Path) -> str | None:
