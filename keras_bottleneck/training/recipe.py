@@ -228,7 +228,7 @@ class Recipe:
 
         Returns:
             Keras's history of "loss", "accuracy" (of a regression "mae", the mean absolute error),
-            and the same with "val_" before.
+            and the same with `val_` before.
 
         Raises:
             ValueError: As `compile`; the length of `train` is unknown; `validation` cannot be read

@@ -42,6 +42,7 @@ def write_all(folder: Path) -> list[Path]:
         save(f"turned_{value}.jpg", pagoda.resize((64, 43)), quality=95, exif=turned(value))
     save("turned.png", flower, exif=turned(QUARTER_TURN))
     save("turned.webp", flower, lossless=True, exif=turned(QUARTER_TURN))
+    save("mirrored.webp", pagoda.resize((64, 43)), lossless=True, exif=turned(7))
     save("transparent.png", transparent(pagoda))
     save("profile.jpg", flower, icc_profile=red_and_blue_swapped())
     save("gamma.png", pagoda, pnginfo=gamma(1.0))

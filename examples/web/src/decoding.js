@@ -5,6 +5,8 @@
  * conversion, no resizing.
  */
 
+import { upright, withoutOrientation } from './webp.js';
+
 /** @typedef {import('./preprocessing.js').Pixels} Pixels */
 
 /**
@@ -13,9 +15,12 @@
  * @throws {Error} If the browser cannot read the file as an image.
  */
 export async function decodeFile(file) {
+  const { file: readable, orientation } = withoutOrientation(
+    new Uint8Array(await file.arrayBuffer()),
+  );
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, {
+    bitmap = await createImageBitmap(new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (readable)]), {
       imageOrientation: 'from-image',
       colorSpaceConversion: 'none',
       premultiplyAlpha: 'none',
@@ -26,7 +31,7 @@ export async function decodeFile(file) {
   const pixels = fromCanvas(bitmap, bitmap.width, bitmap.height);
   const result = isOpaque(pixels) ? pixels : fromTexture(bitmap);
   bitmap.close();
-  return result;
+  return upright(result, orientation);
 }
 
 /**
