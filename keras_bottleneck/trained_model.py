@@ -16,6 +16,8 @@ from keras_bottleneck.image_model import model_preprocessing
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime import Metadata, artifact, metadata
 from keras_bottleneck.runtime.batching import in_batches
+from keras_bottleneck.runtime.ports import Feed, joined
+from keras_bottleneck.signature import input_names, output_names
 from keras_bottleneck.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION, checked_task
 from keras_bottleneck.version import versions
 
@@ -53,7 +55,7 @@ class TrainedModel:
         """What its outputs are: "probabilities", "logits" or "features"."""
         return output_name(self.model)
 
-    def run(self, inputs: Array) -> Array:
+    def run(self, inputs: Array) -> Any:
         """Its outputs, as `keras_outputs`."""
         return keras_outputs(self.model, inputs)
 
@@ -89,18 +91,25 @@ def opened(model: Any, name: str = "path") -> TrainedModel:
     )
 
 
-def keras_outputs(model: keras.Model, inputs: Array) -> Array:
-    """The outputs of a Keras model at inference, float32 (N, ...)."""
+def keras_outputs(model: keras.Model, inputs: Array | Feed) -> Any:
+    """The outputs of a Keras model at inference, as `Predictor.run` returns them.
 
-    def run(batch: Array) -> Array:
+    Args:
+        model: A functional or `Sequential` model.
+        inputs: (N, ...); of several inputs a `Feed`.
+    """
+    taken, given = input_names(model), output_names(model)
+
+    def run(batch: Feed) -> Feed:
         # Called, not `predict`ed: that would leave a compiled function on the user's model.
-        images = keras_private.as_taken(model, batch)
-        (output,) = keras.tree.flatten(model(images, training=False))
-        return np.asarray(keras.ops.convert_to_numpy(output), np.float32)
+        values = keras_private.packed(model, [batch[name] for name in taken])
+        outputs = keras.tree.flatten(model(values, training=False))
+        arrays = (np.asarray(keras.ops.convert_to_numpy(one), np.float32) for one in outputs)
+        return Feed(dict(zip(given, arrays, strict=True)))
 
     fixed = model.inputs[0].shape[0]
-    pieces = np.split(inputs, range(BATCH, len(inputs), BATCH))
-    return np.concatenate([in_batches(run, piece, fixed) for piece in pieces])
+    feed = inputs if isinstance(inputs, Feed) else Feed({taken[0]: inputs})
+    return joined(in_batches(run, piece, fixed) for piece in feed.parts(BATCH)).single
 
 
 def save_model(

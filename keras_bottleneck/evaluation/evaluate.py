@@ -184,6 +184,9 @@ def _opened(model: Any, threads: int | None) -> tuple[Predictor | TrainedModel, 
     """
     if not isinstance(model, keras.Model):
         predictor = runtime.load(model, threads)
+        if not predictor.single:
+            accepted = "an artifact with one input and one output"
+            raise checks.reject("path", str(predictor.path), accepted)
         return predictor, str(predictor.path)
     if threads is not None:
         raise checks.reject("threads", threads, "None for a Keras model")
@@ -201,12 +204,11 @@ def _answers_to_both(answer: Callable[[Array], Answers], images: Array) -> Answe
     """The mean of the probabilities (or numbers) of images and of their mirror images."""
     straight = answer(images)
 
-    def values(batch: Array) -> Array:
-        answers = straight if batch is images else answer(batch)
-        return answers.outputs if answers.probabilities is None else answers.probabilities
-
-    name = straight.output_name if straight.probabilities is None else "probabilities"
-    return Answers(flipping.mean_of_both(values, images), name, straight.task)
+    turned = answer(flipping.mirrored(images))
+    if straight.probabilities is None or turned.probabilities is None:
+        return straight.like_these(flipping.mean(straight.outputs, turned.outputs))
+    mean = flipping.mean(straight.probabilities, turned.probabilities)
+    return Answers(mean, "probabilities", straight.task)
 
 
 def _evaluated(

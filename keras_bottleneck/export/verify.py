@@ -17,6 +17,7 @@ from keras_bottleneck.evaluation.results import Evaluation
 from keras_bottleneck.export.errors import translated
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime.onnx_runtime import ONNX, needs_care
+from keras_bottleneck.runtime.ports import Feed
 from keras_bottleneck.runtime.timing import timed
 
 NOISE_SAMPLES = 16
@@ -125,4 +126,6 @@ def _in_a_plain_session(path: Path, inputs: Array) -> Array | None:
     """What an ONNX Runtime session without options computes; None where `runtime.load` has none."""
     if path.suffix != ".onnx" or not needs_care(path):
         return None
-    return ONNX(path, plain=True).run(inputs)
+    session = ONNX(path, plain=True)
+    found: Array = session.run(Feed({session.inputs[0].name: inputs})).single
+    return found

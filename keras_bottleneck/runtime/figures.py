@@ -108,6 +108,8 @@ def benchmarked(
 def _shape(file: Path) -> tuple[int, ...]:
     """The shape of a sample, without its batch."""
     predictor = load(file)
+    if not predictor.single:
+        raise reject("path", str(file), "a file with one input and one output")
     shape = predictor.input_shape[1:]
     if predictor.preprocessing is not None:
         return predictor.preprocessing.input_shape

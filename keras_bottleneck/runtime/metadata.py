@@ -1,8 +1,7 @@
 """What a file must know about itself to predict: labels, preprocessing, names, versions."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from keras_bottleneck.checks import boolean, one_of, reject
 from keras_bottleneck.preprocessing import Preprocessing
 from keras_bottleneck.runtime import kinds
 from keras_bottleneck.runtime.kinds import Kind
+from keras_bottleneck.runtime.ports import Input, Output, checked_labels, described
 from keras_bottleneck.runtime.problems import unreadable
 from keras_bottleneck.tasks import CLASSIFICATION, TASKS
 
@@ -35,6 +35,9 @@ class Metadata:
             label of its own; or "regression" where outputs are numbers, which `labels` name.
         needs_vnni: Whether an int8 .onnx file computes right on x86 processors without VNNI only
             where the session's `session.x64quantprecision` is "1", as `runtime.load` sets it.
+        inputs: Of a model with several inputs or outputs, what each input is; else none.
+        outputs: Of such a model, what each output is; `labels`, `output_name` and `task` then state
+            nothing.
 
     Raises:
         ValueError: If an argument is of another type.
@@ -53,6 +56,8 @@ class Metadata:
     versions: dict[str, str] = field(default_factory=dict)
     needs_vnni: bool = False
     task: str = CLASSIFICATION
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("name", "input_name"):
@@ -63,7 +68,9 @@ class Metadata:
         one_of("output_name", self.output_name, OUTPUTS)
         one_of("task", self.task, tuple(TASKS))
         boolean("needs_vnni", self.needs_vnni)
-        object.__setattr__(self, "labels", _labels(self.labels))
+        object.__setattr__(self, "labels", checked_labels(self.labels))
+        object.__setattr__(self, "inputs", described(Input, "inputs", self.inputs))
+        object.__setattr__(self, "outputs", described(Output, "outputs", self.outputs))
         object.__setattr__(self, "versions", _versions(self.versions))
 
     def to_json(self) -> str:
@@ -81,6 +88,9 @@ class Metadata:
         }
         if self.task != CLASSIFICATION:  # which files from before there were others do not state
             content["task"] = self.task
+        if self.outputs:
+            content["inputs"] = [asdict(port) for port in self.inputs]
+            content["outputs"] = [asdict(port) for port in self.outputs]
         return json.dumps(content, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -111,6 +121,8 @@ def _parsed(text: str) -> dict[str, Any]:
     # Files from before this was known may hold any codes.
     content.setdefault("needs_vnni", True)
     content.setdefault("task", CLASSIFICATION)
+    content.setdefault("inputs", [])
+    content.setdefault("outputs", [])
     names = {item.name for item in fields(Metadata)}
     if set(content) != names:
         wanted = f"a JSON object with the fields {', '.join(sorted(names))}"
@@ -120,21 +132,6 @@ def _parsed(text: str) -> dict[str, Any]:
 
 def _shortened(text: Any) -> Any:
     return text[:60] if isinstance(text, (str, bytes)) else text
-
-
-def _labels(labels: Any) -> tuple[str, ...] | None:
-    if labels is None:
-        return None
-    wanted = "a sequence of non-empty one-line strings, or None"
-    if not isinstance(labels, Iterable) or isinstance(labels, (str, bytes, dict, set, frozenset)):
-        raise reject("labels", labels, wanted)
-    items = tuple(labels)
-    if not items:
-        raise reject("labels", items, wanted)
-    for label in items:
-        if not isinstance(label, str) or label.splitlines() != [label]:
-            raise reject("labels", label, wanted)
-    return items
 
 
 def _versions(versions: Any) -> dict[str, str]:

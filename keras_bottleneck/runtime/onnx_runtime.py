@@ -55,7 +55,7 @@ class ONNX:
         values = {port.name: port.quantized(feed[port.name]) for port in self.inputs}
         names = [port.name for port in self.outputs]
         found = self._session.run(names, values)
-        return Feed({name: np.float32(one) for name, one in zip(names, found, strict=True)})
+        return Feed({name: one.astype(np.float32) for name, one in zip(names, found, strict=True)})
 
 
 def _shape(argument: Any) -> Shape:
@@ -63,7 +63,7 @@ def _shape(argument: Any) -> Shape:
 
 
 def _dtype(argument: Any) -> str:
-    """"float32" of "tensor(float)"; of what NumPy has not, ONNX Runtime's own word."""
+    """ "float32" of "tensor(float)"; of what NumPy has not, ONNX Runtime's own word."""
     kind = DTYPES.get(argument.type)
     return argument.type if kind is None else np.dtype(kind).name
 

@@ -173,7 +173,7 @@ def described(kind: type, name: str, ports: Any) -> tuple[Any, ...]:
     accepted = f"a sequence of {name} with the fields {', '.join(sorted(known))}"
     if not isinstance(ports, (tuple, list)):
         raise reject(name, ports, accepted)
-    found = []
+    found: list[Any] = []
     for port in ports:
         if isinstance(port, dict):
             if set(port) != known:
@@ -246,4 +246,3 @@ def joined(feeds: Iterable[Feed]) -> Feed:
     """The samples of several feeds, one after the other."""
     parts = list(feeds)
     return Feed({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-

@@ -13,7 +13,7 @@ from keras_bottleneck.runtime import flipping
 from keras_bottleneck.runtime.heads import Head, Named, Prediction
 from keras_bottleneck.runtime.kinds import Runtime
 from keras_bottleneck.runtime.metadata import Metadata
-from keras_bottleneck.runtime.ports import Feed, Input, Output, joined
+from keras_bottleneck.runtime.ports import Feed, Input, Output, joined, meaning_of
 from keras_bottleneck.tasks import CLASSIFICATION
 
 # Bounds the memory that preprocessed images and activations take, however many images are given.
@@ -115,7 +115,7 @@ class Predictor:
         if len(self.outputs) == 1:
             (head,), (values,) = self._heads.values(), answers.values()
             found = head.predictions(values, count, head.gives_numbers(values))
-            return list(found) if many else found[0]
+            return [*found] if many else found[0]
         named = {name: self._said(name, values, count) for name, values in answers.items()}
         rows = [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
         return rows if many else rows[0]
@@ -140,9 +140,7 @@ class Predictor:
                 raise head.no_classifier()
             return values
         found = {
-            name: values
-            for name, values in answers.items()
-            if self._heads[name].classifies(values)
+            name: values for name, values in answers.items() if self._heads[name].classifies(values)
         }
         if not found:
             raise self._heads[self.outputs[0].name].no_classifier()
@@ -172,6 +170,11 @@ class Predictor:
         """The raw outputs for a feed of float arrays of the shapes of `inputs`."""
         floats = {name: np.ascontiguousarray(one, np.float32) for name, one in feed.items()}
         return self._runtime.run(Feed(floats))
+
+    @property
+    def single(self) -> bool:
+        """Whether the model has one input and one output."""
+        return len(self.inputs) == len(self.outputs) == 1
 
     def gives_numbers(self, outputs: np.ndarray) -> bool:
         """Whether `outputs`, of a model with a single one, are numbers: see `Head`."""
@@ -313,9 +316,7 @@ class Predictor:
             problem = f"preprocessing makes {made}, the model takes {self.input_shape[1:]}"
             raise reject("path", str(self.path), f"an artifact that fits its metadata ({problem})")
 
-    def _misfit(
-        self, name: str, array: np.ndarray, shape: tuple[int | None, ...]
-    ) -> ValueError:
+    def _misfit(self, name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> ValueError:
         kind = "an image" if name == "image" else "a float array"
         wanted = ", ".join("any" if side is None else str(side) for side in shape)
         return ValueError(
@@ -353,13 +354,17 @@ def _outputs(path: Path, runtime: Runtime, metadata: Metadata | None) -> tuple[O
     _check_names(path, "outputs", stated, [port.name for port in runtime.outputs])
     if stated:
         ports = {port.name: port for port in runtime.outputs}
-        return tuple(
-            replace(output, **vars(ports[name])) for name, output in stated.items()
-        )
+        return tuple(replace(output, **vars(ports[name])) for name, output in stated.items())
     if metadata is None:
         return tuple(Output(**vars(port)) for port in runtime.outputs)
-    known = {"meaning": metadata.output_name, "task": metadata.task, "labels": metadata.labels}
-    return tuple(Output(**vars(port), **known) for port in runtime.outputs[:1])
+    if len(runtime.outputs) > 1:
+        problem = f"the metadata of one output, the model has {len(runtime.outputs)}"
+        raise reject("path", str(path), f"an artifact that fits its metadata ({problem})")
+    meaning = meaning_of(metadata.output_name, metadata.task)
+    return tuple(
+        Output(**vars(port), meaning=meaning, task=metadata.task, labels=metadata.labels)
+        for port in runtime.outputs
+    )
 
 
 def _check_names(path: Path, what: str, stated: Any, listed: list[str]) -> None:

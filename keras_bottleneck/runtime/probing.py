@@ -14,7 +14,7 @@ import numpy as np
 from keras_bottleneck.failures import reason
 from keras_bottleneck.runtime import kinds, manifest, processes
 from keras_bottleneck.runtime.kinds import Kind, Runtime
-from keras_bottleneck.runtime.ports import Feed
+from keras_bottleneck.runtime.ports import Feed, Shape
 from keras_bottleneck.runtime.problems import unreadable
 
 PROBING = __name__
@@ -100,18 +100,9 @@ def try_out(path: Path, kind: Kind) -> ValueError | None:
 
 
 def _problem(runtime: Runtime) -> str | None:
-    rng = np.random.default_rng(0)
     shapes = {port.name: port.shape for port in runtime.inputs}
     try:
-        # Not zeros: a network that divides by a norm would give NaN for them.
-        found = runtime.run(
-            Feed(
-                {
-                    name: rng.random([shape[0] or 1, *(side or SIDE for side in shape[1:])], np.float32)
-                    for name, shape in shapes.items()
-                }
-            )
-        )
+        found = runtime.run(Feed({name: _noise(shape) for name, shape in shapes.items()}))
     except Exception as error:  # runtimes raise whatever they raise
         # The size that was made up may be the wrong one.
         free = any(None in shape[1:] for shape in shapes.values())
@@ -120,6 +111,12 @@ def _problem(runtime: Runtime) -> str | None:
         return f"it does not run: {reason(error)}"
     finite = all(np.isfinite(values).all() for values in found.values())
     return None if finite else "its outputs are not finite: NaN in its weights?"
+
+
+def _noise(shape: Shape) -> np.ndarray:
+    """Not zeros: a network that divides by a norm would give NaN for them."""
+    sides = [shape[0] or 1, *(side or SIDE for side in shape[1:])]
+    return np.random.default_rng(0).random(sides, np.float32)
 
 
 def limit(size: int) -> None:

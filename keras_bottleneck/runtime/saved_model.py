@@ -54,7 +54,9 @@ class SavedModel:
     def _run(self, feed: Feed) -> Feed:
         tensors = {port.name: self._constant(feed[port.name], port.dtype) for port in self.inputs}
         outputs = self._call(**tensors)
-        return Feed({port.name: np.float32(outputs[port.name].numpy()) for port in self.outputs})
+        return Feed(
+            {port.name: outputs[port.name].numpy().astype(np.float32) for port in self.outputs}
+        )
 
 
 def _port(name: str, spec: Any) -> Port:

@@ -18,9 +18,9 @@ LABELS_MEMBER = "labels.txt"
 class TFLite:
     """A .tflite file, run by LiteRT's interpreter.
 
-    Inputs and outputs are float32 for the caller; where the file's own are int8 or uint8, its
-    scale and zero point translate. They are called as in the file's signature. Safe to call from several threads, one at a time: LiteRT's
-    interpreter holds the tensors of one call.
+    Inputs and outputs are float32 for the caller, and called as in the file's signature; where the
+    file's own are int8 or uint8, its scale and zero point translate. Safe to call from several
+    threads, one at a time: LiteRT's interpreter holds the tensors of one call.
 
     Args:
         path: The .tflite file.

@@ -18,6 +18,8 @@ PLANES = {1: [4], 3: [0, 1, 2], 4: [0, 1, 2, 3]}
 
 def problem(predictor: Predictor) -> str | None:
     """Why no program can be written for an artifact; None where one can."""
+    if not predictor.single:
+        return "it has several inputs or outputs"
     if predictor.preprocessing is None:
         return "it carries no preprocessing"
     if predictor.preprocessing.channels not in PLANES:
