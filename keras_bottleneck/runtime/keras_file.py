@@ -42,7 +42,10 @@ class KerasFile:
             if not np.isfinite(np.asarray(self._to_numpy(weight), np.float32)).all():
                 raise unreadable(path, KIND, f"{weight.path} holds NaN or infinity")
         signature = importlib.import_module("keras_bottleneck.signature")
-        names = signature.input_names(self._model), signature.output_names(self._model)
+        try:
+            names = signature.input_names(self._model), signature.output_names(self._model)
+        except ValueError as error:
+            raise unreadable(path, KIND, str(error)) from None
         self.inputs, self.outputs = (
             tuple(Port(name, tuple(one.shape)) for name, one in zip(own, tensors, strict=True))
             for own, tensors in zip(names, (inputs, outputs), strict=True)

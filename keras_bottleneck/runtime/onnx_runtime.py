@@ -63,7 +63,7 @@ def _shape(argument: Any) -> Shape:
 
 
 def _dtype(argument: Any) -> str:
-    """ "float32" of "tensor(float)"; of what NumPy has not, ONNX Runtime's own word."""
+    """As NumPy calls "tensor(float)", float32; of what it has not, ONNX Runtime's own word."""
     kind = DTYPES.get(argument.type)
     return argument.type if kind is None else np.dtype(kind).name
 

@@ -114,8 +114,9 @@ class Predictor:
         answers, many = self._answers(images)
         if len(self.outputs) == 1:
             (head,), (values,) = self._heads.values(), answers.values()
-            found = head.predictions(values, count, head.gives_numbers(values))
-            return [*found] if many else found[0]
+            found: list[Answer] = []
+            found += head.predictions(values, count, head.gives_numbers(values))
+            return found if many else found[0]
         named = {name: self._said(name, values, count) for name, values in answers.items()}
         rows = [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
         return rows if many else rows[0]

@@ -16,6 +16,7 @@ from keras import layers
 import keras_bottleneck as kb
 from keras_bottleneck import processor
 from keras_bottleneck.runtime import metadata, onnx_runtime
+from keras_bottleneck.runtime.ports import Feed
 
 EMULATOR = "qemu-x86_64-static"
 # AVX2 and no VNNI.
@@ -105,7 +106,8 @@ def test_the_option_is_set_where_file_and_processor_need_it(folder, tmp_path, mo
 
 def test_a_plain_session_gives_the_sums_of_32_bits(folder, images):
     path = folder / "portable_int8.onnx"
-    plain = onnx_runtime.ONNX(path, plain=True).run(images[100:])
+    feed = Feed({"image": images[100:]})
+    plain = onnx_runtime.ONNX(path, plain=True).run(feed).single
     np.testing.assert_array_equal(plain, exact(path, images[100:]))
     np.testing.assert_array_equal(plain, kb.runtime.load(path).run(images[100:]))
     unrestricted = folder / "unrestricted_int8.onnx"

@@ -7,6 +7,7 @@ import pytest
 
 from keras_bottleneck.runtime import load
 from keras_bottleneck.runtime.batching import in_batches
+from keras_bottleneck.runtime.ports import Feed
 
 KINDS = ["tflite", "onnx", "saved_model", "keras"]
 TOLERANCE = 1e-5
@@ -127,9 +128,11 @@ def test_in_batches_keeps_order_and_size(samples, size):
     seen = []
 
     def run(piece):
-        seen.append(len(piece))
-        return 2 * piece
+        seen.append(piece.samples)
+        return Feed({"double": 2 * piece["x"], "sum": piece["x"].sum(1) + piece["y"]})
 
-    batch = np.arange(samples * 3, dtype=np.float32).reshape(samples, 3)
-    np.testing.assert_array_equal(in_batches(run, batch, size), 2 * batch)
+    x, y = np.arange(samples * 3, dtype=np.float32).reshape(samples, 3), np.arange(samples)
+    found = in_batches(run, Feed({"x": x, "y": y}), size)
+    np.testing.assert_array_equal(found["double"], 2 * x)
+    np.testing.assert_array_equal(found["sum"], x.sum(1) + y)
     assert set(seen) == {size or samples}
