@@ -55,17 +55,19 @@ print("ResNet50" in dir(kb), kb.ResNet50.__name__)
     assert done.stdout.splitlines() == ["[]", "[]", "True ResNet50"], done.stderr
 
 
+SLOW = (pytest.mark.slow, pytest.mark.full)
+
+
 @pytest.mark.parametrize(
     "imports",
     [
         "import keras_bottleneck, keras",
-        "import keras, keras_bottleneck",
-        "import keras_bottleneck.layers, keras",
-        "from keras_bottleneck.quantization import pairs; import keras",
-        "from keras_bottleneck import cli; import keras",
+        pytest.param("import keras, keras_bottleneck", marks=SLOW),
+        pytest.param("import keras_bottleneck.layers, keras", marks=SLOW),
+        pytest.param("from keras_bottleneck.quantization import pairs; import keras", marks=SLOW),
+        pytest.param("from keras_bottleneck import cli; import keras", marks=SLOW),
     ],
 )
-@pytest.mark.full
 def test_files_load_whatever_was_imported_first(imports, tmp_path):
     image = keras.Input((8, 8, 3))
     x = kb.layers.ConvNormAct(4, 3)(image)

@@ -41,7 +41,14 @@ def tables(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("task", ["multi-label", "regression", "classification"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "regression",
+        pytest.param("multi-label", marks=pytest.mark.slow),
+        pytest.param("classification", marks=pytest.mark.slow),
+    ],
+)
 def test_from_a_table_to_a_page(tables, tmp_path, task):
     run = runs.train(tables / task, tmp_path / "run", recipe=Recipe(epochs=1), **MODEL)
     assert run.task == task
@@ -64,6 +71,7 @@ def test_from_a_table_to_a_page(tables, tmp_path, task):
     assert (tuned.task, tuned.config["classes"]) == (task, run.config["classes"])
 
 
+@pytest.mark.slow
 def test_a_head_of_another_task(tables, tmp_path):
     run = runs.train(tables / "classification", tmp_path / "run", recipe=Recipe(epochs=1), **MODEL)
     tuned = runs.finetune(
