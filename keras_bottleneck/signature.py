@@ -1,4 +1,4 @@
-"""What the inputs and outputs of a functional model are called.
+"""What the inputs and outputs of a functional or `Sequential` model are called.
 
 The names are those of its dict of inputs or outputs, else those of the layers that they come from.
 """
@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_bottleneck import keras_private
+from keras_bottleneck.graph.rebuild import functional
 
 
 def input_names(model: keras.Model) -> tuple[str, ...]:
@@ -22,6 +23,7 @@ def input_names(model: keras.Model) -> tuple[str, ...]:
         >>> input_names(keras.Model([photo, vector], vector))
         ('photo', 'vector')
     """
+    model = functional(model)
     owners = [tensor.name for tensor in model.inputs]
     return _distinct("inputs", _names(keras_private.input_structure(model), owners))
 
@@ -38,6 +40,7 @@ def output_names(model: keras.Model) -> tuple[str, ...]:
         >>> output_names(keras.Model(image, outputs))
         ('age', 'kind')
     """
+    model = functional(model)
     structure = keras_private.output_structure(model)
     return _distinct("outputs", _names(structure, list(model.output_names)))
 

@@ -1,5 +1,6 @@
 """Which images there are, and what is known of each: from class folders, parts of them, a table."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from keras_bottleneck import checks
 from keras_bottleneck.data import table
-from keras_bottleneck.data.parts import PARTS, TRAIN, VALIDATION, part_of
+from keras_bottleneck.data.parts import PARTS, TEST, TRAIN, VALIDATION, part_of
 from keras_bottleneck.data.visible import checked_folder, folders_in, images_in
 from keras_bottleneck.tasks import CLASSIFICATION
 
@@ -69,7 +70,7 @@ def listed(path: Any, labels: Any = None, validation: Any = None, task: Any = No
     if validation is None:
         return whole
     other = _of_one_folder(checked_folder(validation, "validation"), None, task, least=0)
-    others = [_joinable(whole, other.for_part(VALIDATION))]
+    others = [_joinable(whole, other, VALIDATION)]
     kept = whole.only([part != VALIDATION for part in whole.parts])
     kept = replace(kept, parts=tuple(part or TRAIN for part in kept.parts))
     return _joined(kept, others)
@@ -120,12 +121,24 @@ def _in_parts(root: Path, task: Any) -> Listing | None:
     if foreign := sorted(set(folders) - set(parts)):
         accepted = f"a folder of the parts {', '.join(parts)} alone, or of classes"
         raise checks.reject("path", foreign, accepted)
+    for name, part in list(parts.items()):
+        if part == TEST and not _is_labelled(root / name):
+            del parts[name]
+            warnings.warn(
+                f"the part {name!r} has no folders of classes and no {table.TABLE}, and is left "
+                "out.",
+                stacklevel=4,  # whoever called `image_folder`
+            )
     opened = {part: _part(root / name, name, task) for name, part in parts.items()}
     train = opened.pop(TRAIN)
     if VALIDATION in opened:
         train = train.for_part(TRAIN)
-    others = [_joinable(train, other.for_part(part)) for part, other in opened.items()]
+    others = [_joinable(train, other, part) for part, other in opened.items()]
     return replace(_joined(train, others), root=root)
+
+
+def _is_labelled(folder: Path) -> bool:
+    return bool(folders_in(folder)) or table.table_of(folder, None) is not None
 
 
 def _part(folder: Path, name: str, task: Any) -> Listing:
@@ -135,15 +148,14 @@ def _part(folder: Path, name: str, task: Any) -> Listing:
         raise ValueError(f"{error} (the part {name!r} of a folder of parts)") from None
 
 
-def _joinable(train: Listing, other: Listing) -> Listing:
-    """`other`, if it has the classes of the training images.
+def _joinable(train: Listing, other: Listing, part: str) -> Listing:
+    """`other`, all of it for a part, if it has the classes of the training images.
 
     Raises:
         ValueError: If not.
     """
     if other.names == train.names and other.task == train.task:
-        return other
-    part = other.parts[0]
+        return other.for_part(part)
     missing, more = (
         sorted(set(one.names) - set(another.names))
         for one, another in ((train, other), (other, train))

@@ -3,6 +3,8 @@
 import csv
 import io
 import os
+import re
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ CLASS = ("class", "label")
 PART = ("part", "split", "subset")
 SEPARATORS = (",", ";", "\t")
 SHOWN = 3
+NUMBER_WITH_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 class Row(NamedTuple):
@@ -102,6 +105,8 @@ def _targets(
     numbers = None if are_classes else _numbers(rows)
     single = len(names) == 1 and task in (None, CLASSIFICATION)
     binary = numbers is not None and bool(np.isin(numbers, (0, 1)).all())
+    if single and not are_classes and task is None:
+        _check_not_mixed(file, names[0], rows)
     if are_classes or (single and (numbers is None or (task and not binary))):
         return *_classes(file, rows), CLASSIFICATION
     if numbers is None:
@@ -134,7 +139,9 @@ def _rows(file: Path) -> list[Row]:
     first = text.partition("\n")[0]
     separator = max(SEPARATORS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-    rows = [Row(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    rows = [
+        Row(reader.line_num, [_cell(cell.strip(), separator) for cell in cells]) for cells in reader
+    ]
     rows = [row for row in rows if any(row.cells)]
     if len(rows) < 2:
         raise reject("labels", str(file), "a table with a row of headings and a row for each image")
@@ -145,6 +152,12 @@ def _rows(file: Path) -> list[Row]:
                 f"{len(row.cells)} in line {row.line} of {str(file)!r}"
             )
     return rows
+
+
+def _cell(text: str, separator: str) -> str:
+    """`text`; a number with a decimal comma, as where no comma separates cells, with a point."""
+    with_comma = separator != "," and NUMBER_WITH_COMMA.fullmatch(text)
+    return text.replace(",", ".") if with_comma else text
 
 
 def _place(places: dict[str, int], names: Sequence[str]) -> int | None:
@@ -161,12 +174,13 @@ def _existing(
     if doubled:
         accepted = f"a table with one row for each file ({len(doubled)} have several)"
         raise reject("labels", doubled[0], accepted)
-    there = [row for row in rows if (root / row.cells[of_file]).is_file()]
-    if not there:
+    existing = [_file(root, name) for name in names]
+    there = [row for row, file in zip(rows, existing, strict=True) if file is not None]
+    files = tuple(file for file in existing if file is not None)
+    if not files:
         raise reject("labels", names[0], f"a table of files in {str(root)!r}, of which none exists")
-    files = tuple(root / row.cells[of_file] for row in there)
     listed = {file.resolve() for file in files}
-    missing = [name for name in names if not (root / name).is_file()]
+    missing = [name for name, file in zip(names, existing, strict=True) if file is None]
     others = [file for file in images_in(root) if file.resolve() not in listed]
     if missing:
         _warn(f"{len(missing)} files that {table.name} names are missing", missing)
@@ -174,6 +188,17 @@ def _existing(
         left_out = [file.relative_to(root).as_posix() for file in others]
         _warn(f"{len(others)} images have no row in {table.name}, and are left out", left_out)
     return there, files
+
+
+def _file(root: Path, name: str) -> Path | None:
+    """The file that a table calls `name`; None where there is none.
+
+    Tables from Windows have backslashes, and an accent is one character or two: macOS writes the
+    names of files in another form than people type.
+    """
+    forms = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    paths = (root / one for one in (name, name.replace("\\", "/"), *forms))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _warn(problem: str, names: Sequence[str]) -> None:
@@ -196,7 +221,8 @@ def _classes(file: Path, rows: list[Row]) -> tuple[np.ndarray[Any, Any], tuple[s
     cells = [row.cells[0] for row in rows]
     if "" in cells:
         line = rows[cells.index("")].line
-        raise reject("labels", "", f"a table with a class in each row (line {line} of {file.name})")
+        accepted = f"a table with a class or number in each row (line {line} of {file.name})"
+        raise reject("labels", "", accepted)
     whole = all(cell.isdecimal() for cell in cells)
     names = tuple(sorted(set(cells), key=int if whole else None))
     if len(names) < 2:
@@ -211,6 +237,17 @@ def _numbers(rows: list[Row]) -> np.ndarray[Any, Any] | None:
         return np.array([[float(cell) for cell in row.cells] for row in rows], np.float32)
     except ValueError:
         return None
+
+
+def _check_not_mixed(file: Path, name: str, rows: list[Row]) -> None:
+    """Refuses a column of numbers with a few words in it: each number would become a class."""
+    odd = [row for row in rows if _numbers([row]) is None]
+    if 0 < len(odd) < len(rows) / 2:
+        raise ValueError(
+            f"`labels` must be a table with numbers alone in the column {name!r} (or be given with "
+            f"task='classification'). Received: {odd[0].cells[0]!r} in line {odd[0].line} of "
+            f"{file.name}"
+        )
 
 
 def _text(file: Path, names: Sequence[str], rows: list[Row]) -> ValueError:

@@ -8,6 +8,9 @@ from typing import Any
 from keras_bottleneck.checks import reject
 from keras_bottleneck.image_files import is_image
 
+# Folders that archives and file servers leave behind.
+LEFT_BEHIND = ("__MACOSX", "@eaDir")
+
 
 def checked_folder(path: Any, name: str = "path") -> Path:
     """`path` as the Path of an existing folder; `name` is the argument that it was given as."""
@@ -22,7 +25,7 @@ def checked_folder(path: Any, name: str = "path") -> Path:
 def folders_in(root: Path) -> tuple[str, ...]:
     """The names of the visible folders in `root`, sorted, but for links that lead in circles."""
     here = (os.path.realpath(root),)
-    folders = (item for item in root.iterdir() if item.is_dir() and not item.name.startswith("."))
+    folders = (item for item in root.iterdir() if item.is_dir() and not _is_hidden(item.name))
     return tuple(sorted(item.name for item in folders if not _leads_back(item, here)))
 
 
@@ -44,7 +47,7 @@ def _files(folder: str | Path, above: tuple[str, ...]) -> Iterator[str]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
+                if _is_hidden(entry.name):
                     continue
                 if entry.is_file():
                     yield entry.path
@@ -55,6 +58,10 @@ def _files(folder: str | Path, above: tuple[str, ...]) -> Iterator[str]:
             "`path` must be a folder in which everything can be listed. "
             f"Received: {str(folder)!r} ({error.strerror})"
         ) from None
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in LEFT_BEHIND
 
 
 def _leads_back(entry: "os.DirEntry[str] | Path", here: tuple[str, ...]) -> bool:

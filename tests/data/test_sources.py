@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import unicodedata
 import warnings
 
 import numpy as np
@@ -109,6 +110,20 @@ def test_parts_with_other_classes_are_refused(tmp_path):
     for wanted in ("train", "train/ant"):
         with pytest.raises(ValueError, match="^`subset` must be .*no test part|^`path` must be"):
             image_folder(tmp_path / "twice" / wanted, subset="test")
+
+
+def test_parts_without_classes(tmp_path):
+    parts(tmp_path, "train")
+    fill(tmp_path / "Test", 3, 700)
+    (tmp_path / "__MACOSX").mkdir()
+    with pytest.warns(UserWarning, match="^the part 'Test' has no folders of classes") as caught:
+        data = image_folder(tmp_path, 8)
+    assert caught[0].filename == __file__
+    assert (sum(sizes(data)), data.test) == (8, None)
+    shutil.rmtree(tmp_path / "Test")
+    fill(tmp_path / "val", 3, 700)
+    with pytest.raises(ValueError, match="a part 'validation' without 'ant', without 'bee'$"):
+        image_folder(tmp_path, 8)
 
 
 def test_classes_may_be_called_as_parts_are(tmp_path):
@@ -255,6 +270,19 @@ def test_tables(tmp_path, heading, cells, task, names, dtype, separator):
             np.testing.assert_allclose(label, cells[place])
 
 
+def test_tables_of_other_systems(tmp_path):
+    fill(tmp_path / "café" / "old", 4, 0)
+    folder = unicodedata.normalize("NFD", "café")
+    (tmp_path / "café").rename(tmp_path / folder)
+    rows = [f"café\\old\\{index}.png;{index},5" for index in range(3)]
+    rows = [rows[0].replace("\\", "/"), *(row.replace("café", folder) for row in rows[1:])]
+    (tmp_path / "labels.csv").write_text("\ufefffile;price\r\n" + "\r\n".join(rows), "utf-8")
+    with pytest.warns(UserWarning, match="1 images have no row"):
+        data = image_folder(tmp_path, 8, validation_split=0)
+    assert data.task == "regression"
+    assert sorted(data.train.labels.ravel()) == [0.5, 1.5, 2.5]
+
+
 def test_a_table_says_parts_and_the_task_can_be_said(tmp_path):
     cells = [
         [index % 2, index % 3, part] for index, part in enumerate(["train", "val", "test"] * 2)
@@ -290,7 +318,12 @@ def test_what_is_missing_on_either_side_of_a_table_is_named(tmp_path):
         (["file", "a", "b"], [[0, 1], [1, 2]], "0 and 1 for labels.*Received: 2 as 'b' in line 3"),
         (["file", "a", "b"], [[0, 1], [1, "x"]], "numbers in the columns.*'x' as 'b' in line 3"),
         (["file", "class"], [["a"], ["a"]], "at least two classes"),
-        (["file", "class"], [["a"], [""]], "a class in each row .line 3"),
+        (["file", "class"], [["a"], [""]], "a class or number in each row .line 3"),
+        (
+            ["file", "age"],
+            [[1.5], [2], ["n/a"]],
+            "numbers alone in .* 'age'.*'n/a' in line 4",
+        ),
         (["file", "class"], [["a"], ["b", "c"]], "2 cells in each row.*3 in line 3"),
         (["file", "class", "part"], [["a", "train"], ["b", "dev"]], "parts are train, val.*'dev'"),
         (["file"], [[], []], "a column for the class, each label or each number"),
