@@ -24,6 +24,8 @@ class ImageModel(keras.Model):
             be set. `keras.models.clone_model`, which copies layers only, leaves it behind.
         output_names: What its outputs are called; by default as Keras calls them, by their layers.
             Of a quantized model, the layers' names in the float one. They can be set.
+        task: "classification", "multi-label" or "regression" of a model that was made of a compiled
+            one, where its last layer alone does not tell; else None.
 
     Raises:
         ValueError: If `preprocessing` is set to anything else.
@@ -35,6 +37,7 @@ class ImageModel(keras.Model):
     """
 
     _preprocessing: Preprocessing | None = None
+    task: str | None = None
 
     @property
     def preprocessing(self) -> Preprocessing | None:
@@ -48,17 +51,19 @@ class ImageModel(keras.Model):
         self._preprocessing = value
 
     def get_config(self) -> dict[str, Any]:
-        """The graph, the preprocessing, and names of outputs that no layer has."""
+        """The graph, the preprocessing, names of outputs that no layer has, and the task."""
         carried = None if self.preprocessing is None else self.preprocessing.to_dict()
         config = {**super().get_config(), "preprocessing": carried}
         if list(self.output_names) != _owners(self.outputs):
             config["output_names"] = list(self.output_names)
+        if self.task is not None:
+            config["task"] = self.task
         return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> keras.Model:
         """The model that `get_config` described."""
-        own = ("preprocessing", "output_names")
+        own = ("preprocessing", "output_names", "task")
         graph = {name: value for name, value in config.items() if name not in own}
         with quick_variables():
             model = super().from_config(graph, custom_objects)
@@ -67,6 +72,7 @@ class ImageModel(keras.Model):
         if config.get("preprocessing") is not None:
             model.preprocessing = Preprocessing.from_dict(config["preprocessing"])
         model.output_names = config.get("output_names", model.output_names)
+        model.task = config.get("task")
         return model
 
 
@@ -121,15 +127,18 @@ def _readers_of_the_input(model: keras.Model) -> list[Any]:
 
 
 def carrying(
-    model: keras.Model, preprocessing: Preprocessing | None, names: Sequence[str] | None = None
+    model: keras.Model,
+    preprocessing: Preprocessing | None,
+    names: Sequence[str] | None = None,
+    task: str | None = None,
 ) -> keras.Model:
-    """A functional `model` that carries `preprocessing` and the `names` of its outputs.
+    """A functional `model` that carries `preprocessing`, the `names` of its outputs and a `task`.
 
-    It is itself where there is nothing to carry: no preprocessing, and no other names than those
-    of the layers.
+    It is itself where there is nothing to carry: no preprocessing, no other names than those of the
+    layers, and no task.
     """
     names = list(model.output_names if names is None else names)
-    if preprocessing is None and names == list(model.output_names):
+    if preprocessing is None and names == list(model.output_names) and task is None:
         return model
     carrier = ImageModel(
         keras.tree.pack_sequence_as(keras_private.input_structure(model), model.inputs),
@@ -138,6 +147,7 @@ def carrying(
     )
     carrier.preprocessing = preprocessing
     carrier.output_names = names
+    carrier.task = task
     return carrier
 
 

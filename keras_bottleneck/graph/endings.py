@@ -42,12 +42,21 @@ def model_task(model: keras.Model) -> str:
 
     A single linear output and several ones without such a loss are logits of classes.
     """
+    return stated_task(model) or _task_of_the_end(model)
+
+
+def stated_task(model: keras.Model) -> str | None:
+    """The task that a model carries, or that its loss tells; None where it states none."""
     loss = _loss_name(model)
-    width = model.outputs[0].shape[-1]
     if loss in OF_NUMBERS:
         return REGRESSION
     if loss in OF_LABELS:
-        return CLASSIFICATION if width == 1 else MULTI_LABEL
+        return CLASSIFICATION if model.outputs[0].shape[-1] == 1 else MULTI_LABEL
+    return getattr(model, "task", None)
+
+
+def _task_of_the_end(model: keras.Model) -> str:
+    width = model.outputs[0].shape[-1]
     ends_in_sigmoid = getattr(_last_layer(model), "activation", None) is keras.activations.sigmoid
     whole = len(model.outputs[0].shape) == 2
     return task_of("sigmoid", width) if ends_in_sigmoid and whole else CLASSIFICATION

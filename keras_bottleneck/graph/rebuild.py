@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_bottleneck import checks, keras_private
+from keras_bottleneck.graph.endings import model_task, stated_task
 from keras_bottleneck.image_model import carrying, model_preprocessing
 from keras_bottleneck.keras_private import Call
 
@@ -51,8 +52,8 @@ def rebuild(
         name: The new model's name; by default that of `model`.
 
     Returns:
-        A functional model with the input and output structure, the names of several outputs and
-        the preprocessing of `model`.
+        A functional model with the input and output structure, the names of several outputs, the
+        preprocessing and the task of `model`, which the loss of a compiled one tells.
     """
     if inputs is None:
         inputs = inputs_like(model)
@@ -65,7 +66,10 @@ def rebuild(
         )
     # The name of a single output is read nowhere.
     names = model.output_names if len(model.outputs) > 1 else None
-    return carrying(rebuilt, model_preprocessing(model), names)
+    task = stated_task(model)
+    if task == model_task(rebuilt):
+        task = None
+    return carrying(rebuilt, model_preprocessing(model), names, task)
 
 
 @contextmanager

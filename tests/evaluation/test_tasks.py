@@ -1,5 +1,6 @@
 """The figures of each task against scikit-learn's, and `evaluate` on files and folders of each."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -195,3 +196,29 @@ def test_data_of_another_task_are_refused(folder):
         evaluate(network(2, "sigmoid"), (images, np.ones((4, 3))))
     with pytest.raises(ValueError, match="^`task` must be one of"):
         evaluate(network(2, "sigmoid"), (images, np.ones((4, 2))), task="boxes")
+
+
+@pytest.mark.parametrize(
+    ("columns", "loss", "task"),
+    [
+        (1, "mean_squared_error", "regression"),
+        (2, "huber", "regression"),
+        (3, keras.losses.BinaryCrossentropy(from_logits=True), "multi-label"),
+        (3, keras.losses.SparseCategoricalCrossentropy(from_logits=True), "classification"),
+    ],
+)
+def test_copies_keep_the_task_that_the_loss_tells(tmp_path, columns, loss, task):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(image))
+    model = keras.Model(image, keras.layers.Dense(columns)(x))
+    model.compile(loss=loss)
+    rng = np.random.default_rng(0)
+    images, rows = rng.random((100, 8, 8, 3), np.float32), rng.integers(0, 2, (100, columns))
+    labels = rows[:, 0] if task == "classification" else rows
+    for copy in (kb.fold(model), kb.quantize(model, images)):
+        copy.save(tmp_path / "copy.keras")
+        for one in (copy, keras.models.load_model(tmp_path / "copy.keras")):
+            assert evaluate(one, (images, labels)).task == task
+    report = kb.export_model(copy, tmp_path, ["tflite_int8"], verify=(images, labels))
+    assert kb.runtime.load(report["tflite_int8"].path).task == task
