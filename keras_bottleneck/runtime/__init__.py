@@ -5,9 +5,10 @@ from pathlib import Path
 from keras_bottleneck.checks import boolean, integer
 from keras_bottleneck.runtime import artifact, flipping, metadata, probing
 from keras_bottleneck.runtime.metadata import Metadata
+from keras_bottleneck.runtime.ports import Input, Output
 from keras_bottleneck.runtime.predictor import Predictor
 
-__all__ = ["Metadata", "Predictor", "load"]
+__all__ = ["Input", "Metadata", "Output", "Predictor", "load"]
 
 
 def load(

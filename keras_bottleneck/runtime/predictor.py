@@ -35,8 +35,8 @@ class Predictor:
     Attributes:
         path: The file or folder; of the folder of an export, the file in it that was opened.
         metadata: What the artifact carries about itself, or None.
-        inputs: What it takes, a `ports.Input` each: name, shape, type, and whether it is an image.
-        outputs: What it gives, a `ports.Output` each: name, shape, type, meaning and labels.
+        inputs: What it takes, an `Input` each: name, shape, type, and whether it is an image.
+        outputs: What it gives, an `Output` each: name, shape, type, meaning and labels.
         labels: The names of the classes, labels or numbers in the order of the outputs, or None;
             of several outputs each has its own, in `outputs`.
         task: "classification", "multi-label" or "regression"; each of several outputs has its own.
