@@ -37,6 +37,11 @@ def files(tmp_path_factory):
         (folder / name / "cat").mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(folder / name / "cat" / "0.png")
     (folder / "empty_class" / "dog").mkdir()
+    for name in ("cat", "dog"):
+        (folder / "two" / name).mkdir(parents=True)
+        for index in range(2):
+            image = Image.new("RGB", (8, 8), (index, len(name), ord(name[0])))
+            image.save(folder / "two" / name / f"{index}.png")
     (folder / "broken" / "manifest").mkdir(parents=True)
     (folder / "broken" / "manifest.json").write_text("{")
     return folder
@@ -102,7 +107,7 @@ CASES = {
     "path  ": lambda m, f: data.image_folder(f / "empty"),
     "path   ": lambda m, f: data.image_folder(f / "one"),
     "path    ": lambda m, f: data.image_folder(f / "empty_class"),
-    "subset": lambda m, f: data.image_folder(f / "one", subset="test"),
+    "subset": lambda m, f: data.image_folder(f / "two", subset="test"),
     "validation_split": lambda m, f: data.image_folder(f / "one", validation_split=1.0),
     "batch_size": lambda m, f: data.digits(batch_size=0),
     "augment": lambda m, f: data.digits(augment=("flipp",)),

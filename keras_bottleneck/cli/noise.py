@@ -19,9 +19,11 @@ LEVEL, EVERYTHING, ERRORS = "TF_CPP_MIN_LOG_LEVEL", "0", "2"
 # How absl and TensorFlow begin a line: with its level, the time, the thread, the place in the code.
 ABSL = rb"%s\d{4} [\d:.]+ +\d+ \S+:\d+\] "
 TENSORFLOW = rb"\d{4}-\d\d-\d\d [\d:.]+: %s \S+:\d+\] "
-# Called errors by those who write them: there is no GPU, or a newer graph meets an older reader.
+# Called errors by those who write them: there is no GPU, a newer graph meets an older reader, or
+# the processor is a plain one.
 HARMLESS = (
-    rb".*(?:failed call to cuInit|Unable to register cu\w+ factory|NodeDef mentions attribute)"
+    rb".*(?:failed call to cuInit|Unable to register cu\w+ factory|NodeDef mentions attribute"
+    rb"|oneDNN supports DT_\w+ only on platforms)"
 )
 FOREIGN = re.compile(
     b"|".join(

@@ -64,8 +64,11 @@ def rebuild(
             keras.tree.pack_sequence_as(keras_private.output_structure(model), outputs),
             name=model.name if name is None else name,
         )
-    # The name of a single output is read nowhere.
-    names = model.output_names if len(model.outputs) > 1 else None
+    # The name of a single output is read nowhere, and a dict has names of its own.
+    by_layer = len(model.outputs) > 1 and not isinstance(
+        keras_private.output_structure(model), dict
+    )
+    names = model.output_names if by_layer else None
     task = stated_task(model)
     if task == model_task(rebuilt):
         task = None

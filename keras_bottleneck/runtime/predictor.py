@@ -200,11 +200,11 @@ class Predictor:
 
     def _by_input(self, images: Any) -> dict[str, Any]:
         names = [port.name for port in self.inputs]
-        if not isinstance(images, Mapping):
-            if len(names) > 1:
-                accepted = f"a dict with the inputs {', '.join(names)}"
-                raise reject("images", type(images).__name__, accepted)
+        if len(names) == 1 and not (isinstance(images, Mapping) and set(images) == {names[0]}):
             return {names[0]: images}
+        if not isinstance(images, Mapping):
+            accepted = f"a dict with the inputs {', '.join(names)}"
+            raise reject("images", type(images).__name__, accepted)
         for name in images:
             if name not in names:
                 accepted = f"a dict with the inputs {', '.join(names)}"

@@ -130,7 +130,8 @@ def test_a_download_that_fails_is_a_failed_job(photos, tmp_path, monkeypatch, ca
     words = ["finetune", "MobileNetV2", "--data", str(photos), "--out", str(tmp_path / "new")]
     assert main([*words, "--image-size", "32"]) == 1
     printed = capsys.readouterr()
-    assert printed.err.startswith("error: https://download.pytorch.org/models/mobilenet_v2")
+    address = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2"
+    assert printed.err.startswith(f"error: {address}")
     assert not (tmp_path / "new").exists()
 
 

@@ -143,7 +143,9 @@ def trash(tmp_path_factory, photos):
         for one in classes:
             (folder / name / one).mkdir(parents=True)
             for index in range(2):
-                (folder / name / one / f"{index}.png").write_bytes(image)
+                # No two files alike, and each still a whole image.
+                content = image + f"{name} {one} {index}".encode()
+                (folder / name / one / f"{index}.png").write_bytes(content)
     (folder / "hollow" / "dog").mkdir()
     for one in ("cat", "dog"):
         (folder / "broken" / one).mkdir(parents=True)

@@ -122,7 +122,7 @@ def test_onnx_keeps_other_properties(copied, about):
         (lambda c: c.update(format=0), "`format` must be 1. Received: format=0"),
         (lambda c: c.update(format="1"), "integer `format`"),
         (lambda c: c.pop("format"), "integer `format`"),
-        (lambda c: c.pop("labels"), "JSON object with the fields input_name, labels"),
+        (lambda c: c.pop("labels"), "JSON object with the fields input_name, inputs, labels"),
         (lambda c: c.update(colour=1), "JSON object with the fields"),
         (lambda c: c.update(name=3), "`name` must be a string"),
         (lambda c: c.update(input_name=None), "`input_name` must be a string"),

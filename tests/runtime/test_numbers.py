@@ -55,8 +55,7 @@ def test_files_give_the_number_too(tmp_path, pictures):
         found = kb.runtime.load(tmp_path / "out" / name)(pictures)
         tolerance = 0.05 * np.ptp(wanted) + 0.05 if "int8" in name else 1e-4
         np.testing.assert_allclose(found, wanted, atol=tolerance)
-    with pytest.raises(ValueError, match="it gives a number, not classes"):
-        kb.export.write_snippets(tmp_path / "out")
+    assert kb.export.write_snippets(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
