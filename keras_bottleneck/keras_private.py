@@ -186,13 +186,19 @@ def replay(
 
 
 def output_structure(model: keras.Model) -> Any:
-    """The model's outputs as they were given: one tensor, a list or a dict of tensors."""
-    return model._outputs_struct
+    """The model's outputs as they were given: one tensor, a list or a dict of tensors.
+
+    Those of a `Sequential`, which has no structure of its own, are a list.
+    """
+    return model.outputs if isinstance(model, keras.Sequential) else model._outputs_struct
 
 
 def input_structure(model: keras.Model) -> Any:
-    """The model's inputs as they were given: one tensor, a list or a dict of tensors."""
-    return model._inputs_struct
+    """The model's inputs as they were given: one tensor, a list or a dict of tensors.
+
+    That of a `Sequential`, which has no structure of its own, is one tensor.
+    """
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model._inputs_struct
 
 
 def as_taken(model: keras.Model, inputs: Any) -> Any:
@@ -200,10 +206,7 @@ def as_taken(model: keras.Model, inputs: Any) -> Any:
 
     Keras takes the bare tensor too, and warns.
     """
-    structure = getattr(model, "_inputs_struct", None)
-    if not keras.tree.is_nested(structure) or keras.tree.is_nested(inputs):
-        return inputs
-    return keras.tree.pack_sequence_as(structure, [inputs])
+    return inputs if keras.tree.is_nested(inputs) else packed(model, [inputs])
 
 
 def packed(model: keras.Model, inputs: Sequence[Any]) -> Any:

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 
 from keras_bottleneck import keras_private
-from keras_bottleneck.graph.rebuild import functional
 
 
 def input_names(model: keras.Model) -> tuple[str, ...]:
@@ -23,7 +22,6 @@ def input_names(model: keras.Model) -> tuple[str, ...]:
         >>> input_names(keras.Model([photo, vector], vector))
         ('photo', 'vector')
     """
-    model = functional(model)
     owners = [tensor.name for tensor in model.inputs]
     return _distinct("inputs", _names(keras_private.input_structure(model), owners))
 
@@ -40,9 +38,11 @@ def output_names(model: keras.Model) -> tuple[str, ...]:
         >>> output_names(keras.Model(image, outputs))
         ('age', 'kind')
     """
-    model = functional(model)
-    structure = keras_private.output_structure(model)
-    return _distinct("outputs", _names(structure, list(model.output_names)))
+    if isinstance(model, keras.Sequential):
+        owners = [keras_private.maker(tensor).name for tensor in model.outputs]
+    else:
+        owners = list(model.output_names)
+    return _distinct("outputs", _names(keras_private.output_structure(model), owners))
 
 
 def _names(structure: Any, owners: list[str]) -> list[str]:

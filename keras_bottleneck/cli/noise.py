@@ -20,7 +20,7 @@ LEVEL, EVERYTHING, ERRORS = "TF_CPP_MIN_LOG_LEVEL", "0", "2"
 ABSL = rb"%s\d{4} [\d:.]+ +\d+ \S+:\d+\] "
 TENSORFLOW = rb"\d{4}-\d\d-\d\d [\d:.]+: %s \S+:\d+\] "
 # Called errors by those who write them: there is no GPU, a newer graph meets an older reader, or
-# the processor is a plain one.
+# the processor lacks what oneDNN needs for a type.
 HARMLESS = (
     rb".*(?:failed call to cuInit|Unable to register cu\w+ factory|NodeDef mentions attribute"
     rb"|oneDNN supports DT_\w+ only on platforms)"

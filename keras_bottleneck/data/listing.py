@@ -121,14 +121,13 @@ def _in_parts(root: Path, task: Any) -> Listing | None:
     if foreign := sorted(set(folders) - set(parts)):
         accepted = f"a folder of the parts {', '.join(parts)} alone, or of classes"
         raise checks.reject("path", foreign, accepted)
-    for name, part in list(parts.items()):
-        if part == TEST and not _is_labelled(root / name):
-            del parts[name]
-            warnings.warn(
-                f"the part {name!r} has no folders of classes and no {table.TABLE}, and is left "
-                "out.",
-                stacklevel=4,  # whoever called `image_folder`
-            )
+    test = next((name for name, part in parts.items() if part == TEST), None)
+    if test is not None and not _is_labelled(root / test):
+        del parts[test]
+        warnings.warn(
+            f"the part {test!r} has no folders of classes and no {table.TABLE}, and is left out.",
+            stacklevel=4,  # whoever called `image_folder`
+        )
     opened = {part: _part(root / name, name, task) for name, part in parts.items()}
     train = opened.pop(TRAIN)
     if VALIDATION in opened:

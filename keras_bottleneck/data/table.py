@@ -105,7 +105,7 @@ def _targets(
     numbers = None if are_classes else _numbers(rows)
     single = len(names) == 1 and task in (None, CLASSIFICATION)
     binary = numbers is not None and bool(np.isin(numbers, (0, 1)).all())
-    if single and not are_classes and task is None:
+    if single and numbers is None and not are_classes and task is None:
         _check_not_mixed(file, names[0], rows)
     if are_classes or (single and (numbers is None or (task and not binary))):
         return *_classes(file, rows), CLASSIFICATION

@@ -24,7 +24,7 @@ class Head:
             without metadata, the output's own name.
         task: "classification", "multi-label" or "regression".
         labels: The names of the classes, labels or numbers in the order of the values, or None.
-        described: Whether the artifact says what the output is.
+        described: Whether the artifact carries metadata, which describe the output.
     """
 
     path: Path

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_bottleneck.checks import one_of, reject
+from keras_bottleneck.checks import boolean, one_of, reject
 from keras_bottleneck.tasks import CLASSIFICATION, REGRESSION, TASKS
 
 # What values of an output are: of classes or labels, numbers in a unit, sides of boxes in pixels of
@@ -51,46 +51,50 @@ class Port:
         zero = np.float32(self.zero_point)
         return (values.astype(np.float32) - zero) * np.float32(self.scale or 1)
 
+    def _check(self) -> None:
+        """Raise ValueError for an argument of another type, as files of others may have them."""
+        if not isinstance(self.name, str) or not self.name:
+            raise reject("name", self.name, "a non-empty string")
+        listed = isinstance(self.shape, (tuple, list))
+        if not listed or not all(side is None or type(side) is int for side in self.shape):
+            accepted = "a sequence of whole numbers, with None for free ones"
+            raise reject("shape", self.shape, accepted)
+        object.__setattr__(self, "shape", tuple(self.shape))
+        if not isinstance(self.dtype, str):
+            raise reject("dtype", self.dtype, "a string")
+        if self.scale is not None and type(self.scale) not in (int, float):
+            raise reject("scale", self.scale, "a number or None")
+        if type(self.zero_point) is not int:
+            raise reject("zero_point", self.zero_point, "a whole number")
+
 
 @dataclass(frozen=True)
-class Input:
-    """What is stated of one of several inputs.
+class Input(Port):
+    """An input, and what is stated of it.
+
+    It has name, shape, dtype, scale and zero_point, as a `Port`, and these:
 
     Attributes:
-        name: Its name in the artifact.
-        shape: (N, ...), with None for free dimensions.
-        dtype: As of `Port`.
-        scale: As of `Port`.
-        zero_point: As of `Port`.
         image: Whether images become it, by the artifact's preprocessing where there is one.
 
     Raises:
         ValueError: If an argument is of another type.
     """
 
-    name: str
-    shape: Shape
-    dtype: str = "float32"
-    scale: float | None = None
-    zero_point: int = 0
     image: bool = False
 
     def __post_init__(self) -> None:
-        _check_port(self)
-        if not isinstance(self.image, bool):
-            raise reject("image", self.image, "a boolean")
+        self._check()
+        boolean("image", self.image)
 
 
 @dataclass(frozen=True)
-class Output:
-    """What is stated of one of several outputs.
+class Output(Port):
+    """An output, and what is stated of it.
+
+    It has name, shape, dtype, scale and zero_point, as a `Port`, and these:
 
     Attributes:
-        name: Its name in the artifact.
-        shape: (N, ...), with None for free dimensions.
-        dtype: As of `Port`.
-        scale: As of `Port`.
-        zero_point: As of `Port`.
         meaning: "probabilities", "logits", "numbers", "boxes" (distances in pixels of the model's
             input) or "features".
         task: "classification", "multi-label" or "regression": whose probabilities, logits or
@@ -102,40 +106,18 @@ class Output:
         ValueError: If an argument is of another type.
     """
 
-    name: str
-    shape: Shape
-    dtype: str = "float32"
-    scale: float | None = None
-    zero_point: int = 0
     meaning: str = PROBABILITIES
     task: str = CLASSIFICATION
     labels: tuple[str, ...] | None = None
     unit: str | None = None
 
     def __post_init__(self) -> None:
-        _check_port(self)
+        self._check()
         one_of("meaning", self.meaning, MEANINGS)
         one_of("task", self.task, tuple(TASKS))
         object.__setattr__(self, "labels", checked_labels(self.labels))
         if self.unit is not None and not isinstance(self.unit, str):
             raise reject("unit", self.unit, "a string or None")
-
-
-def _check_port(port: Input | Output) -> None:
-    if not isinstance(port.name, str) or not port.name:
-        raise reject("name", port.name, "a non-empty string")
-    accepted = "a sequence of whole numbers, with None for free ones"
-    if not isinstance(port.shape, (tuple, list)):
-        raise reject("shape", port.shape, accepted)
-    if not all(side is None or type(side) is int for side in port.shape):
-        raise reject("shape", port.shape, accepted)
-    object.__setattr__(port, "shape", tuple(port.shape))
-    if not isinstance(port.dtype, str):
-        raise reject("dtype", port.dtype, "a string")
-    if port.scale is not None and type(port.scale) not in (int, float):
-        raise reject("scale", port.scale, "a number or None")
-    if type(port.zero_point) is not int:
-        raise reject("zero_point", port.zero_point, "a whole number")
 
 
 def checked_labels(labels: Any) -> tuple[str, ...] | None:
@@ -194,7 +176,7 @@ def meaning_of(output_name: str, task: str) -> str:
         >>> meaning_of("logits", "regression")
         'numbers'
     """
-    return NUMBERS if task == REGRESSION and output_name != BOXES else output_name
+    return NUMBERS if task == REGRESSION else output_name
 
 
 class Feed(Mapping[str, np.ndarray]):

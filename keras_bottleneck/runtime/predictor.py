@@ -78,7 +78,7 @@ class Predictor:
             self.task = metadata.task
             if not metadata.outputs:
                 self.output_name = metadata.output_name
-        self._heads = self._with_heads()
+        self._heads = {output.name: self._head(output) for output in self.outputs}
         self._check_preprocessing()
 
     def __repr__(self) -> str:
@@ -184,9 +184,9 @@ class Predictor:
     def _answers(self, images: Any) -> tuple[Feed, bool]:
         """The probabilities, numbers or values for what a call accepts; and whether it is many."""
         given = self._by_input(images)
-        many = {name: self._is_many(name, values) for name, values in given.items()}
+        many = {port.name: self._is_many(port, given[port.name]) for port in self.inputs}
         if len(set(many.values())) > 1:
-            one, several = sorted(many, key=lambda name: many[name])[:: len(many) - 1]
+            one, *_, several = sorted(many, key=lambda name: many[name])
             raise reject("images", f"one {one!r} and several {several!r}", "as many of each input")
         listed = {name: one if many[name] else [one] for name, one in given.items()}
         counts = {name: len(values) for name, values in listed.items()}
@@ -200,33 +200,28 @@ class Predictor:
 
     def _by_input(self, images: Any) -> dict[str, Any]:
         names = [port.name for port in self.inputs]
-        if len(names) == 1 and not (isinstance(images, Mapping) and set(images) == {names[0]}):
+        if len(names) == 1 and not (isinstance(images, Mapping) and set(images) == set(names)):
             return {names[0]: images}
+        accepted = f"a dict with the inputs {', '.join(names)}"
         if not isinstance(images, Mapping):
-            accepted = f"a dict with the inputs {', '.join(names)}"
             raise reject("images", type(images).__name__, accepted)
         for name in images:
             if name not in names:
-                accepted = f"a dict with the inputs {', '.join(names)}"
                 raise reject("images", name, accepted + meant(str(name), names))
-        missing = next((name for name in names if name not in images), None)
-        if missing is not None:
-            accepted = f"a dict with the inputs {', '.join(names)}"
+        if len(images) < len(names):
             raise reject("images", sorted(map(str, images)), accepted)
         return dict(images)
 
-    def _is_many(self, name: str, values: Any) -> bool:
-        port = next(port for port in self.inputs if port.name == name)
+    def _is_many(self, port: Input, values: Any) -> bool:
         if port.image or len(self.inputs) == 1:
             return _is_many(values)
         return np.ndim(values) >= len(port.shape)
 
     def _batch(self, listed: dict[str, Any], part: slice) -> Feed:
-        ports = {port.name: port for port in self.inputs}
         return Feed(
             {
-                name: np.stack([self._prepared(ports[name], one) for one in values[part]])
-                for name, values in listed.items()
+                port.name: np.stack([self._prepared(port, one) for one in listed[port.name][part]])
+                for port in self.inputs
             }
         )
 
@@ -260,22 +255,15 @@ class Predictor:
             return head.predictions(values, top, numbers)
         return list(values)
 
-    def _with_heads(self) -> dict[str, Head]:
+    def _head(self, output: Output) -> Head:
+        if self.metadata is None:
+            name = output.name
+        elif self.metadata.outputs:
+            name = output.meaning
+        else:
+            name = self.metadata.output_name
         described = self.metadata is not None
-        if len(self.outputs) == 1:
-            (output,) = self.outputs
-            head = Head(self.path, self.output_name, self.task, self.labels, described)
-            return {output.name: head}
-        return {
-            output.name: Head(
-                self.path,
-                output.meaning if described else output.name,
-                output.task,
-                output.labels,
-                described,
-            )
-            for output in self.outputs
-        }
+        return Head(self.path, name, output.task, output.labels, described)
 
     def _checked_feed(self, batch: Any) -> Feed:
         given = self._by_input(batch)

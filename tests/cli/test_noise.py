@@ -16,6 +16,7 @@ STARTING = (
     "W0000 00:00:1795992049.677401   31126 gpu_device.cc:2344] Cannot dlopen some GPU libraries.",
     "E0000 00:00:1795992057.454367   31126 cuda_platform.cc:52] failed call to cuInit: INTERNAL",
     "E0000 00:00:1795992057.454367   31126 cuda_dnn.cc:8310] Unable to register cuDNN factory: At",
+    "E0000 00:00:1796065668.414486    9780 util.cc:131] oneDNN supports DT_UINT8 only on platforms",
     "2026-11-29 22:41:03.123456: I tensorflow/core/util/port.cc:153] oneDNN custom operations",
     "2026-11-29 22:41:03.123456: E external/local_xla/cuda_driver.cc:152] failed call to cuInit",
     "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",

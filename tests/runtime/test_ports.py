@@ -1,5 +1,8 @@
 """Files with several inputs and outputs, as others make them: read by name, in any order."""
 
+import shutil
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -68,8 +71,14 @@ def files(tmp_path_factory):
     }
 
 
+def copied(path, folder):
+    """A copy of an artifact, which a test may write to."""
+    copy = shutil.copytree if path.is_dir() else shutil.copy
+    return Path(copy(path, folder / path.name))
+
+
 def described(path):
-    """Metadata that say what the ports of the file at `path` are."""
+    """Metadata that describe the inputs and outputs of the file at `path`."""
     opened = runtime.load(path)
     meanings = {"kind": "probabilities", "age": "numbers", "embedding": "features"}
     return Metadata(
@@ -109,7 +118,7 @@ def test_outputs_come_by_name(files, batch, kind):
 
 @pytest.mark.parametrize("kind", ["keras", "saved", "tflite"])
 def test_each_output_says_what_its_metadata_say(files, batch, kind, tmp_path):
-    path = files[kind]
+    path = copied(files[kind], tmp_path)
     stated = described(path)
     assert Metadata.from_json(stated.to_json()) == stated
     metadata.write(path, stated)
@@ -154,11 +163,12 @@ def test_what_does_not_fit_is_one_sentence(files, batch):
         analysis.evaluate(files["tflite"], (photo, np.zeros(5)))
 
 
-def test_metadata_of_other_ports_are_refused(files):
-    stated = described(files["saved"])
+def test_metadata_of_other_ports_are_refused(files, tmp_path):
+    path = copied(files["saved"], tmp_path)
+    stated = described(path)
     other = Metadata("several", None, None, inputs=stated.inputs, outputs=stated.outputs[:2])
-    metadata.write(files["saved"], other)
+    metadata.write(path, other)
     with pytest.raises(ValueError, match="age, embedding in the metadata"):
-        runtime.load(files["saved"])
+        runtime.load(path)
     with pytest.raises(ValueError, match="outputs of different names"):
         Metadata("several", None, None, outputs=(stated.outputs[0],) * 2)
